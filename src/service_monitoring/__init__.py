@@ -1,0 +1,1 @@
+"""Service monitoring whose time is a value: what pages you tonight can be rehearsed this afternoon."""
