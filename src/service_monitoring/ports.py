@@ -1,0 +1,333 @@
+"""Ports: what the runtime asks of clocks, sources, sinks and stores, with the laws that each of them keeps.
+
+Knows values of the domain and the two values of monotonic time; knows no adapter and no library behind one. Every law
+has a test named after it in the conformance kits of `service_monitoring.testing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.course import Progress
+from service_monitoring.domain.events import Event
+from service_monitoring.domain.holds import StoredHold
+from service_monitoring.domain.incidents import Incident
+from service_monitoring.domain.inputs import Admitted, Stamp
+from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.routing import Group
+from service_monitoring.domain.samples import Observation
+
+
+class Tick:
+    """A point of monotonic time in nanoseconds. Compares with ticks only: a tick and an instant never mix."""
+
+    __slots__ = ("ns",)
+
+    def __init__(self, ns: int) -> None:
+        self.ns = ns
+
+    def __repr__(self) -> str:
+        return f"Tick({self.ns})"
+
+    def __hash__(self) -> int:
+        return hash(self.ns)
+
+    def __eq__(self, other: object) -> bool:
+        return self.ns == other.ns if isinstance(other, Tick) else NotImplemented
+
+    def __lt__(self, other: object) -> bool:
+        return self.ns < other.ns if isinstance(other, Tick) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.ns <= other.ns if isinstance(other, Tick) else NotImplemented
+
+    def plus(self, duration: Duration) -> Tick:
+        """The tick `duration` later."""
+        return Tick(self.ns + duration)
+
+    def since(self, earlier: Tick) -> Duration:
+        """The time that passed from `earlier`."""
+        return Duration(self.ns - earlier.ns)
+
+
+class Deadline:
+    """The tick by which something must have ended: absolute, so that handing it on costs no budget."""
+
+    __slots__ = ("tick",)
+
+    def __init__(self, tick: Tick) -> None:
+        self.tick = tick
+
+    def remaining(self, now: Tick) -> Duration:
+        """What is left of it at `now`, never negative."""
+        return Duration(max(0, self.tick.ns - now.ns))
+
+
+class Clock(Protocol):
+    """The one reader of the machine's clocks.
+
+    Laws: `tick` never goes back; `now` may step; `awake` counts like `tick` and also through a suspend of the machine;
+    `wait_until` returns at or after its tick, never before, and leaves nothing behind when cancelled.
+    """
+
+    def now(self) -> Instant:
+        """Wall-clock time."""
+        ...
+
+    def tick(self) -> Tick:
+        """Monotonic time, which stands still while the machine is suspended."""
+        ...
+
+    def awake(self) -> Tick:
+        """Monotonic time that goes on while the machine is suspended (CLOCK_BOOTTIME)."""
+        ...
+
+    async def wait_until(self, tick: Tick) -> None:
+        """Wait; at once when the tick has passed."""
+        ...
+
+
+class Source(Protocol):
+    """Probes one target.
+
+    Laws: `probe` returns an observation and never raises for what the target does; an error of our own is
+    `unknown(internal_error)`; it ends by the deadline plus 500 ms; a run that the deadline ends is `failed(timeout)`;
+    cancelled, it leaves no socket, process or task; it never blocks the loop; it is called for one run at a time.
+    """
+
+    async def probe(self, deadline: Deadline) -> Observation:
+        """One attempt."""
+        ...
+
+
+class Message(Struct, frozen=True):
+    """A notice as one channel will send it: rendered once, stored, the same bytes in every attempt.
+
+    `headers` hold nothing secret: a sink adds credentials when it sends.
+    """
+
+    key: str
+    thread: str
+    subject: str
+    body: str
+    content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+    degraded: str = ""
+    """Why the built-in plain text stands in for the template, or nothing."""
+
+
+class Accepted(Struct, frozen=True, tag=True):
+    """The far side has it."""
+
+    detail: str = ""
+
+
+class Later(Struct, frozen=True, tag=True):
+    """The far side said not now, or was not reached: it does not have it. `after` is its own wish, if it had one."""
+
+    detail: str
+    after: Duration | None = None
+
+
+class Rejected(Struct, frozen=True, tag=True):
+    """The far side will never take this: do not ask again."""
+
+    detail: str
+
+
+class Uncertain(Struct, frozen=True, tag=True):
+    """The far side may have it: everything was sent, no answer came back."""
+
+    detail: str
+
+
+Answer = Accepted | Later | Rejected | Uncertain
+
+
+class Sink(Protocol):
+    """Delivers notices to one channel.
+
+    Laws: `render` is pure and gives the same bytes for the same notice; `send` classifies every answer of the far side
+    and never raises for it; it ends by the deadline plus 500 ms; two sends of one message carry the same key and the
+    same body; cancelled, it leaves no socket; several sends may run at once on one loop.
+    """
+
+    def render(self, notice: Notice) -> Message:
+        """The text of a notice; a template that fails yields the built-in text, with `degraded` saying why."""
+        ...
+
+    async def send(self, message: Message, deadline: Deadline) -> Answer:
+        """One attempt."""
+        ...
+
+
+class AddressPolicy(Protocol):
+    """Which addresses probes and sinks may connect to.
+
+    Laws: `refusal` is pure, never blocks and never resolves; whoever connects asks it for the very address that a
+    socket is about to be connected to (after resolving, at every redirect, for literals too), so that no name server
+    can change its answer in between.
+    """
+
+    def refusal(self, address: IPv4Address | IPv6Address) -> str | None:
+        """One sentence that says why nobody may connect to `address`, or None when one may."""
+        ...
+
+
+class Surroundings(Struct, frozen=True):
+    """What a source or sink is given besides its own options: everything it may know of the world around it."""
+
+    clock: Clock
+    network: AddressPolicy
+
+
+class Kind(Protocol):
+    """What a plugin of the groups `service_monitoring.sources` and `service_monitoring.sinks` registers, per kind.
+
+    `options` is a pydantic model of the keys that a check or channel of this kind takes besides the common ones; its
+    field named like the kind holds the target. `open_source` or `open_sink` is called inside the running loop.
+    """
+
+    name: str
+    options: type[Any]
+
+    async def close(self) -> None:
+        """Let go of what the opened ones share."""
+        ...
+
+
+class SourceKind(Kind, Protocol):
+    """A kind of check."""
+
+    def open_source(self, options: Any, *, surroundings: Surroundings) -> Source:
+        """A source for one check; `options` is an instance of the kind's model. Opens no connection yet.
+
+        Options that cannot work are `Refused` here at the latest, in one sentence.
+        """
+        ...
+
+
+class SinkKind(Kind, Protocol):
+    """A kind of channel."""
+
+    def open_sink(self, options: Any, *, surroundings: Surroundings) -> Sink:
+        """A sink for one channel; `options` is an instance of the kind's model. Opens no connection yet.
+
+        Options that cannot work are `Refused` here at the latest, in one sentence.
+        """
+        ...
+
+
+class Lease(Struct, frozen=True):
+    """The right to send one notice once: `token` is refused when a younger claim exists."""
+
+    key: str
+    token: int
+    attempt: int
+    message: Message
+
+
+class Due(Struct, frozen=True):
+    """A notice of the outbox that waits: to be sent first, or again at `due_at`."""
+
+    notice: Notice
+    attempt: int
+    due_at: Instant
+    message: Message | None
+
+
+class Stored(Struct, frozen=True):
+    """Everything that decisions go on from after a start; the windows come from `tail`."""
+
+    progress: Progress | None = None
+    configuration: Configuration | None = None
+    versions: dict[str, int] = {}
+    holds: tuple[StoredHold, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+
+class Settlement(Struct, frozen=True):
+    """The end of one lease. Without `retry_at` it is final. It is ignored, and counted, when its token is old."""
+
+    key: str
+    token: int
+    status: str
+    detail: str
+    at: Instant
+    retry_at: Instant | None = None
+
+
+class Commit(Struct, frozen=True):
+    """Everything that one round of decisions changed, to be stored in one transaction or not at all.
+
+    `records` are inputs (observations excepted: those are in the sample file) and decisions in the order in which they
+    happened. `versions` are the versions that were loaded: another one in the store is a `Conflict`.
+    """
+
+    progress: Progress
+    records: tuple[tuple[Stamp, Admitted | Event | Notice], ...] = ()
+    versions: tuple[tuple[str, int], ...] = ()
+    holds: tuple[StoredHold, ...] = ()
+    forgotten: tuple[tuple[str, str, str], ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    groups: tuple[Group, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    settlements: tuple[Settlement, ...] = ()
+    configuration: Configuration | None = None
+
+
+class Store(Protocol):
+    """Keeps facts, state, samples and the outbox.
+
+    Laws: `commit` is atomic and durable when it returns, and refuses a stale version with `Conflict` having changed
+    nothing; `record` is atomic per call and idempotent by stamp; reads see only what was committed; a lease is given to
+    one claimer, with a token higher than any before; a settlement under an older token changes nothing; a full disk or
+    a lock held by another is `Unavailable` and leaves the store as it was. Calls may run concurrently from one loop and
+    never block it; a cancelled call has either happened whole or not at all.
+    """
+
+    async def load(self) -> Stored:
+        """What was committed last; leases of a program that is gone are void."""
+        ...
+
+    async def record(self, observations: Sequence[Admitted]) -> None:
+        """Append observations with their samples to the sample file."""
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Store a round of decisions, all of it or nothing."""
+        ...
+
+    async def beyond(self, stamp: Stamp) -> list[Admitted]:
+        """The recorded observations after `stamp`, in order: what a crash left unjudged."""
+        ...
+
+    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """The check's observations up to `until`, oldest first: those after `since`, and at least the last `least`."""
+        ...
+
+    async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:
+        """Notices that nobody holds a lease on, the longest due first; those of one `channel` only, where it is given.
+
+        Held and settled ones are never among them; those whose `due_at` is yet to come are. A lease of a process that
+        has ended is no lease.
+        """
+        ...
+
+    async def claim(self, messages: Sequence[Message]) -> list[Lease]:
+        """Take leases; a message stored by an earlier attempt is given back in place of the new one.
+
+        Keys that are settled, or leased to another, are left out.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> int:
+        """Store ends of leases that no decision follows from; the number that an older token made void."""
+        ...
