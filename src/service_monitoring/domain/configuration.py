@@ -1,0 +1,74 @@
+"""What decisions need to know of the configuration: one revision of it, as a value without secrets.
+
+Knows services, checks' names and cadence, rules and routes. Does not know how to reach anything: targets, credentials
+and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be rehearsed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from service_monitoring.domain.instants import Duration
+from service_monitoring.domain.rules import Rule
+
+
+class Check(Struct, frozen=True):
+    """What is polled, as far as decisions care: `stale_after` is when its verdicts turn Unknown without samples."""
+
+    service: str
+    name: str
+    kind: str
+    every: Duration
+    timeout: Duration
+    stale_after: Duration
+    retries: int = 0
+
+    @property
+    def id(self) -> str:
+        """`service.check`, as people write it."""
+        return f"{self.service}.{self.name}"
+
+
+class Service(Struct, frozen=True):
+    """One service with its checks and rules, each in the order of the file."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+    description: str = ""
+    checks: tuple[Check, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+
+class MatchOperator(StrEnum):
+    """How a matcher compares a label; the last two are RE2, anchored at both ends."""
+
+    EQUALS = "="
+    DIFFERS = "!="
+    MATCHES = "=~"
+    MATCHES_NOT = "!~"
+
+
+class Matcher(Struct, frozen=True):
+    """`label operator value`; an absent label is the empty string."""
+
+    label: str
+    operator: MatchOperator
+    value: str
+
+
+class Route(Struct, frozen=True):
+    """Which incidents go where: the first route whose matchers all hold. `recipients` name channels."""
+
+    path: str
+    matchers: tuple[Matcher, ...] = ()
+    recipients: tuple[str, ...] = ()
+
+
+class Configuration(Struct, frozen=True):
+    """One revision. `owners` are the channels of `self`: who hears what concerns the monitor itself."""
+
+    services: tuple[Service, ...] = ()
+    routes: tuple[Route, ...] = ()
+    owners: tuple[str, ...] = ()

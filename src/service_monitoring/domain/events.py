@@ -1,0 +1,37 @@
+"""Events: frozen facts that a policy or an incident emitted.
+
+Knows what can be said to have happened; not why it did, nor who will read it.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from service_monitoring.domain.incidents import Incident
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.rules import Lifecycle
+
+
+class IncidentMoved(Struct, frozen=True, tag="incident_moved"):
+    """An incident was begun or moved. `at` is when it was true, `decided_at` when that was decided.
+
+    The incident is the whole state after the move: an event needs no other to be understood.
+    """
+
+    at: Instant
+    decided_at: Instant
+    incident: Incident
+
+
+class RuleMoved(Struct, frozen=True, tag="rule_moved"):
+    """A rule went along its lifecycle table; `reason` is a person's, or `removed` or `superseded`."""
+
+    at: Instant
+    decided_at: Instant
+    service: str
+    rule: str
+    state: Lifecycle
+    reason: str
+
+
+Event = IncidentMoved | RuleMoved

@@ -1,0 +1,144 @@
+"""Incidents: one episode of one rule on one series, and the table of its moves.
+
+Knows identity, states and numbering. Does not know when a move is due (`holds`) nor who is told of it (`routing`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.rules import Severity
+from service_monitoring.domain.samples import Series
+from service_monitoring.domain.verdicts import Evidence
+from service_monitoring.errors import Refused
+
+
+class State(StrEnum):
+    """Where an incident stands. `dropped`, `resolved` and `closed` are final."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    DROPPED = "dropped"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+FINAL: Final = frozenset({State.DROPPED, State.RESOLVED, State.CLOSED})
+
+
+class Move(StrEnum):
+    """What may happen to an incident."""
+
+    OPEN = "open"
+    DROP = "drop"
+    ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+    CLOSE = "close"
+
+
+MOVES: Final[dict[tuple[State, Move], State]] = {
+    (State.PENDING, Move.OPEN): State.OPEN,
+    (State.PENDING, Move.DROP): State.DROPPED,
+    (State.OPEN, Move.ACKNOWLEDGE): State.ACKNOWLEDGED,
+    (State.OPEN, Move.RESOLVE): State.RESOLVED,
+    (State.OPEN, Move.CLOSE): State.CLOSED,
+    (State.ACKNOWLEDGED, Move.RESOLVE): State.RESOLVED,
+    (State.ACKNOWLEDGED, Move.CLOSE): State.CLOSED,
+}
+"""Every move there is; a missing pair is refused with a sentence."""
+
+
+class Cause(StrEnum):
+    """What brought a move about. The last four are the reasons for which an incident is closed."""
+
+    SAMPLE = "sample"
+    TIMER = "timer"
+    PERSON = "person"
+    NO_DATA = "no_data"
+    RETIRED = "retired"
+    REMOVED = "removed"
+    SUPERSEDED = "superseded"
+    VANISHED = "vanished"
+
+
+class Incident(Struct, frozen=True):
+    """One episode. `sequence` numbers its transitions 1..n without holes; `previous` names the episode before."""
+
+    id: str
+    service: str
+    rule: str
+    series: Series
+    severity: Severity
+    state: State
+    sequence: int
+    breached_at: Instant
+    changed_at: Instant
+    cause: Cause
+    evidence: Evidence
+    opened_at: Instant | None = None
+    acknowledged_at: Instant | None = None
+    acknowledged_by: str = ""
+    ended_at: Instant | None = None
+    previous: str = ""
+
+
+def identity(service: str, rule: str, series: Series, breached_at: Instant) -> str:
+    """The id that every run over the same samples derives: of the key and the first breached sample's instant."""
+    text = "\n".join((service, rule, str(series), str(breached_at)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def begin(
+    service: str,
+    rule: str,
+    series: Series,
+    *,
+    severity: Severity,
+    at: Instant,
+    cause: Cause,
+    evidence: Evidence,
+    previous: str,
+) -> Incident:
+    """A pending incident: its first breached sample has just been judged."""
+    return Incident(
+        id=identity(service, rule, series, at),
+        service=service,
+        rule=rule,
+        series=series,
+        severity=severity,
+        state=State.PENDING,
+        sequence=1,
+        breached_at=at,
+        changed_at=at,
+        cause=cause,
+        evidence=evidence,
+        previous=previous,
+    )
+
+
+def move(
+    incident: Incident, what: Move, *, at: Instant, cause: Cause, evidence: Evidence | None = None, by: str = ""
+) -> Incident:
+    """The incident after `what`; `Refused` where the table has no such move from its state."""
+    state = MOVES.get((incident.state, what))
+    if state is None:
+        raise Refused(f"incident {incident.id} is {incident.state}: it cannot {what}")
+    return msgspec.structs.replace(
+        incident,
+        state=state,
+        sequence=incident.sequence + 1,
+        changed_at=at,
+        cause=cause,
+        evidence=evidence if evidence is not None else incident.evidence,
+        opened_at=at if what is Move.OPEN else incident.opened_at,
+        acknowledged_at=at if what is Move.ACKNOWLEDGE else incident.acknowledged_at,
+        acknowledged_by=by if what is Move.ACKNOWLEDGE else incident.acknowledged_by,
+        ended_at=at if state in FINAL else None,
+    )

@@ -1,0 +1,87 @@
+"""Notices: one message owed to one recipient, with its reason and its two keys.
+
+Knows what a notice says and how its keys are derived. Does not know who should get one (`routing`), what it looks like
+in a channel, or how it is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+from msgspec import Struct
+
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.rules import Severity
+from service_monitoring.domain.samples import Series
+from service_monitoring.domain.verdicts import Evidence
+
+
+class Page(StrEnum):
+    """Why a notice is owed."""
+
+    FIRST = "first"
+    RELEASED = "released"
+    RECOVERED = "recovered"
+    CLOSED = "closed"
+    OWNER = "owner"
+
+
+class Withheld(StrEnum):
+    """Why a notice is held back."""
+
+    UNREACHABLE = "unreachable"
+
+
+class Held(Struct, frozen=True):
+    """Not told, for this reason, because of what `by` names (an incident's id)."""
+
+    reason: Withheld
+    by: str
+
+
+class Facts(Struct, frozen=True):
+    """What a notice is about, enough to render its text in any channel without asking anybody.
+
+    `summary` and `runbook` are the source texts of templates. A notice to the owners of the monitor has a ready
+    `summary` and no incident.
+    """
+
+    summary: str = ""
+    runbook: str = ""
+    incident: str = ""
+    service: str = ""
+    rule: str = ""
+    series: Series | None = None
+    severity: Severity = Severity.WARNING
+    state: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    breached_at: Instant | None = None
+    opened_at: Instant | None = None
+    ended_at: Instant | None = None
+    cause: str = ""
+    evidence: Evidence = Evidence()
+
+
+class Notice(Struct, frozen=True):
+    """One message owed to, or held back from, one channel. `sequence` numbers the group's notices 1..n."""
+
+    key: str
+    thread: str
+    group: str
+    sequence: int
+    channel: str
+    page: Page
+    decided_at: Instant
+    facts: Facts
+    held: Held | None = None
+
+
+def notice_key(group: str, channel: str, page: Page, ordinal: int) -> str:
+    """Independent of attempt, node and clock: what a sink sends as `Idempotency-Key` or `Message-ID`."""
+    return hashlib.sha256("\n".join(("notice", group, channel, page, str(ordinal))).encode()).hexdigest()
+
+
+def thread_key(group: str, channel: str) -> str:
+    """The same from the first page to the recovery: `dedup_key`, `In-Reply-To`, chat threads."""
+    return hashlib.sha256(f"thread\n{group}\n{channel}".encode()).hexdigest()

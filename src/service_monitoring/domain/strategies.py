@@ -1,0 +1,273 @@
+"""Strategies: pure functions from columns of samples to columns of verdict codes, one class a kind of rule.
+
+A strategy knows values and instants of one series, nothing of incidents, timers or how many samples come at a time: the
+code at a sample is a function of the samples in its own window alone, so that the newest window judged live and a year
+judged at once give the same codes. Arithmetic that could depend on the length of a column is in `windows`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+from msgspec import Struct
+
+from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.verdicts import Code
+from service_monitoring.domain.windows import (
+    CodeColumn,
+    FloatColumn,
+    InstantColumn,
+    Reach,
+    increases,
+    starts,
+    windowed,
+)
+
+
+class Operator(StrEnum):
+    """How a value is compared. `OUTSIDE` and `INSIDE` take two limits; `INSIDE` includes them, `OUTSIDE` does not."""
+
+    ABOVE = "above"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    AT_MOST = "at_most"
+    OUTSIDE = "outside"
+    INSIDE = "inside"
+
+
+class Comparison(Struct, frozen=True):
+    """`value operator operand`; `upper` is the second limit of `outside` and `inside`."""
+
+    operator: Operator
+    operand: float
+    upper: float | None = None
+
+    def holds(self, value: Any) -> Any:
+        """Compare a float (a bool comes back) or a column of floats (a column of bools): one definition for both."""
+        match self.operator:
+            case Operator.ABOVE:
+                return value > self.operand
+            case Operator.AT_LEAST:
+                return value >= self.operand
+            case Operator.BELOW:
+                return value < self.operand
+            case Operator.AT_MOST:
+                return value <= self.operand
+            case Operator.OUTSIDE:
+                return (value < self.operand) | (value > self.upper)
+            case Operator.INSIDE:
+                return (value >= self.operand) & (value <= self.upper)
+
+
+def code_of(value: Any, comparison: Comparison, recovery: Comparison | None) -> Any:
+    """The code of a measured value, or the column of codes of a measured column.
+
+    Breached wins where both comparisons hold. Without `recovery` every value that is not breached has recovered.
+    """
+    breached = comparison.holds(value)
+    if recovery is None:
+        return breached * int(Code.BREACHED)
+    return breached * int(Code.BREACHED) + (1 - breached) * (1 - recovery.holds(value)) * int(Code.BETWEEN)
+
+
+class Strategy(Protocol):
+    """The laws of a kind of rule.
+
+    Columns are one series' samples in strictly increasing order: int64 nanoseconds and finite float64. `codes` judges
+    the samples from index `first` on; what stands before is history. The code at an index depends on no sample outside
+    `reach` of it and on no other argument, so any chunking gives the same codes.
+    """
+
+    @property
+    def reach(self) -> Reach:
+        """How much history a code needs."""
+        ...
+
+    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
+        """What is compared and shown as evidence, from index `first` on; NaN where nothing can be said."""
+        ...
+
+    def codes(
+        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+    ) -> CodeColumn:
+        """The codes from index `first` on."""
+        ...
+
+
+class _Compared(Struct, frozen=True):
+    """A strategy that measures, then compares."""
+
+    comparison: Comparison
+
+    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
+        raise AssertionError("every kind measures in its own way")
+
+    def codes(
+        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+    ) -> CodeColumn:
+        """Compare what was measured; nothing measured is Unknown."""
+        measured = self.measured(instants, values, first)
+        codes: CodeColumn = np.asarray(code_of(measured, self.comparison, recovery)).astype(np.int8)
+        codes[np.isnan(measured)] = Code.UNKNOWN
+        return codes
+
+
+class Function(StrEnum):
+    """Aggregates over a time window; percentiles are `Percentile`."""
+
+    AVG = "avg"
+    MIN = "min"
+    MAX = "max"
+    SUM = "sum"
+    COUNT = "count"
+    STDDEV = "stddev"
+    PERCENTILE = "percentile"
+    RATE = "rate"
+    INCREASE = "increase"
+    DELTA = "delta"
+
+
+class Threshold(_Compared, frozen=True, tag="threshold"):
+    """Compares the value itself."""
+
+    @property
+    def reach(self) -> Reach:
+        """The sample itself."""
+        return Reach(samples=1)
+
+    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
+        """The values."""
+        return values[first:]
+
+
+class LastOf(Struct, frozen=True, tag="last"):
+    """Breached when at least `need` of the last `count` samples hold the comparison; Unknown before `count` samples.
+
+    With a recovery comparison it has recovered when at least `need` of the last `count` hold that one.
+    """
+
+    count: int
+    need: int
+    comparison: Comparison
+
+    @property
+    def reach(self) -> Reach:
+        """The last `count` samples."""
+        return Reach(samples=self.count)
+
+    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
+        """The newest value, from the `count`th sample on."""
+        measured = values[first:].copy()
+        measured[: max(0, self.count - 1 - first)] = np.nan
+        return measured
+
+    def codes(
+        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+    ) -> CodeColumn:
+        """Count the samples that hold in each window of `count`."""
+        breached = self._holding(self.comparison, values) >= self.need
+        if recovery is None:
+            codes: CodeColumn = (breached * int(Code.BREACHED)).astype(np.int8)
+        else:
+            between = ~breached & (self._holding(recovery, values) < self.need)
+            codes = (breached * int(Code.BREACHED) + between * int(Code.BETWEEN)).astype(np.int8)
+        codes[: self.count - 1] = Code.UNKNOWN
+        return codes[first:]
+
+    def _holding(self, comparison: Comparison, values: FloatColumn) -> InstantColumn:
+        """How many of the last `count` values hold; integers, so that a running sum is exact."""
+        total = np.cumsum(comparison.holds(values), dtype=np.int64)
+        total[self.count :] -= total[: -self.count].copy()
+        return total
+
+
+class Aggregate(_Compared, frozen=True, tag="aggregate", kw_only=True):
+    """Compares an aggregate of the window (t - over, t]. `percentile` is 0..100 where `function` is PERCENTILE.
+
+    Rate is per second: increase over the time from first to last sample, without extrapolation; rate, increase and
+    delta are Unknown below two samples. Stddev is of the population; percentiles interpolate linearly.
+    """
+
+    function: Function
+    over: Duration
+    percentile: float | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """The window."""
+        return Reach(samples=1, over=self.over)
+
+    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
+        """Each window's aggregate, a function of that window's samples alone."""
+        opens = starts(instants, self.over, first)
+        ends = np.arange(first + 1, len(values) + 1)
+        match self.function:
+            case Function.COUNT:
+                return (ends - opens).astype(np.float64)
+            case Function.DELTA:
+                return _two(opens, ends, values[first:] - values[opens])
+            case Function.INCREASE:
+                return _two(opens, ends, increases(values, opens, ends))
+            case Function.RATE:
+                spans = (instants[first:] - instants[opens]) / SECOND
+                gained = increases(values, opens, ends)
+                return _two(opens, ends, np.divide(gained, spans, out=gained, where=spans > 0))
+            case _:
+                return windowed(values, opens, ends, self.function, self.percentile)
+
+
+class Change(_Compared, frozen=True, tag="change", kw_only=True):
+    """Compares last minus first of the last `samples` samples, or of the window (t - over, t]; one of the two is given.
+
+    Unknown until `samples` samples, or two samples in the window, are there.
+    """
+
+    samples: int | None = None
+    over: Duration | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """The samples, or the window."""
+        return Reach(samples=self.samples or 1, over=self.over or Duration(0))
+
+    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
+        """Last minus first."""
+        if self.over is not None:
+            opens = starts(instants, self.over, first)
+            return _two(opens, np.arange(first + 1, len(values) + 1), values[first:] - values[opens])
+        back = (self.samples or 1) - 1
+        measured = np.full(len(values) - first, np.nan)
+        whole = max(first, back)
+        measured[whole - first :] = values[whole:] - values[whole - back : len(values) - back]
+        return measured
+
+
+class Absence(Struct, frozen=True, tag="absence"):
+    """Breached, by timer, when no sample came for `after` of observed time; every sample is a recovery."""
+
+    after: Duration
+
+    @property
+    def reach(self) -> Reach:
+        """No history: `holds` counts the silence."""
+        return Reach(samples=1)
+
+    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
+        """The values, as evidence that the series speaks."""
+        return values[first:]
+
+    def codes(
+        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+    ) -> CodeColumn:
+        """Recovered at every sample."""
+        return np.zeros(len(values) - first, dtype=np.int8)
+
+
+AnyStrategy = Threshold | LastOf | Aggregate | Change | Absence
+
+
+def _two(opens: InstantColumn, ends: InstantColumn, measured: FloatColumn) -> FloatColumn:
+    """NaN where a window holds fewer than two samples."""
+    return np.where(ends - opens >= 2, measured, np.nan)

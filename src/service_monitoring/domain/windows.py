@@ -1,0 +1,140 @@
+"""Windows: the samples a rule looks at, by count or by time, and exact arithmetic over them.
+
+A window's value is a function of its samples alone: no running float sum decides anything, because its rounding would
+depend on where a column began. Knows columns; does not know rules, verdicts or where samples come from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from service_monitoring.domain.instants import Duration
+
+InstantColumn = npt.NDArray[np.int64]
+FloatColumn = npt.NDArray[np.float64]
+CodeColumn = npt.NDArray[np.int8]
+
+
+class Reach(Struct, frozen=True):
+    """How much history a strategy needs: at least `samples` samples, and all of the last `over`."""
+
+    samples: int = 1
+    over: Duration = Duration(0)
+
+    def joined(self, other: Reach) -> Reach:
+        """What satisfies both."""
+        return Reach(max(self.samples, other.samples), Duration(max(self.over, other.over)))
+
+
+def starts(instants: InstantColumn, over: Duration, first: int) -> InstantColumn:
+    """For each sample from `first` on, the index of the first sample of its window (t - over, t]."""
+    return np.searchsorted(instants, instants[first:] - over, side="right")
+
+
+def increases(values: FloatColumn, opens: InstantColumn, ends: InstantColumn) -> FloatColumn:
+    """Sum of the positive steps inside each window; a drop is a counter's restart and counts the new value."""
+    steps = np.diff(values)
+    gained = np.where(steps >= 0, steps, values[1:])
+    return np.array([math.fsum(gained[a : b - 1]) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
+
+
+def windowed(
+    values: FloatColumn, opens: InstantColumn, ends: InstantColumn, function: str, percentile: float | None
+) -> FloatColumn:
+    """avg, min, max, sum, stddev or percentile of each window values[open:end], none of them empty."""
+    if percentile is not None:
+        rank = percentile / 100
+        return np.array([_percentile(values[a:b], rank) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
+    exact = _EXACT[function]
+    return np.array([exact(values[a:b]) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
+
+
+def _average(window: FloatColumn) -> float:
+    return math.fsum(window) / len(window)
+
+
+def _deviation(window: FloatColumn) -> float:
+    """Population standard deviation in two passes: sqrt(sum((x - mean)^2) / n)."""
+    middle = _average(window)
+    return math.sqrt(math.fsum((value - middle) ** 2 for value in window.tolist()) / len(window))
+
+
+def _percentile(window: FloatColumn, rank: float) -> float:
+    """Linear interpolation between the order statistics around rank x (n - 1), as Hyndman and Fan's type 7."""
+    ordered = np.sort(window)
+    place = rank * (len(ordered) - 1)
+    below = math.floor(place)
+    low = float(ordered[below])
+    high = float(ordered[min(below + 1, len(ordered) - 1)])
+    return low + (high - low) * (place - below)
+
+
+_EXACT: Final[dict[str, Callable[[FloatColumn], float]]] = {
+    "avg": _average,
+    "sum": math.fsum,
+    "min": lambda window: float(window.min()),
+    "max": lambda window: float(window.max()),
+    "stddev": _deviation,
+}
+
+
+class Window:
+    """The newest samples of one series: all that the rules on it may look back at, and little more.
+
+    Single-threaded, never blocks. Columns handed out are views, valid until the next `append` or `shift`.
+    """
+
+    __slots__ = ("_begin", "_end", "_instants", "_reach", "_values")
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._instants: InstantColumn = np.empty(8, dtype=np.int64)
+        self._values: FloatColumn = np.empty(8, dtype=np.float64)
+        self._begin = 0
+        self._end = 0
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    @property
+    def instants(self) -> InstantColumn:
+        """Instants in nanoseconds, increasing."""
+        return self._instants[self._begin : self._end]
+
+    @property
+    def values(self) -> FloatColumn:
+        """The values at those instants."""
+        return self._values[self._begin : self._end]
+
+    def append(self, at: int, value: float) -> None:
+        """Add the newest sample and let go of what no rule can see any more."""
+        if self._end == len(self._instants):
+            self._make_room()
+        self._instants[self._end] = at
+        self._values[self._end] = value
+        self._end += 1
+        oldest = at - self._reach.over
+        while len(self) > self._reach.samples and self._instants[self._begin] <= oldest:
+            self._begin += 1
+
+    def widen(self, reach: Reach) -> None:
+        """Look back further from now on."""
+        self._reach = self._reach.joined(reach)
+
+    def shift(self, delta: Duration) -> None:
+        """The wall clock stepped: the samples stay as old as they were."""
+        self._instants[self._begin : self._end] += delta
+
+    def _make_room(self) -> None:
+        kept = len(self)
+        size = len(self._instants) if kept * 2 <= len(self._instants) else len(self._instants) * 2
+        instants, values = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.float64)
+        instants[:kept], values[:kept] = self.instants, self.values
+        self._instants, self._values = instants, values
+        self._begin, self._end = 0, kept
