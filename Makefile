@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
-SOURCES := src tests
+SOURCES := .
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps \
@@ -57,7 +57,7 @@ lock: .venv/.uv ## choose versions anew, from pyproject.toml
 
 clean: ## remove what was installed and cached
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks build dist
-	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps venv in a package of its own; the one command that brings it is run for root and told to others.
 .venv/.uv: requirements/uv.txt

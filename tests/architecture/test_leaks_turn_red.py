@@ -1,0 +1,203 @@
+"""The checks of test_contracts can fail: each leak is planted in a copy of the sources and must turn its test red.
+
+Knows which test guards what; must never touch the real sources.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import test_contracts as checks
+
+Check = Callable[[Path], None]
+
+LEAKS: list[tuple[str, str, str, Check, str]] = [
+    # what leaks, where, the leak, the test that must notice, what it must name
+    (
+        "the domain reads a clock",
+        "domain/incidents.py",
+        "import time",
+        checks.test_the_domain_imports_no_clock_and_no_loop,
+        "service_monitoring.domain.incidents -> time",
+    ),
+    (
+        "the domain waits",
+        "domain/agenda.py",
+        "def wait() -> None:\n    import asyncio",
+        checks.test_the_domain_imports_no_clock_and_no_loop,
+        "service_monitoring.domain.agenda -> asyncio",
+    ),
+    (
+        "the domain reaches a clock through another room",
+        "errors.py",
+        "import logging",
+        checks.test_the_domain_imports_no_clock_and_no_loop,
+        "service_monitoring.errors -> logging",
+    ),
+    (
+        "a date is taken from the machine in the domain",
+        "domain/incidents.py",
+        "from datetime import UTC, datetime as d\nNOW = d.now(UTC)",
+        checks.test_nobody_but_the_clock_reads_time,
+        "domain/incidents.py:.*datetime.datetime.now",
+    ),
+    (
+        "a clock is handed on without being called",
+        "application.py",
+        "from time import monotonic as read",
+        checks.test_nobody_but_the_clock_reads_time,
+        "application.py:.*time.monotonic",
+    ),
+    (
+        "a second owner of time in the runtime",
+        "runtime/leak.py",
+        "import asyncio\nasync def now() -> float:\n    return asyncio.get_running_loop().time()",
+        checks.test_nobody_but_the_clock_reads_time,
+        "runtime/leak.py:.*asyncio.loop.time",
+    ),
+    (
+        "time is imported beside the clock",
+        "runtime/leak.py",
+        "import time",
+        checks.test_only_the_clock_imports_time,
+        "service_monitoring.runtime.leak -> time",
+    ),
+    (
+        "a view reads a clock",
+        "views/leak.py",
+        "import datetime\nage = datetime.datetime.now(datetime.UTC)",
+        checks.test_views_and_storage_read_no_clock,
+        "views/leak.py:.*datetime.datetime.now",
+    ),
+    (
+        "storage reads a clock",
+        "storage/leak.py",
+        "import time\nstamp = time.time_ns()",
+        checks.test_views_and_storage_read_no_clock,
+        "storage/leak.py:.*time.time_ns",
+    ),
+    (
+        "the database is asked what time it is",
+        "storage/leak.py",
+        "SWEEP = 'delete from notices where expires_at < CURRENT_TIMESTAMP'",
+        checks.test_views_and_storage_read_no_clock,
+        "storage/leak.py:.*CURRENT_TIMESTAMP",
+    ),
+    (
+        "a column stamps itself",
+        "storage/leak.py",
+        "import sqlalchemy as sa\ndefault = sa.func.now()",
+        checks.test_views_and_storage_read_no_clock,
+        "storage/leak.py:.*sqlalchemy.func.now",
+    ),
+    (
+        "a decision knows its caller",
+        "domain/policy.py",
+        "import service_monitoring.ports",
+        checks.test_rooms_import_only_downwards,
+        "service_monitoring.domain.policy -> service_monitoring.ports",
+    ),
+    (
+        "siblings know each other",
+        "sinks/leak.py",
+        "import service_monitoring.runtime.clock",
+        checks.test_rooms_import_only_downwards,
+        "service_monitoring.sinks.leak -> service_monitoring.runtime.clock",
+    ),
+    (
+        "a room that the design does not have",
+        "helpers/__init__.py",
+        "",
+        checks.test_rooms_import_only_downwards,
+        "service_monitoring.helpers",
+    ),
+    (
+        "a use case knows the loop",
+        "application.py",
+        "import asyncio",
+        checks.test_asyncio_is_unknown_outside_the_waiting_rooms,
+        "service_monitoring.application -> asyncio",
+    ),
+    (
+        "a rehearsal opens a socket",
+        "rehearsal/leak.py",
+        "import socket",
+        checks.test_a_rehearsal_cannot_reach_the_outside,
+        "service_monitoring.rehearsal.leak -> socket",
+    ),
+    (
+        "a second calendar",
+        "settings/leak.py",
+        "import zoneinfo",
+        checks.test_calendars_are_known_to_the_calendar_alone,
+        "service_monitoring.settings.leak -> zoneinfo",
+    ),
+    (
+        "a use case speaks SQL",
+        "application.py",
+        "import sqlalchemy",
+        checks.test_only_storage_speaks_sql,
+        "service_monitoring.application -> sqlalchemy",
+    ),
+    (
+        "a sink naps between attempts",
+        "sinks/leak.py",
+        "import asyncio\nasync def nap() -> None:\n    await asyncio.sleep(1)",
+        checks.test_only_the_runtime_sleeps_times_out_or_spawns,
+        "sinks/leak.py:.*asyncio.sleep",
+    ),
+    (
+        "a store starts a task that nobody owns",
+        "storage/leak.py",
+        "from asyncio import create_task",
+        checks.test_only_the_runtime_sleeps_times_out_or_spawns,
+        "storage/leak.py:.*asyncio.create_task",
+    ),
+    (
+        "a notice's key is rolled",
+        "domain/notices.py",
+        "from uuid import uuid4",
+        checks.test_nobody_rolls_dice,
+        "domain/notices.py:.*uuid.uuid4",
+    ),
+    (
+        "a suppression without a reason",
+        "domain/notices.py",
+        "x = 1  # no" + "qa: E741",
+        checks.test_every_suppression_gives_its_reason,
+        "domain/notices.py",
+    ),
+    (
+        "a module that does not say what it knows",
+        "views/leak.py",
+        "x = 1",
+        checks.test_every_module_says_what_it_knows,
+        "views/leak.py",
+    ),
+]
+
+
+@pytest.mark.parametrize(("where", "leak", "check", "named"), [row[1:] for row in LEAKS], ids=[row[0] for row in LEAKS])
+def test_a_leak_turns_its_check_red(
+    where: str, leak: str, check: Check, named: str, project: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "src"
+    shutil.copytree(project / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    plant(copy / checks.PACKAGE / where, leak)
+    with pytest.raises(AssertionError, match=named):
+        check(copy)
+
+
+def plant(path: Path, leak: str) -> None:
+    """Add lines to a module; a module or room that does not exist yet comes with them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "__init__.py").touch()
+    with path.open("a", encoding="utf-8") as module:
+        module.write(f"\n{leak}\n")
+
+
+def test_every_check_has_a_leak_that_it_notices() -> None:
+    guarded = {row[3].__name__ for row in LEAKS}
+    assert guarded == {name for name in vars(checks) if name.startswith("test_")}

@@ -1,0 +1,130 @@
+"""What every test lives under: async tests just work, time is simulated, nobody outside is spoken to, CI skips nothing.
+
+`async def test_...` needs no mark: anyio's plugin runs it (anyio_mode = auto), on asyncio. Hypothesis has two profiles,
+`quick` and, with CI=true, `ci`. Must not know any room of the program: builders are in `service_monitoring.testing`.
+"""
+
+import asyncio
+import ipaddress
+import os
+import sys
+import time
+from asyncio.base_events import BaseEventLoop
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+IN_CI = os.environ.get("CI") == "true"
+LONGEST_SLEEP = 0.05
+# Here programs run on the real clock; everywhere else a test that must wait says why: @pytest.mark.real_time("...").
+ON_REAL_TIME = frozenset({"docs", "faults", "journeys"})
+
+hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("ci" if IN_CI else "quick")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The loop of the async tests: the one that the program runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def unit_tests_do_not_sleep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse real sleeps above 50 ms. Loops of simulated time override `time()` and may sleep as long as they like."""
+    if not ON_REAL_TIME.isdisjoint(request.path.parts) or request.node.get_closest_marker("real_time"):
+        return
+    sleep, sleep_in_loop = time.sleep, asyncio.sleep
+
+    def short_sleep(seconds: float, /) -> None:
+        _refuse(seconds)
+        sleep(seconds)
+
+    async def short_sleep_in_loop(delay: float, result: Any = None) -> Any:
+        if type(asyncio.get_running_loop()).time is BaseEventLoop.time:
+            _refuse(delay)
+        return await sleep_in_loop(delay, result)
+
+    monkeypatch.setattr(time, "sleep", short_sleep)
+    monkeypatch.setattr(asyncio, "sleep", short_sleep_in_loop)
+
+
+def _refuse(seconds: float) -> None:
+    if seconds > LONGEST_SLEEP:
+        pytest.fail(
+            f"a unit test slept {seconds} s on the real clock: simulate time, or mark it real_time with the reason"
+        )
+
+
+class _Loopback:
+    """Keeps the suite on this machine: Python may connect nowhere else. Drills bring networks of their own."""
+
+    def __init__(self) -> None:
+        self.enforced = True
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and self.enforced and isinstance(args[1], tuple):
+            try:
+                address = ipaddress.ip_address(str(args[1][0]).partition("%")[0])
+            except ValueError:
+                return  # a name: it is resolved first, and the address comes by here again
+            if not (address.is_loopback or address.is_unspecified):
+                raise PermissionError(f"tests speak to this machine only, not to {address}")
+
+
+_LOOPBACK = _Loopback()
+sys.addaudithook(_LOOPBACK)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let fault drills leave the loopback: the networks they make are on this machine, too."""
+    _LOOPBACK.enforced = "faults" not in item.path.parts
+    return (yield)
+
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what was skipped. An expected failure (xfail) did run."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Note modules that were skipped whole."""
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure: what a new machine lacks, .ci/packages or the locks must bring."""
+    if IN_CI and _skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what CI does not accept."""
+    if IN_CI and _skipped:
+        terminalreporter.section("skipped, which CI does not accept")
+        for name in _skipped:
+            terminalreporter.line(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A real-time mark states its reason."""
+    for item in items:
+        mark = item.get_closest_marker("real_time")
+        if mark is not None and not mark.args:
+            raise pytest.UsageError(f"{item.nodeid}: real_time needs its reason")
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout's root."""
+    return Path(__file__).parents[1]
