@@ -21,7 +21,7 @@ from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.routing import Group
-from service_monitoring.domain.samples import Observation
+from service_monitoring.domain.samples import Observation, Series
 
 
 class Tick:
@@ -275,7 +275,7 @@ class Commit(Struct, frozen=True):
     records: tuple[tuple[Stamp, Admitted | Event | Notice], ...] = ()
     versions: tuple[tuple[str, int], ...] = ()
     holds: tuple[StoredHold, ...] = ()
-    forgotten: tuple[tuple[str, str, str], ...] = ()
+    forgotten: tuple[tuple[str, str, Series], ...] = ()
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
     notices: tuple[Notice, ...] = ()

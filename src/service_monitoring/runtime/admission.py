@@ -1,7 +1,7 @@
 """Admission: the one point through which everything comes in, and the stamp that it gets there.
 
-Reads the clocks through its port, and sees when they moved against each other: a suspend, a lag and a wall-clock step are
-inputs like any other. Does not know queues, nor what is decided.
+Reads the clocks through its port, and sees when they moved against each other: a suspend, a lag and a wall-clock step
+are inputs like any other. Does not know queues, nor what is decided.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from service_monitoring.domain.inputs import (
     GapCause,
     GapEnded,
     Input,
-    MarkKind,
     Marked,
+    MarkKind,
     Stamp,
     Stepped,
 )

@@ -1,0 +1,189 @@
+"""The use case of the live program: load, let the domain decide, commit state, events and notices together.
+
+Knows the course and a store. Does not know clocks, queues, tasks or retries (`runtime`), nor what stands behind the
+store; it never waits for anything but the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.course import Changes, Course, Decision, Ruling
+from service_monitoring.domain.inputs import (
+    Admitted,
+    Configured,
+    Marked,
+    MarkKind,
+    Observed,
+    Stamp,
+)
+from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.windows import Reach
+from service_monitoring.ports import Commit, Settlement, Store
+
+MARK_EVERY: Final = Duration(5 * SECOND)
+"""How often a sign of life is recorded when nothing else is."""
+
+_DEEPEST: Final = 4096
+
+
+class Round(Struct, frozen=True):
+    """What came of a batch: observations for the sample file, one commit, and the rulings in the order of the batch."""
+
+    observations: tuple[Admitted, ...]
+    commit: Commit | None
+    rulings: tuple[Ruling, ...]
+
+    @property
+    def owed(self) -> tuple[Notice, ...]:
+        """The notices that may be delivered once the round is kept."""
+        notices = self.commit.notices if self.commit is not None else ()
+        return tuple(notice for notice in notices if notice.held is None)
+
+
+class Monitor:
+    """The course with the store that it is kept in.
+
+    One writer: call from one task. `judge` decides at once and without waiting; `keep` stores what was decided and
+    may be called again with the same round when it failed. Nothing of a round may be shown or sent before it was kept.
+    """
+
+    def __init__(self, store: Store, course: Course, versions: dict[str, int]) -> None:
+        self._store = store
+        self._course = course
+        self._versions = versions
+        self._marked = Instant(0)
+
+    @classmethod
+    async def resume(cls, store: Store) -> Monitor:
+        """Go on from what is stored: windows are filled, and what a crash left unjudged is judged and kept."""
+        stored = await store.load()
+        if stored.progress is None or stored.configuration is None:
+            return cls(store, Course(), {})
+        course = Course.revive(
+            configuration=stored.configuration,
+            progress=stored.progress,
+            holds=stored.holds,
+            incidents=stored.incidents,
+            groups=stored.groups,
+        )
+        await _recall(store, course, stored.configuration)
+        monitor = cls(store, course, dict(stored.versions))
+        unjudged = await store.beyond(stored.progress.judged)
+        if unjudged:
+            judged = monitor.judge(unjudged)
+            await monitor.keep(Round((), judged.commit, judged.rulings))
+        return monitor
+
+    @property
+    def course(self) -> Course:
+        """For questions; it is stepped by `judge` alone."""
+        return self._course
+
+    def judge(self, batch: Sequence[Admitted], settlements: Sequence[Settlement] = ()) -> Round:
+        """Step the course through a batch; nothing is stored yet."""
+        records: list[tuple[Stamp, Admitted | Decision]] = []
+        rulings: list[Ruling] = []
+        for admitted in batch:
+            ruling = self._course.step(admitted)
+            rulings.append(ruling)
+            # A timer's decisions come before the input that woke it: the journal is in the order of the stamps.
+            before = [pair for pair in ruling.decisions if pair[0] < admitted.stamp]
+            records += before
+            if not ruling.refusal and self._worth_recording(admitted, ruling):
+                records.append((admitted.stamp, admitted))
+            records += ruling.decisions[len(before) :]
+        observations = tuple(admitted for admitted in batch if isinstance(admitted.input, Observed))
+        return Round(observations, self._commit(records, settlements), tuple(rulings))
+
+    async def keep(self, judged: Round) -> None:
+        """Samples first, then everything that was decided, in one transaction.
+
+        `Unavailable`: call again later. `Conflict`: somebody else wrote; this monitor is void, resume from the store.
+        """
+        if judged.observations:
+            await self._store.record(judged.observations)
+        if judged.commit is not None:
+            await self._store.commit(judged.commit)
+            for service, version in judged.commit.versions:
+                self._versions[service] = version + 1
+
+    def _worth_recording(self, admitted: Admitted, ruling: Ruling) -> bool:
+        """Observations are in the sample file; a sign of life counts now and then, or when a timer fired by it."""
+        what = admitted.input
+        if isinstance(what, Observed):
+            return False
+        if isinstance(what, Marked):
+            young = Instant(0) < self._marked and admitted.stamp.at.since(self._marked) < MARK_EVERY
+            if what.mark is MarkKind.ALIVE and young and not ruling.decisions:
+                return False
+            self._marked = admitted.stamp.at
+        return True
+
+    def _commit(
+        self, records: list[tuple[Stamp, Admitted | Decision]], settlements: Sequence[Settlement]
+    ) -> Commit | None:
+        changes = self._course.take_changes()
+        if changes is None and not records and not settlements:
+            return None
+        changes = changes or Changes(self._course.progress, (), (), (), (), ())
+        return Commit(
+            progress=self._course.progress,
+            records=tuple(records),
+            versions=tuple((service, self._versions.get(service, 0)) for service in changes.touched),
+            holds=changes.holds,
+            forgotten=changes.forgotten,
+            incidents=changes.incidents,
+            groups=changes.groups,
+            notices=tuple(record for _, record in records if isinstance(record, Notice)),
+            settlements=tuple(settlements),
+            configuration=_newest_configuration(records),
+        )
+
+
+def _newest_configuration(records: list[tuple[Stamp, Admitted | Decision]]) -> Configuration | None:
+    for _, record in reversed(records):
+        if isinstance(record, Admitted) and isinstance(record.input, Configured):
+            return record.input.configuration
+    return None
+
+
+async def _recall(store: Store, course: Course, configuration: Configuration) -> None:
+    """Fill the windows with the samples that were judged before."""
+    for service in configuration.services:
+        for check in service.checks:
+            reach = course.reach(service.name, check.name)
+            for admitted in await _history(store, service.name, check.name, course, reach):
+                course.recall(admitted)
+    course.rebook()
+
+
+async def _history(store: Store, service: str, check: str, course: Course, reach: Reach) -> list[Admitted]:
+    """The check's observations as far back as its rules look.
+
+    A failed run lacks the measurements of the phases that it did not reach, so a rule over the last n samples may look
+    further back than n runs: look twice as far until every metric heard is there n times, or nothing older is stored.
+    """
+    judged = course.progress.judged
+    since = judged.at.plus(Duration(-reach.over))
+    least = reach.samples
+    while True:
+        history = await store.tail(service, check, until=judged, since=since, least=least)
+        if reach.samples == 1 or len(history) < least or least >= _DEEPEST or _full(history, reach.samples):
+            return history
+        least *= 2
+
+
+def _full(history: Sequence[Admitted], samples: int) -> bool:
+    counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+    for admitted in history:
+        if isinstance(admitted.input, Observed):
+            for measured in admitted.input.observation.measurements:
+                place = (measured.metric, measured.labels)
+                counts[place] = counts.get(place, 0) + 1
+    return all(count >= samples for count in counts.values())

@@ -1,0 +1,174 @@
+"""The cycle: takes what was admitted, lets it be decided, keeps it, and only then tells anybody.
+
+Owns the inbox, the one writer's turn and the waiting for due timers. Does not know what is decided, which input follows
+which timer, or how anything is stored or sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from service_monitoring.application import Monitor, Round
+from service_monitoring.domain.course import Course, Ruling
+from service_monitoring.domain.inputs import Admitted, Input, Marked, MarkKind
+from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.notices import Notice
+from service_monitoring.errors import Refused, Unavailable
+from service_monitoring.ports import Clock, Deadline, Settlement, Tick
+from service_monitoring.runtime.admission import LOOK_EVERY, Admission
+from service_monitoring.runtime.deadlines import within
+from service_monitoring.runtime.queue import Offer, Queue, QueueStatistics, WhenFull
+
+_AGAIN: Final = Duration(SECOND)
+"""How long after a store that could not be written it is tried again."""
+
+_BATCH: Final = 2048
+
+
+class Command(Struct, frozen=True):
+    """An input on its way to a decision, after what the clocks said; `ticket` is what its sender waits for, or 0."""
+
+    admitted: tuple[Admitted, ...]
+    settlement: Settlement | None = None
+    ticket: int = 0
+
+
+class Cycle:
+    """Admission, inbox and the loop that decides and commits, for one machine.
+
+    Belongs to one asyncio loop. `submit` and `ask` wait while the inbox is full: that is the backpressure. A round that
+    the store cannot take now is held and tried again each second, and nothing further is decided meanwhile; a
+    `Conflict` ends the loop. Cancelled, `run` leaves what was kept whole; what was decided and not kept is decided
+    again from the samples at the next start.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        clock: Clock,
+        *,
+        capacity: int,
+        owed: Callable[[Sequence[Notice]], None],
+        troubled: Callable[[str], None],
+    ) -> None:
+        """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` when that is over."""
+        self._monitor = monitor
+        self._clock = clock
+        self._owed = owed
+        self._troubled = troubled
+        self._inbox: Queue[Command] = Queue("inbox", capacity=capacity, when_full=WhenFull.WAIT)
+        self._admission = Admission(clock, last=monitor.course.progress.judged)
+        self._tickets: dict[int, asyncio.Future[Ruling]] = {}
+        self._issued = 0
+
+    @property
+    def course(self) -> Course:
+        """For questions."""
+        return self._monitor.course
+
+    def statistics(self) -> QueueStatistics:
+        """Of the inbox."""
+        return self._inbox.statistics()
+
+    async def start(self, *first: Input) -> None:
+        """Decide what a start brings, and then `first`, before anything else is admitted."""
+        batch = self._admission.start()
+        for what in first:
+            batch += self._admission.admit(what)
+        await self._decide([Command(tuple(batch))])
+
+    async def submit(self, what: Input, settlement: Settlement | None = None) -> None:
+        """Admit an input; returns when it is in the inbox, which may wait for room. `Unavailable` once it is closed."""
+        await self._admit(what, settlement, ticket=0)
+
+    async def ask(self, what: Input) -> Ruling:
+        """Admit an input and wait until what it decided is kept; `Refused` with its sentence when it is not taken."""
+        self._issued += 1
+        ticket = self._issued
+        answer = self._tickets[ticket] = asyncio.get_running_loop().create_future()
+        try:
+            await self._admit(what, None, ticket=ticket)
+            ruling: Ruling = await answer
+        finally:
+            self._tickets.pop(ticket, None)
+        if ruling.refusal:
+            raise Refused(ruling.refusal)
+        return ruling
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Decide what comes, and what is due, until the inbox is closed and empty."""
+        while True:
+            beat()
+            commands = await self._next()
+            if commands is None:
+                return
+            await self._decide(commands)
+
+    async def stop(self) -> None:
+        """Take nothing more, decide what is in, and leave the mark of an orderly end."""
+        self._inbox.close()
+        rest = self._inbox.take_now(len(self._inbox))
+        await self._decide([*rest, self._marked(MarkKind.STOPPED)])
+
+    async def _admit(self, what: Input, settlement: Settlement | None, *, ticket: int) -> None:
+        # Stamp and place go together, or a producer that waited for room would come in with a stamp of the past.
+        await self._inbox.room()
+        command = Command(tuple(self._admission.admit(what)), settlement, ticket)
+        if self._inbox.offer(command) is Offer.REFUSED:
+            raise Unavailable("the program is stopping: nothing more is taken")
+
+    async def _next(self) -> list[Command] | None:
+        """What is in the inbox; when nothing comes, the sign of life that fires what is due."""
+        commands = self._inbox.take_now(_BATCH)
+        if commands:
+            return commands
+        try:
+            async with within(self._clock, Deadline(self._wake())):
+                return await self._inbox.take_many(_BATCH)
+        except TimeoutError:
+            pass
+        except Unavailable:
+            return None
+        return [self._marked(MarkKind.ALIVE)]
+
+    def _marked(self, mark: MarkKind) -> Command:
+        return Command(tuple(self._admission.admit(Marked(mark))))
+
+    def _wake(self) -> Tick:
+        """When to look again: at what is due next, and at the clocks in any case."""
+        now = self._clock.tick()
+        due = self._monitor.course.due()
+        if due is None:
+            return now.plus(LOOK_EVERY)
+        return now.plus(Duration(max(0, min(LOOK_EVERY, due.since(self._clock.now())))))
+
+    async def _decide(self, commands: list[Command]) -> None:
+        settlements = [command.settlement for command in commands if command.settlement is not None]
+        batch = [admitted for command in commands for admitted in command.admitted]
+        judged = self._monitor.judge(batch, settlements)
+        await self._keep(judged)
+        if judged.owed:
+            self._owed(judged.owed)
+        rulings = iter(judged.rulings)
+        for command in commands:
+            *_, ruling = (next(rulings) for _ in command.admitted)
+            answer = self._tickets.get(command.ticket)
+            if answer is not None and not answer.done():
+                answer.set_result(ruling)
+
+    async def _keep(self, judged: Round) -> None:
+        troubled = False
+        while True:
+            try:
+                await self._monitor.keep(judged)
+                break
+            except Unavailable as trouble:
+                troubled = True
+                self._troubled(str(trouble))
+                await self._clock.wait_until(self._clock.tick().plus(_AGAIN))
+        if troubled:
+            self._troubled("")
