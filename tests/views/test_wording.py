@@ -45,7 +45,7 @@ def test_a_summary_says_what_the_facts_are() -> None:
     template = (
         "{{ service }}.{{ rule }} is {{ state }}: {{ reason }}, {{ metric }} is {{ value }} since {{ breached_at }}"
     )
-    assert render_summary(facts(template)) == "shop.down is open: timeout, up = 0 since 2026-01-05T09:00:00Z"
+    assert render_summary(facts(template)) == "shop.down is open: timeout, up is 0 since 2026-01-05T09:00:00Z"
 
 
 def test_every_variable_that_is_promised_is_there() -> None:
