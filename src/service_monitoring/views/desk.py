@@ -1,0 +1,161 @@
+"""The desk: what people may ask of the program and tell it, and the shapes in which it answers.
+
+Knows the values that faces show, as text and numbers ready for JSON. Does not know where they come from: the running
+program implements the desk, and so does a store that no program has open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.events import IncidentMoved
+from service_monitoring.domain.incidents import Incident, State
+from service_monitoring.domain.inputs import Acted, Retired
+from service_monitoring.domain.notices import Facts
+from service_monitoring.domain.routing import facts_of
+from service_monitoring.views.wording import render_summary
+
+
+class IncidentRow(Struct, frozen=True):
+    """One incident in a list. Instants are RFC 3339; `resolved_at` is the end, however it came."""
+
+    id: str
+    service: str
+    rule: str
+    series: str
+    severity: str
+    state: str
+    opened_at: str | None
+    acknowledged_at: str | None
+    resolved_at: str | None
+    summary: str
+
+
+class Transition(Struct, frozen=True):
+    """One move of an incident."""
+
+    sequence: int
+    at: str
+    state: str
+    cause: str
+    by: str
+    value: float | None
+    reason: str | None
+    detail: str
+
+
+class Telling(Struct, frozen=True):
+    """One notice and what became of it: `state` is that of the outbox."""
+
+    key: str
+    channel: str
+    page: str
+    decided_at: str
+    held: str
+    state: str
+    attempts: int
+    detail: str
+
+
+class IncidentDetail(Struct, frozen=True):
+    """An incident with everything that happened to it."""
+
+    incident: IncidentRow
+    breached_at: str
+    previous: str
+    transitions: tuple[Transition, ...]
+    notices: tuple[Telling, ...]
+
+
+class Status(Struct, frozen=True):
+    """How the program itself is. `running` is false when only the store was asked; `trouble` is empty when all is well."""
+
+    version: str
+    running: bool
+    services: int
+    checks: int
+    rules: int
+    incidents: dict[str, int]
+    outbox: dict[str, int]
+    judged_until: str
+    trouble: tuple[str, ...] = ()
+    loops: dict[str, Any] = {}
+    queues: dict[str, Any] = {}
+    polling: dict[str, Any] = {}
+    sizes: dict[str, int] = {}
+
+
+class Desk(Protocol):
+    """What faces ask and tell.
+
+    Questions see committed facts only. `act` and `retire` return when what they decided is committed; `Refused` with a
+    sentence when it is not allowed, `NotFound` when there is no such thing, `Unavailable` when it cannot be stored now.
+    """
+
+    async def incidents(self, *, states: Sequence[State], service: str | None, limit: int) -> list[IncidentRow]:
+        """Newest first; all states when none is named."""
+        ...
+
+    async def incident(self, id: str) -> IncidentDetail:
+        """One of them; an unambiguous beginning of its id will do."""
+        ...
+
+    async def act(self, act: Acted) -> IncidentRow:
+        """Acknowledge or resolve."""
+        ...
+
+    async def retire(self, retired: Retired) -> None:
+        """Retire a rule for ever."""
+        ...
+
+    async def status(self) -> Status:
+        """How it is."""
+        ...
+
+    async def backup(self, target: str) -> str:
+        """Write a backup of everything to a new file and give back its path."""
+        ...
+
+
+def facts_now(incident: Incident, configuration: Configuration) -> Facts:
+    """What is known of an incident by the configuration in force; its rule may be gone from it."""
+    for service in configuration.services:
+        for rule in service.rules:
+            if (service.name, rule.name) == (incident.service, incident.rule):
+                return facts_of(incident, rule, service)
+    return Facts(incident=incident.id, service=incident.service, rule=incident.rule, state=incident.state)
+
+
+def row(incident: Incident, configuration: Configuration) -> IncidentRow:
+    """An incident as a list shows it."""
+    return IncidentRow(
+        id=incident.id,
+        service=incident.service,
+        rule=incident.rule,
+        series=str(incident.series),
+        severity=incident.severity,
+        state=incident.state,
+        opened_at=None if incident.opened_at is None else str(incident.opened_at),
+        acknowledged_at=None if incident.acknowledged_at is None else str(incident.acknowledged_at),
+        resolved_at=None if incident.ended_at is None else str(incident.ended_at),
+        summary=render_summary(facts_now(incident, configuration)),
+    )
+
+
+def transition(event: IncidentMoved) -> Transition:
+    """One move as an incident's page shows it."""
+    incident = event.incident
+    return Transition(
+        sequence=incident.sequence,
+        at=str(event.at),
+        state=incident.state,
+        cause=incident.cause,
+        by=incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else "",
+        value=incident.evidence.value,
+        reason=incident.evidence.reason,
+        detail=incident.evidence.detail,
+    )

@@ -1,0 +1,116 @@
+"""The routes of `/api/v1`: HTTP in, the desk's answers out, errors as problem+json.
+
+Knows HTTP and the desk. Does not know who may come in (the socket's owner alone, so far), nor what stands behind the
+desk.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+
+from service_monitoring.domain.incidents import State
+from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
+from service_monitoring.views.desk import Desk
+
+_STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
+    (NotFound, 404, "not found"),
+    (Refused, 409, "refused"),
+    (Conflict, 409, "conflict"),
+    (Unavailable, 503, "unavailable"),
+    (MonitoringError, 500, "error"),
+)
+
+
+class ByPerson(BaseModel):
+    """Who acts on an incident, and a word about it."""
+
+    by: str = Field(min_length=1, max_length=200, description="Who acts")
+    comment: str = Field(default="", max_length=4096)
+
+
+class Retirement(BaseModel):
+    """Who retires a rule, and why."""
+
+    by: str = Field(min_length=1, max_length=200)
+    reason: str = Field(min_length=1, max_length=4096)
+
+
+class BackupTarget(BaseModel):
+    """Where a backup goes: a path on the machine of the program, which must not exist yet."""
+
+    file: str = Field(min_length=1, max_length=4096)
+
+
+def api(desk: Desk, *, version: str) -> FastAPI:
+    """The application; it holds no state and starts no task."""
+    app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
+
+    @app.exception_handler(MonitoringError)
+    async def answer_trouble(request: Request, error: Exception) -> Response:
+        kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
+        headers = {"Retry-After": "5"} if kind is Unavailable else None
+        return _problem(status, title, str(error), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        return _problem(422, "not understood", said)
+
+    @app.get("/healthz", summary="Whether the program answers")
+    async def healthz() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    @app.get("/readyz", summary="Whether it does its work; 503 names what it does not")
+    async def readyz() -> Response:
+        trouble = (await desk.status()).trouble
+        return Response("\n".join(trouble or ("ready",)) + "\n", 503 if trouble else 200, media_type="text/plain")
+
+    @app.get("/api/v1/status", summary="How the program itself is")
+    async def status() -> Response:
+        return _json(await desk.status())
+
+    @app.get("/api/v1/incidents", summary="Incidents, newest first")
+    async def incidents(
+        state: Annotated[list[State] | None, Query(description="Only these states")] = None,
+        service: Annotated[str | None, Query(max_length=200)] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    ) -> Response:
+        return _json(await desk.incidents(states=state or (), service=service, limit=limit))
+
+    @app.get("/api/v1/incidents/{id}", summary="One incident with its transitions and notices")
+    async def incident(id: str) -> Response:
+        return _json(await desk.incident(id))
+
+    @app.post("/api/v1/incidents/{id}/acknowledge", summary="Take an incident on")
+    async def acknowledge(id: str, person: ByPerson) -> Response:
+        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, person.by, person.comment)))
+
+    @app.post("/api/v1/incidents/{id}/resolve", summary="End an incident")
+    async def resolve(id: str, person: ByPerson) -> Response:
+        return _json(await desk.act(Acted(id, Act.RESOLVE, person.by, person.comment)))
+
+    @app.post("/api/v1/rules/{service}/{rule}/retire", summary="Retire a rule for ever", status_code=204)
+    async def retire(service: str, rule: str, retirement: Retirement) -> Response:
+        await desk.retire(Retired(service, rule, retirement.reason, retirement.by))
+        return Response(status_code=204)
+
+    @app.post("/api/v1/backup", summary="Write a backup to a new file")
+    async def backup(target: BackupTarget) -> Response:
+        return _json({"file": await desk.backup(target.file)})
+
+    return app
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    return Response(body, status, headers, media_type="application/problem+json")
