@@ -9,8 +9,9 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps \
 	--build-constraints requirements/development.txt --editable .
 SYNC := $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
-# Arguments of one's own: make test TESTS="tests/domain -k gap"
+# Arguments of one's own: make test TESTS="tests/domain -k gap", make bench BENCH=probes
 TESTS ?= tests
+BENCH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-development run test lint types contracts bench faults format lock clean
@@ -40,7 +41,7 @@ contracts: setup-development ## who may import whom
 	$(BIN)/lint-imports
 
 bench: setup-development ## measure; nothing else should run meanwhile
-	$(BIN)/pytest benchmarks --benchmark-only -p no:randomly
+	$(BIN)/python -m bench $(BENCH)
 
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest tests/faults

@@ -178,12 +178,16 @@ def test_nobody_rolls_dice(source: Path) -> None:
 
 
 def test_every_suppression_gives_its_reason(source: Path) -> None:
-    bare = []  # a reason stands behind the code of the rule, on the same line
+    # The reason stands behind the code of the rule, or in a comment above the lines that it excuses.
+    bare = []
     for path in sorted([*source.rglob("*.py"), *Path(__file__).parents[1].rglob("*.py")]):
+        explained = path == Path(__file__)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            suppression = None if path == Path(__file__) else _SUPPRESSION.search(line)
-            if suppression and not re.search(r"\w{3}", _CODES.sub("", suppression[1])):
-                bare.append(f"{path}:{number}: {line.strip()}")
+            if suppression := _SUPPRESSION.search(line):
+                if not explained and not re.search(r"\w{3}", _CODES.sub("", suppression[1])):
+                    bare.append(f"{path}:{number}: {line.strip()}")
+            elif path != Path(__file__):
+                explained = line.lstrip().startswith("# ")
     no(bare)
 
 
