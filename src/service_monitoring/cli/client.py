@@ -1,0 +1,68 @@
+"""Asking the running program over its Unix socket, from a command.
+
+Knows HTTP over a socket file and the errors behind its answers. Blocks, with a bound; a command is short and has no loop.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from service_monitoring.errors import MonitoringError, NotFound, Refused, Unavailable
+
+_PATIENCE = 30.0
+
+
+class NotRunning(MonitoringError):
+    """Nobody listens on the socket: no program has this data folder open."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("service-monitoring", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_PATIENCE)
+        self.sock.connect(str(self._path))
+
+
+def ask(path: Path, method: str, route: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
+    """One request; the JSON of the answer. `NotRunning` where nobody listens, else the error that the answer names."""
+    target = route + ("?" + urlencode(query, doseq=True) if query else "")
+    connection = _Connection(path)
+    try:
+        connection.request(
+            method,
+            target,
+            body=None if body is None else json.dumps(body),
+            headers={"Content-Type": "application/json"},
+        )
+        response = connection.getresponse()
+        content = response.read()
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NotRunning(f"no program listens on {path}") from error
+    except OSError as error:
+        raise Unavailable(f"the running program does not answer on {path}: {error}") from error
+    finally:
+        connection.close()
+    if response.status < 300:
+        return json.loads(content) if content else None
+    raise _error(response.status, content)
+
+
+def _error(status: int, content: bytes) -> MonitoringError:
+    try:
+        detail = str(json.loads(content)["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = content.decode(errors="replace")[:500]
+    if status == 404:
+        return NotFound(detail)
+    return Unavailable(detail) if status >= 500 else Refused(detail)
