@@ -181,13 +181,13 @@ class _Quiet:
 
 
 @contextmanager
-def name_server(answer: Answering, *, tcp: bool = False) -> Iterator[int]:
+def name_server(answer: Answering, *, tcp: bool = False, host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """A name server that answers by `answer`; None is silence."""
-    udp = DNSServer(_Resolver(answer), address="127.0.0.1", port=0, logger=_Quiet())
+    udp = DNSServer(_Resolver(answer), address=host, port=port, logger=_Quiet())
     port = udp.server.server_address[1]
     servers = [udp]
     if tcp:
-        servers.append(DNSServer(_Resolver(answer), address="127.0.0.1", port=port, tcp=True, logger=_Quiet()))
+        servers.append(DNSServer(_Resolver(answer), address=host, port=port, tcp=True, logger=_Quiet()))
     for server in servers:
         server.server.handle_error = lambda *_: None
         server.thread = threading.Thread(target=server.server.serve_forever, args=(0.01,), daemon=True)
