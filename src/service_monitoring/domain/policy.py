@@ -230,7 +230,8 @@ class MonitoringPolicy:
     def shift(self, delta: Duration) -> None:
         """The wall clock stepped by `delta`; the agenda is shifted by its owner."""
         for line in self._lines.values():
-            line.heard += delta
+            if line.heard:
+                line.heard += delta
             if line.window is not None:
                 line.window.shift(delta)
         for track in self._tracks.values():
