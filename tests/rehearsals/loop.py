@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from service_monitoring.domain.course import Course, Decision
-from service_monitoring.domain.inputs import Admitted, MarkKind, Marked, Stamp
+from service_monitoring.domain.inputs import Admitted, Marked, MarkKind, Stamp
 
 
 def rehearse(recorded: Iterable[Admitted], until: Stamp) -> list[Decision]:

@@ -1,4 +1,4 @@
-"""A live run of admission, cycle and store in simulated time, recorded and stepped again: the ledgers are the same bytes.
+"""A live run of admission, cycle and store in simulated time, recorded and stepped again: the same bytes of ledger.
 
 Days are drawn: failures, silences, our own faults, people, clock steps, suspends, stalls, restarts and crashes.
 """
@@ -26,7 +26,8 @@ from service_monitoring.domain.strategies import (
     Operator,
     Threshold,
 )
-from service_monitoring.errors import Refused
+from service_monitoring.errors import Refused, Unavailable
+from service_monitoring.ports import Commit
 from service_monitoring.runtime.cycle import Cycle
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.stores import MemoryStore
@@ -75,12 +76,23 @@ def observation(value: float | None) -> Observation:
     return Observation(Outcome.OK, measurements=(Measurement("value", value),))
 
 
+class MortalStore(MemoryStore):
+    """Dies, when told to, between the sample file and the commit."""
+
+    dying = False
+
+    async def commit(self, commit: Commit) -> None:
+        if self.dying:
+            raise Unavailable("the program dies here")
+        await super().commit(commit)
+
+
 class Day:
     """One monitor in simulated time, driven event by event."""
 
     def __init__(self) -> None:
         self.clock = SimulatedClock()
-        self.store = MemoryStore()
+        self.store = MortalStore()
         self.refused = 0
 
     async def begin(self) -> None:
@@ -118,10 +130,21 @@ class Day:
                 self.clock.stall(Duration(seconds * SECOND))
             case ("person", act):
                 await self.act(act)
+            case ("die", (value, seconds)):
+                self.store.dying = True
+                for service in ("desk", "shop"):
+                    await self.happen(("poll", (service, value)))
+                await self.clock.advance(Duration(2 * SECOND))
+                await self.crash()
+                self.store.dying = False
+                await self.clock.advance(Duration(seconds * SECOND))
+                await self.begin()
             case ("crash" | "stop" as how, seconds):
                 await (self.crash() if how == "crash" else self.stop())
                 await self.clock.advance(Duration(seconds * SECOND))
                 await self.begin()
+            case _:
+                raise AssertionError(event)
 
     async def act(self, act: Act) -> None:
         """Somebody acts on the first incident there is."""
@@ -136,10 +159,7 @@ class Day:
     def recorded(self) -> list[Admitted]:
         """What a rehearsal reads: the inputs of the journal and the observations of the sample file, in order."""
         journal = [
-            record
-            for commit in self.store.commits
-            for _, record in commit.records
-            if isinstance(record, Admitted)
+            record for commit in self.store.commits for _, record in commit.records if isinstance(record, Admitted)
         ]
         observed = list(self.store._observations.values())  # what the sample file is in the real store
         return sorted(journal + observed, key=lambda admitted: (admitted.stamp, order_of(admitted.input)))
@@ -147,10 +167,7 @@ class Day:
     def decided(self) -> list[Decision]:
         """What was committed, in the order in which it was."""
         return [
-            record
-            for commit in self.store.commits
-            for _, record in commit.records
-            if not isinstance(record, Admitted)
+            record for commit in self.store.commits for _, record in commit.records if not isinstance(record, Admitted)
         ]
 
 
@@ -174,6 +191,7 @@ EVENTS = draw.one_of(
     draw.tuples(draw.just("suspend"), draw.sampled_from([7, 60, HOUR // SECOND])),
     draw.tuples(draw.just("stall"), draw.sampled_from([2, 8, 60])),
     draw.tuples(draw.just("person"), draw.sampled_from(list(Act))),
+    draw.tuples(draw.just("die"), draw.tuples(VALUES, draw.sampled_from([1, 5, 60]))),
     draw.tuples(draw.sampled_from(["crash", "stop"]), draw.sampled_from([1, 3, 30, 600])),
 )
 
