@@ -1,0 +1,85 @@
+"""The recorded past of a data folder, for rehearsals and for comparing ledgers: inputs and decisions, in order.
+
+Reads page by page, so that nothing is pinned in the write-ahead log while a reader takes its time. Takes no lock: the
+program that owns the folder may be running.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from service_monitoring.domain.events import Event
+from service_monitoring.domain.inputs import Admitted, Order, Stamp
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.errors import NotFound
+from service_monitoring.storage import reading, samples
+from service_monitoring.storage.failures import translated
+from service_monitoring.storage.files import connect_reader, look
+from service_monitoring.storage.folder import FACTS, SAMPLES
+from service_monitoring.storage.migrate import refuse_newer
+
+_PAGE: Final = 2_000
+
+
+class History:
+    """A data folder opened for reading. Blocks; use it from one thread at a time, and close it."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in (FACTS, SAMPLES):
+            path = folder / name
+            version = look(path)
+            if version is None:
+                raise NotFound(f"{folder} holds no history: there is no {name}")
+            refuse_newer(path, version)
+        self._folder = folder
+        try:
+            self._facts, self._samples = connect_reader(folder / FACTS), connect_reader(folder / SAMPLES)
+            self._names = samples.Names(self._samples)
+        except sqlite3.Error as error:
+            raise translated(error, folder) from error
+
+    def inputs(self) -> Iterator[Admitted]:
+        """Everything that came in, people's acts and marks with the observations, in (epoch, instant, order)."""
+        merged = heapq.merge(self._journalled(), self._observed(), key=lambda entry: entry[0])
+        return (admitted for _, admitted in merged)
+
+    def decisions(self) -> Iterator[Event | Notice]:
+        """Every event and notice, in the order in which they were committed: what `wire.ledger.ledger` takes."""
+        position = 0
+        while page := reading.journal(self._facts, after=position, limit=_PAGE):
+            for each in page:
+                if isinstance(each.record, Event | Notice):
+                    yield each.record
+            position = page[-1].position
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._facts.close()
+        self._samples.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _journalled(self) -> Iterator[tuple[reading.Place, Admitted]]:
+        place: reading.Place = (-1, 0, 0, 0)
+        while page := reading.inputs(self._facts, place, _PAGE):
+            yield from page
+            place = page[-1][0]
+
+    def _observed(self) -> Iterator[tuple[reading.Place, Admitted]]:
+        stamp = Stamp(-1, Instant(0))
+        while page := samples.after(self._samples, self._names, stamp, _PAGE):
+            for admitted in page:
+                yield (admitted.stamp.epoch, admitted.stamp.at.ns, int(Order.OBSERVATION), 0), admitted
+            stamp = page[-1].stamp

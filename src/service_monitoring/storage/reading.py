@@ -1,0 +1,226 @@
+"""What faces ask of the facts: incidents, their story, the journal, the outbox in numbers.
+
+Reads only, each a function of a connection. The order of lists is stated, and so is what the next page starts from.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.course import Progress
+from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
+from service_monitoring.domain.holds import StoredHold
+from service_monitoring.domain.incidents import Incident, State
+from service_monitoring.domain.inputs import Admitted, Stamp
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.routing import Group
+from service_monitoring.errors import NotFound
+from service_monitoring.ports import Message, Stored
+from service_monitoring.storage.rows import marks
+from service_monitoring.wire import configuration as configurations
+from service_monitoring.wire.codec import decode
+from service_monitoring.wire.journal import Opaque, Revision, read
+
+Record = Admitted | Event | Notice | Opaque
+
+
+class Recorded(Struct, frozen=True):
+    """A record of the journal. Positions rise without meaning: there may be holes."""
+
+    position: int
+    stamp: Stamp
+    record: Record
+
+
+class Attempted(Struct, frozen=True):
+    """One attempt of a notice, as it ended; `void ...` when a younger lease existed."""
+
+    attempt: int
+    outcome: str
+    detail: str
+    at: Instant
+
+
+class Posted(Struct, frozen=True):
+    """A notice with what became of it. `state`: owed, held, sending, waiting, uncertain, delivered or parked."""
+
+    notice: Notice
+    state: str
+    attempt: int
+    due_at: Instant | None
+    message: Message | None
+    attempts: tuple[Attempted, ...]
+
+
+class Story(Struct, frozen=True):
+    """An incident with everything that is known of it, oldest first; `acts` are inputs that name it."""
+
+    incident: Incident
+    events: tuple[IncidentMoved, ...]
+    acts: tuple[Admitted, ...]
+    notices: tuple[Posted, ...]
+
+
+_LIVE: Final = "ended_at IS NULL OR id IN (SELECT incident FROM groups WHERE ended = 0)"
+_PAGE: Final = 1_000
+
+
+def stored(connection: sqlite3.Connection) -> Stored:
+    """Everything that decisions go on from."""
+    row = connection.execute("SELECT revision, body FROM progress").fetchone()
+    revision = "" if row is None else row[0]
+    return Stored(
+        progress=None if row is None else decode(Progress, row[1]),
+        configuration=revisions(connection, [revision]).get(revision),
+        versions=dict(connection.execute("SELECT service, version FROM policies ORDER BY service").fetchall()),
+        holds=tuple(
+            decode(StoredHold, body)
+            for (body,) in connection.execute("SELECT body FROM holds ORDER BY service, rule, series").fetchall()
+        ),
+        incidents=tuple(
+            decode(Incident, body)
+            for (body,) in connection.execute(
+                f"SELECT body FROM incidents WHERE {_LIVE} ORDER BY breached_at, id"
+            ).fetchall()
+        ),
+        groups=tuple(
+            decode(Group, body)
+            for (body,) in connection.execute("SELECT body FROM groups WHERE ended = 0 ORDER BY id").fetchall()
+        ),
+    )
+
+
+def revisions(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, Configuration]:
+    """Configurations by their revision; those that are not stored are left out."""
+    wanted = sorted(set(names))
+    rows = connection.execute(
+        f"SELECT revision, body FROM configurations WHERE revision IN ({marks(len(wanted))})", wanted
+    ).fetchall()
+    return {name: configurations.read(body) for name, body in rows}
+
+
+def incidents(
+    connection: sqlite3.Connection,
+    *,
+    states: Sequence[State] = (),
+    service: str | None = None,
+    limit: int = 200,
+    after: str | None = None,
+) -> list[Incident]:
+    """Incidents, the latest breached first; `after` is the id of the last one of the page before."""
+    conditions, given = ["1"], list[Any]()
+    if states:
+        conditions.append(f"state IN ({marks(len(states))})")
+        given += [state.value for state in states]
+    if service is not None:
+        conditions.append("service = ?")
+        given.append(service)
+    if after is not None:
+        conditions.append("(breached_at, id) < (SELECT breached_at, id FROM incidents WHERE id = ?)")
+        given.append(after)
+    rows = connection.execute(
+        f"SELECT body FROM incidents WHERE {' AND '.join(conditions)} ORDER BY breached_at DESC, id DESC LIMIT ?",
+        (*given, limit),
+    ).fetchall()
+    return [decode(Incident, body) for (body,) in rows]
+
+
+def story(connection: sqlite3.Connection, incident: str) -> Story:
+    """One incident with its events, what people did, and its notices; `NotFound` when there is none."""
+    row = connection.execute("SELECT body FROM incidents WHERE id = ?", (incident,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no incident {incident}")
+    rows = connection.execute(f"SELECT {_JOURNAL} FROM journal WHERE subject = ? ORDER BY position", (incident,))
+    records = [recorded.record for recorded in _recorded(connection, rows.fetchall())]
+    return Story(
+        incident=decode(Incident, row[0]),
+        events=tuple(record for record in records if isinstance(record, IncidentMoved)),
+        acts=tuple(record for record in records if isinstance(record, Admitted)),
+        notices=posted(connection, incident),
+    )
+
+
+def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:
+    """The notices of an incident, in the order in which they were decided, with their attempts."""
+    rows = connection.execute(
+        "SELECT key, body, state, attempt, due_at, message FROM notices WHERE incident = ? ORDER BY decided_at, key",
+        (incident,),
+    ).fetchall()
+    found: list[Posted] = []
+    for key, body, state, attempt, due_at, message in rows:
+        attempts = connection.execute(
+            "SELECT attempt, outcome, detail, at FROM deliveries WHERE key = ? ORDER BY token", (key,)
+        ).fetchall()
+        found.append(
+            Posted(
+                notice=decode(Notice, body),
+                state=state,
+                attempt=attempt,
+                due_at=None if due_at is None else Instant(due_at),
+                message=None if message is None else decode(Message, message),
+                attempts=tuple(
+                    Attempted(number, outcome, detail, Instant(at)) for number, outcome, detail, at in attempts
+                ),
+            )
+        )
+    return tuple(found)
+
+
+_JOURNAL: Final = "position, epoch, at, kind, version, body"
+
+
+def journal(connection: sqlite3.Connection, *, after: int = 0, limit: int = _PAGE) -> list[Recorded]:
+    """Records after a position, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_JOURNAL} FROM journal WHERE position > ? ORDER BY position LIMIT ?", (after, limit)
+    ).fetchall()
+    return _recorded(connection, rows)
+
+
+def decisions(connection: sqlite3.Connection, *, after: int = 0, limit: int = _PAGE) -> list[Recorded]:
+    """Events and notices after a position, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_JOURNAL} FROM journal WHERE position > ? AND place IS NULL ORDER BY position LIMIT ?", (after, limit)
+    ).fetchall()
+    return [each for each in _recorded(connection, rows) if isinstance(each.record, IncidentMoved | RuleMoved | Notice)]
+
+
+Place = tuple[int, int, int, int]
+"""Where an input stands: epoch, instant (ns), order at that instant, position."""
+
+
+def inputs(connection: sqlite3.Connection, after: Place, limit: int) -> list[tuple[Place, Admitted]]:
+    """Inputs after a place in their own order, observations excepted; what a newer version wrote is left out."""
+    rows = connection.execute(
+        f"SELECT place, {_JOURNAL} FROM journal "
+        "WHERE place IS NOT NULL AND (epoch, at, place, position) > (?, ?, ?, ?) "
+        "ORDER BY epoch, at, place, position LIMIT ?",
+        (*after, limit),
+    ).fetchall()
+    read_back = _recorded(connection, [row[1:] for row in rows])
+    return [
+        ((row[2], row[3], row[0], row[1]), each.record)
+        for row, each in zip(rows, read_back, strict=True)
+        if isinstance(each.record, Admitted)
+    ]
+
+
+def _recorded(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Recorded]:
+    named = [decode(Revision, row[5]).revision for row in rows if row[3] == "configured"]
+    known = revisions(connection, named) if named else {}
+    found: list[Recorded] = []
+    for position, epoch, at, kind, version, body in rows:
+        stamp = Stamp(epoch, Instant(at))
+        found.append(Recorded(position, stamp, read(kind, version, body, stamp=stamp, revisions=known)))
+    return found
+
+
+def outbox(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many notices are in each state, those held and those delivered included."""
+    return dict(connection.execute("SELECT state, count(*) FROM notices GROUP BY state ORDER BY state").fetchall())

@@ -1,0 +1,114 @@
+"""What is forgotten, and what never is: open incidents and notices that are not settled.
+
+Each piece is small, so that the rounds of decisions that wait meanwhile wait for milliseconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from msgspec import Struct
+
+from service_monitoring.domain.instants import Instant
+from service_monitoring.storage.samples import epochs
+
+PIECE: Final = 2_000
+
+_KEPT: Final = "SELECT id FROM incidents WHERE ended_at IS NULL UNION SELECT incident FROM groups WHERE ended = 0"
+
+
+class Pruned(Struct, frozen=True):
+    """How many rows were forgotten."""
+
+    records: int = 0
+    incidents: int = 0
+    notices: int = 0
+    observations: int = 0
+
+
+class PruneJournal:
+    """Forget a piece of the journal; the newest record stays, so that positions never begin anew."""
+
+    def __init__(self, before: Instant, after: int) -> None:
+        self._before = before
+        self._after = after
+
+    def run(self, connection: sqlite3.Connection) -> tuple[int, int | None]:
+        """How many are gone, and the position to go on from, if there is more."""
+        rows = connection.execute(
+            "SELECT position, at FROM journal WHERE position > ? AND position < (SELECT max(position) FROM journal) "
+            "ORDER BY position LIMIT ?",
+            (self._after, PIECE),
+        ).fetchall()
+        old = [position for position, at in rows if at < self._before.ns]
+        if not old:
+            return 0, None
+        gone = connection.execute(
+            "DELETE FROM journal WHERE position > ? AND position <= ? AND at < ? "
+            f"AND (subject = '' OR subject NOT IN ({_KEPT}))",
+            (self._after, old[-1], self._before.ns),
+        ).rowcount
+        return gone, old[-1] if len(old) == PIECE else None
+
+
+class PruneOutbox:
+    """Forget a piece of the settled notices with their attempts."""
+
+    def __init__(self, before: Instant) -> None:
+        self._before = before
+
+    def run(self, connection: sqlite3.Connection) -> int:
+        """How many notices are gone."""
+        keys = connection.execute(
+            f"SELECT key FROM notices WHERE settled_at < ? AND incident NOT IN ({_KEPT}) LIMIT ?",
+            (self._before.ns, PIECE),
+        ).fetchall()
+        connection.executemany("DELETE FROM deliveries WHERE key = ?", keys)
+        connection.executemany("DELETE FROM notices WHERE key = ?", keys)
+        return len(keys)
+
+
+class PruneIncidents:
+    """Forget a piece of the ended incidents whose notices are gone, with their groups and unnamed configurations."""
+
+    def __init__(self, before: Instant) -> None:
+        self._before = before
+
+    def run(self, connection: sqlite3.Connection) -> int:
+        """How many incidents are gone."""
+        ids = connection.execute(
+            f"SELECT id FROM incidents WHERE ended_at < ? AND id NOT IN ({_KEPT}) "
+            "AND NOT EXISTS (SELECT 1 FROM notices WHERE notices.incident = incidents.id) LIMIT ?",
+            (self._before.ns, PIECE),
+        ).fetchall()
+        connection.executemany("DELETE FROM groups WHERE incident = ?", ids)
+        connection.executemany("DELETE FROM incidents WHERE id = ?", ids)
+        if len(ids) < PIECE:
+            connection.execute(
+                "DELETE FROM configurations WHERE revision NOT IN (SELECT revision FROM progress) AND revision NOT IN "
+                "(SELECT json_extract(CAST(body AS TEXT), '$.revision') FROM journal "
+                "WHERE place IS NOT NULL AND kind = 'configured')"
+            )
+        return len(ids)
+
+
+class PruneSamples:
+    """Forget a piece of the observations with their samples."""
+
+    def __init__(self, before: Instant) -> None:
+        self._before = before
+
+    def run(self, connection: sqlite3.Connection) -> int:
+        """How many observations are gone."""
+        for epoch in epochs(connection):
+            row = connection.execute(
+                "SELECT max(at), count(*) FROM "
+                "(SELECT at FROM observations WHERE epoch = ? AND at < ? ORDER BY at LIMIT ?)",
+                (epoch, self._before.ns, PIECE),
+            ).fetchone()
+            if row[1]:
+                connection.execute("DELETE FROM samples WHERE epoch = ? AND at <= ?", (epoch, row[0]))
+                connection.execute("DELETE FROM observations WHERE epoch = ? AND at <= ?", (epoch, row[0]))
+                return int(row[1])
+        return 0

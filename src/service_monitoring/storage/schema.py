@@ -1,0 +1,190 @@
+"""The tables, as SQLAlchemy describes them: what migrations must arrive at, and what a reader of the files may rely on.
+
+`facts.db` holds state, journal and outbox, `samples.db` what checks observed. Instants are integers of nanoseconds;
+bodies are JSON of `service_monitoring.wire`. Nobody on the way of a sample imports this module: hot statements are
+text for the driver, and a test compares these tables with what the migrations make. Tables of narrow rows are kept in
+their key; those with a wide body are not, for a wide row in a key's tree costs a page each.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+facts: Final = MetaData()
+samples: Final = MetaData()
+
+FINITE: Final = "value BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
+
+
+def _integer(name: str, **given: Any) -> Column[int]:
+    return Column(name, Integer, nullable=False, **given)
+
+
+def _text(name: str, **given: Any) -> Column[str]:
+    return Column(name, Text, nullable=False, **given)
+
+
+def _body(name: str = "body", **given: Any) -> Column[bytes]:
+    return Column(name, LargeBinary, **{"nullable": False, **given})
+
+
+journal: Final = Table(
+    "journal",
+    facts,
+    _integer("position", primary_key=True),
+    _integer("epoch"),
+    _integer("at"),
+    Column("place", Integer),  # order among inputs of one instant; NULL for a decision
+    _text("kind"),
+    _text("service"),
+    _text("subject"),
+    _integer("version"),
+    _body(),
+)
+Index("journal_inputs", journal.c.epoch, journal.c.at, journal.c.place, sqlite_where=text("place IS NOT NULL"))
+Index("journal_subject", journal.c.subject, sqlite_where=text("subject <> ''"))
+
+policies: Final = Table(
+    "policies", facts, _text("service", primary_key=True), _integer("version"), sqlite_with_rowid=False
+)
+
+holds: Final = Table(
+    "holds",
+    facts,
+    _text("service"),
+    _text("rule"),
+    _text("series"),
+    _body(),
+    PrimaryKeyConstraint("service", "rule", "series"),
+    sqlite_with_rowid=False,
+)
+
+incidents: Final = Table(
+    "incidents",
+    facts,
+    _text("id", primary_key=True),
+    _text("service"),
+    _text("rule"),
+    _text("series"),
+    _text("severity"),
+    _text("state"),
+    _integer("sequence"),
+    _integer("breached_at"),
+    Column("opened_at", Integer),
+    Column("acknowledged_at", Integer),
+    Column("ended_at", Integer),
+    _body(),
+)
+Index("incidents_newest", incidents.c.breached_at, incidents.c.id)
+Index("incidents_service", incidents.c.service, incidents.c.breached_at)
+Index("incidents_alive", incidents.c.state, sqlite_where=text("ended_at IS NULL"))
+Index("incidents_ended", incidents.c.ended_at, sqlite_where=text("ended_at IS NOT NULL"))
+
+groups: Final = Table(
+    "groups",
+    facts,
+    _text("id", primary_key=True),
+    _text("incident"),
+    _integer("ended"),
+    _body(),
+    sqlite_with_rowid=False,
+)
+Index("groups_incident", groups.c.incident)
+Index("groups_alive", groups.c.id, sqlite_where=text("ended = 0"))
+
+notices: Final = Table(
+    "notices",
+    facts,
+    _text("key", primary_key=True),
+    _text("channel"),
+    _text("incident"),
+    _integer("decided_at"),
+    _integer("sequence"),
+    _text("state"),  # owed held sending waiting uncertain delivered parked
+    _integer("attempt"),
+    _integer("token"),
+    Column("due_at", Integer),  # NULL: held, being sent or settled; nobody may claim it
+    Column("settled_at", Integer),
+    _body("message", nullable=True),
+    _body(),
+)
+Index("notices_due", notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
+Index("notices_due_channel", notices.c.channel, notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
+Index("notices_sending", notices.c.key, sqlite_where=text("state = 'sending'"))
+Index("notices_incident", notices.c.incident)
+Index("notices_settled", notices.c.settled_at, sqlite_where=text("settled_at IS NOT NULL"))
+
+deliveries: Final = Table(
+    "deliveries",
+    facts,
+    _text("key"),
+    _integer("token"),
+    _integer("attempt"),
+    _text("outcome"),
+    _text("detail"),
+    _integer("at"),
+    PrimaryKeyConstraint("key", "token"),
+    sqlite_with_rowid=False,
+)
+
+progress: Final = Table(
+    "progress", facts, _integer("id", primary_key=True), _integer("epoch"), _integer("at"), _text("revision"), _body()
+)
+
+configurations: Final = Table("configurations", facts, _text("revision", primary_key=True), _body())
+
+checks: Final = Table("checks", samples, _integer("id", primary_key=True), _text("service"), _text("name"))
+Index("checks_name", checks.c.service, checks.c.name, unique=True)
+
+series: Final = Table(
+    "series",
+    samples,
+    _integer("id", primary_key=True),
+    _integer("check_id"),
+    _text("metric"),
+    _text("labels"),
+)
+Index("series_name", series.c.check_id, series.c.metric, series.c.labels, unique=True)
+
+observations: Final = Table(
+    "observations",
+    samples,
+    _integer("epoch"),
+    _integer("at"),
+    _integer("check_id"),
+    _text("outcome"),
+    _text("reason"),
+    _text("detail"),
+    _integer("started"),
+    _body("attempts"),
+    PrimaryKeyConstraint("epoch", "at"),
+    sqlite_with_rowid=False,
+)
+Index("observations_check", observations.c.check_id, observations.c.epoch, observations.c.at)
+
+# `ordinal` is the place in the run's own order: 0 is `up`, then what was measured; equal series may come twice.
+measured: Final = Table(
+    "samples",
+    samples,
+    _integer("epoch"),
+    _integer("at"),
+    _integer("ordinal"),
+    _integer("series_id"),
+    Column("value", Float, CheckConstraint(FINITE, name="finite"), nullable=False),
+    PrimaryKeyConstraint("epoch", "at", "ordinal"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,325 @@
+"""The embedded store: `ports.Store` over two SQLite files, and what faces and rehearsals read from them.
+
+Wires folder, writers and readers together; the statements are in `rounds`, `outbox`, `samples`, `reading` and
+`retention`. Knows no rule, no sink, and reads no clock but the one it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from msgspec import Struct
+
+from service_monitoring.domain.events import Event
+from service_monitoring.domain.incidents import Incident, State
+from service_monitoring.domain.inputs import Admitted, Stamp
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.ports import Clock, Commit, Due, Lease, Message, Settlement, Stored
+from service_monitoring.storage import archive, outbox, reading, samples
+from service_monitoring.storage.failures import translated
+from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
+from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
+from service_monitoring.storage.history import History
+from service_monitoring.storage.migrate import migrate, refuse_newer
+from service_monitoring.storage.readers import Readers
+from service_monitoring.storage.retention import Pruned, PruneIncidents, PruneJournal, PruneOutbox, PruneSamples
+from service_monitoring.storage.rounds import Round, Rounds
+from service_monitoring.storage.samples import Record, Recording
+from service_monitoring.storage.writer import Statistics, Writer
+
+T = TypeVar("T")
+
+RESERVED_BYTES: Final = 1024 * 1024
+_PAGE: Final = 1_000
+
+
+class Tuning(Struct, frozen=True):
+    """What tests and benchmarks set differently. `connect` opens the files for writing."""
+
+    reserve: int = RESERVED_BYTES
+    busy_milliseconds: int = 5_000
+    connect: Connect = connect
+    capacity: int = 1_000
+
+
+class Sizes(Struct, frozen=True):
+    """Bytes on the disk, write-ahead logs included."""
+
+    facts: int
+    samples: int
+
+
+class Health(Struct, frozen=True):
+    """How the writers fare. `reserve_kept` is false from a full disk until there is room again."""
+
+    facts: Statistics
+    samples: Statistics
+    reserve_kept: bool
+
+
+class SqliteStore:
+    """A data folder in use by this program. Belongs to one event loop and never blocks it; keeps the laws of `Store`.
+
+    Made by `open`. After `close`, or when the device failed, every write raises `Unavailable` or `Unusable`.
+    """
+
+    def __init__(self, opened: _Opened, clock: Clock, tuning: Tuning) -> None:
+        self._opened = opened
+        self._folder = opened.folder
+        self._clock = clock
+        self.migration_backups: tuple[Path, ...] = opened.copies
+        """Copies of the files that were made before a migration at this start."""
+        self._recording = opened.recording
+        self._facts = Writer(
+            opened.folder / FACTS,
+            opened.facts,
+            opened.rounds,
+            capacity=tuning.capacity,
+            on_full=opened.reserve.give_up,
+            on_success=opened.reserve.keep,
+        )
+        self._samples = Writer(opened.folder / SAMPLES, opened.samples, opened.recording, capacity=tuning.capacity)
+        self._facts_readers = Readers(opened.folder / FACTS, clock)
+        self._samples_readers = Readers(opened.folder / SAMPLES, clock)
+
+    @classmethod
+    async def open(cls, folder: Path, clock: Clock, *, tuning: Tuning | None = None) -> Self:
+        """Open, make or upgrade a data folder, and take back the leases of the program that used it before.
+
+        `Unavailable` when another program uses it, `Refused` when it cannot be one, `Unusable` when it is damaged or
+        was written by a newer version; nothing is changed then.
+        """
+        tuning = tuning or Tuning()
+        return cls(await asyncio.to_thread(_open, folder, clock, tuning), clock, tuning)
+
+    async def close(self) -> None:
+        """Store what is waiting, then let go of the files and of the folder. May be called twice."""
+        await self._facts.close()
+        await self._samples.close()
+        await asyncio.to_thread(self._facts_readers.close)
+        await asyncio.to_thread(self._samples_readers.close)
+        self._opened.lock.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # The port ---------------------------------------------------------------------------------------------------------
+
+    async def load(self) -> Stored:
+        """What was committed last."""
+        return await self._facts_readers.read(reading.stored)
+
+    async def record(self, observations: Sequence[Admitted]) -> None:
+        """Append observations; those whose stamp is stored already are left as they are.
+
+        Not synced one by one: a power loss may take the last seconds, which a restart then treats as a gap.
+        """
+        if observations:
+            await self._samples.write(Record(observations, self._recording))
+
+    async def commit(self, commit: Commit) -> None:
+        """Store a round, durable when this returns."""
+        await self._facts.write(Round(commit, self._opened.rounds))
+
+    async def beyond(self, stamp: Stamp) -> list[Admitted]:
+        """The recorded observations after `stamp`, in order."""
+        found: list[Admitted] = []
+        while page := await self._samples_readers.read(self._after(found[-1].stamp if found else stamp)):
+            found += page
+        return found
+
+    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """The check's observations up to `until`, oldest first: those after `since`, and at least the last `least`."""
+        recording = self._recording
+        return await self._samples_readers.read(
+            lambda connection: samples.tail(
+                connection,
+                recording.names,
+                recording.latest,
+                (service, check),
+                until=until,
+                since=since,
+                least=least,
+            )
+        )
+
+    async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:
+        """Notices that nobody holds a lease on, the longest due first."""
+        return await self._facts_readers.read(lambda connection: outbox.due(connection, limit, channel))
+
+    async def claim(self, messages: Sequence[Message]) -> list[Lease]:
+        """Take leases, in the order of the messages, without those that cannot be had."""
+        return await self._facts.write(outbox.Claim(messages)) if messages else []
+
+    async def settle(self, settlements: Sequence[Settlement]) -> int:
+        """Store ends of leases; the number that an older token made void."""
+        return await self._facts.write(outbox.Settle(settlements)) if settlements else 0
+
+    # For faces --------------------------------------------------------------------------------------------------------
+
+    async def incidents(
+        self,
+        *,
+        states: Sequence[State] = (),
+        service: str | None = None,
+        limit: int = 200,
+        after: str | None = None,
+    ) -> list[Incident]:
+        """Incidents, the latest breached first; `after` is the id of the last one of the page before."""
+        return await self._facts_readers.read(
+            lambda connection: reading.incidents(connection, states=states, service=service, limit=limit, after=after)
+        )
+
+    async def incident(self, name: str) -> reading.Story:
+        """One incident with its events, what people did, its notices and their attempts; `NotFound`."""
+        return await self._facts_readers.read(lambda connection: reading.story(connection, name))
+
+    async def journal(self, *, after: int = 0, limit: int = _PAGE) -> list[reading.Recorded]:
+        """Records after a position, oldest first; the last one's position is where the next page starts."""
+        return await self._facts_readers.read(lambda one: reading.journal(one, after=after, limit=limit))
+
+    async def decisions(self) -> AsyncIterator[Event | Notice]:
+        """Every event and notice in the order of their commits."""
+        async for decision in self._through(History.decisions):
+            yield decision
+
+    async def inputs(self) -> AsyncIterator[Admitted]:
+        """Everything that came in, observations included, in (epoch, instant, order): what a rehearsal reads."""
+        async for admitted in self._through(History.inputs):
+            yield admitted
+
+    async def outbox(self) -> dict[str, int]:
+        """How many notices are in each state."""
+        return await self._facts_readers.read(reading.outbox)
+
+    async def newest(self) -> list[Admitted]:
+        """The newest observation of each check, by service and check."""
+        names = self._recording.names
+        return await self._samples_readers.read(lambda connection: samples.newest(connection, names))
+
+    def sizes(self) -> Sizes:
+        """Bytes on the disk."""
+        return Sizes(_bytes(self._folder / FACTS), _bytes(self._folder / SAMPLES))
+
+    def health(self) -> Health:
+        """How the writers fare."""
+        return Health(self._facts.statistics(), self._samples.statistics(), self._opened.reserve.kept)
+
+    # Keeping house ----------------------------------------------------------------------------------------------------
+
+    async def prune(self, *, facts: Instant, samples: Instant) -> Pruned:
+        """Forget facts and samples before these instants, piece by piece.
+
+        Open incidents with their journal and notices that are not settled stay. Cancelled, what is gone is gone.
+        """
+        records = notices = incidents = observations = 0
+        position: int | None = 0
+        while position is not None:
+            gone, position = await self._facts.write(PruneJournal(facts, position))
+            records += gone
+        while gone := await self._facts.write(PruneOutbox(facts)):
+            notices += gone
+        while gone := await self._facts.write(PruneIncidents(facts)):
+            incidents += gone
+        while gone := await self._samples.write(PruneSamples(samples)):
+            observations += gone
+        return Pruned(records, incidents, notices, observations)
+
+    async def backup(self, target: Path) -> archive.Manifest:
+        """Write a backup beside everything else that goes on; see `archive.backup`."""
+        return await asyncio.to_thread(archive.backup, self._folder, target, made_at=self._clock.now())
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _after(self, stamp: Stamp) -> Callable[[sqlite3.Connection], list[Admitted]]:
+        return lambda connection: samples.after(connection, self._recording.names, stamp, _PAGE)
+
+    async def _through(self, what: Callable[[History], Iterator[T]]) -> AsyncIterator[T]:
+        history = await asyncio.to_thread(History, self._folder)
+        try:
+            entries = what(history)
+            while page := await asyncio.to_thread(lambda: list(islice(entries, _PAGE))):
+                for entry in page:
+                    yield entry
+        finally:
+            history.close()
+
+
+class _Opened(Struct):
+    """A folder that was opened, before a loop works on it."""
+
+    folder: Path
+    lock: Lock
+    reserve: Reserve
+    facts: sqlite3.Connection
+    samples: sqlite3.Connection
+    rounds: Rounds
+    recording: Recording
+    copies: tuple[Path, ...]
+
+
+def _open(folder: Path, clock: Clock, tuning: Tuning) -> _Opened:
+    make(folder)
+    lock = Lock(folder)
+    lock.take()
+    connections: list[sqlite3.Connection] = []
+    try:
+        copies = _schemas(folder)
+        reserve = Reserve(folder, tuning.reserve)
+        reserve.keep()
+        facts = _writer(folder / FACTS, tuning, "FULL", connections)
+        samples_file = _writer(folder / SAMPLES, tuning, "NORMAL", connections)
+        try:
+            outbox.release(facts, clock.now())
+            rounds, recording = Rounds(facts), Recording(samples_file)
+        except sqlite3.Error as error:
+            raise translated(error, folder) from error
+        return _Opened(folder, lock, reserve, facts, samples_file, rounds, recording, copies)
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        lock.release()
+        raise
+
+
+def _schemas(folder: Path) -> tuple[Path, ...]:
+    """Bring both files to this program's schema, after looking at both: one that is refused leaves both alone."""
+    paths = [folder / FACTS, folder / SAMPLES]
+    versions = [look(path) for path in paths]
+    for path, version in zip(paths, versions, strict=True):
+        refuse_newer(path, version)
+    copies: list[Path] = []
+    for path, version in zip(paths, versions, strict=True):
+        make_file(path)
+        copy = migrate(path, version)
+        copies += [copy] if copy else []
+    return tuple(copies)
+
+
+def _writer(
+    path: Path, tuning: Tuning, synchronous: Synchronous, opened: list[sqlite3.Connection]
+) -> sqlite3.Connection:
+    try:
+        connection = tuning.connect(path)
+        opened.append(connection)
+        prepare_writer(connection, synchronous=synchronous, busy=tuning.busy_milliseconds)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    return connection
+
+
+def _bytes(path: Path) -> int:
+    beside = (path, path.with_name(path.name + "-wal"))
+    return sum(each.stat().st_size for each in beside if each.exists())

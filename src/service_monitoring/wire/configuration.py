@@ -1,0 +1,31 @@
+"""The canonical bytes of a configuration, and the name of a revision that follows from them.
+
+Knows nothing of files, settings or who reloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.wire.codec import canonical, decode
+
+
+def body(configuration: Configuration) -> bytes:
+    """Canonical JSON of one revision: equal configurations give equal bytes."""
+    return canonical(configuration)
+
+
+def revision(configuration: Configuration) -> str:
+    """The sha256 of the canonical bytes, in hexadecimal: what a revision goes by."""
+    return named(body(configuration))
+
+
+def named(canonical_bytes: bytes) -> str:
+    """The revision that `body` gave these bytes for."""
+    return hashlib.sha256(canonical_bytes).hexdigest()
+
+
+def read(stored: bytes) -> Configuration:
+    """The configuration that `body` wrote."""
+    return decode(Configuration, stored)
