@@ -1,0 +1,449 @@
+"""Delivery: from a committed notice to its settlement in the outbox.
+
+Owns the tasks that send, their slots, deadlines and backoff. Does not know what a notice says, how a channel works, or
+what follows from an outcome. The outbox in the store is the truth: what is in memory is lost in a crash without harm,
+because the sweep finds it again, and a notice whose lease died with the program is sent again with the same key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct
+
+from service_monitoring.domain.inputs import Delivery, Settled
+from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.notices import Notice
+from service_monitoring.errors import Unavailable
+from service_monitoring.ports import (
+    Accepted,
+    Answer,
+    Clock,
+    Deadline,
+    Due,
+    Later,
+    Lease,
+    Message,
+    Rejected,
+    Settlement,
+    Store,
+    Tick,
+    Uncertain,
+)
+from service_monitoring.runtime.deadlines import deadline_after, within
+from service_monitoring.runtime.lanes import CAPACITY, Channel, Job, JobState, Lane, LaneStatistics
+from service_monitoring.runtime.retry import LONGEST_ASKED, RetryAt, after
+from service_monitoring.views import wording
+
+_PAGE: Final = 1000
+_AGAIN: Final = Duration(SECOND)
+
+Finish = Callable[[Settled, Settlement], Awaitable[None]]
+"""Admits an outcome, so that its settlement is committed with the decisions that follow from it."""
+
+Work = Coroutine[Any, Any, None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Terms(Struct, frozen=True):
+    """The times of delivery, and how many notices of a channel are held in memory."""
+
+    budget: Duration = Duration(10 * SECOND)
+    """What one attempt may take."""
+    lateness: Duration = Duration(400 * MILLISECOND)
+    """What a sink gets on top of it to end by itself before it is cut off."""
+    sweep: Duration = Duration(5 * SECOND)
+    grace: Duration = Duration(5 * SECOND)
+    capacity: int = CAPACITY
+
+
+class Deliverer:
+    """Sends what the outbox owes, each channel in a lane of its own, so that one that hangs delays no other.
+
+    Belongs to one loop. `run` ends after `stop`, or when cancelled: either way it takes nothing more, lets sends and
+    settlements under way end within the grace, and cuts off the rest; what was cut off stays leased, for the next start
+    of the program to send again. A second cancellation ends it at once. A store that cannot be written is tried again
+    each second, and the outcome is kept meanwhile. `run` may be called again after it broke down.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        channels: Mapping[str, Channel],
+        *,
+        finish: Finish,
+        dice: Callable[[], float],
+        troubled: Callable[[str], None],
+        terms: Terms = Terms(),  # noqa: B008 - a frozen value
+    ) -> None:
+        """`dice` throws numbers in [0, 1); `troubled` hears of what went wrong, in a sentence."""
+        self._store = store
+        self._clock = clock
+        self._finish = finish
+        self._dice = dice
+        self._troubled = troubled
+        self._terms = terms
+        self._lanes = {name: Lane(name, channel, terms.capacity) for name, channel in channels.items()}
+        self._claims = _Together(self._claim)
+        self._settlements = _Together(self._settle)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._idle: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def wake(self, notices: Iterable[Notice]) -> None:
+        """Take up notices that were just committed. Never blocks; what finds no room comes with a sweep."""
+        for notice in notices:
+            if notice.held is None:
+                self._take_up(self._lane(notice.channel), Job(notice))
+
+    def replace(self, channels: Mapping[str, Channel]) -> None:
+        """Send through these from now on; attempts under way end as they began. Never blocks.
+
+        What is owed to a channel that is no more is parked, so that somebody hears of it.
+        """
+        for name in self._lanes.keys() - channels.keys():
+            self._lanes[name].channel = Channel(_Nowhere(name), concurrency=1)
+        for name, channel in channels.items():
+            if name in self._lanes:
+                self._lanes[name].channel = channel
+            else:
+                self._lanes[name] = Lane(name, channel, self._terms.capacity)
+            self._staff(self._lanes[name])
+
+    def statistics(self) -> tuple[LaneStatistics, ...]:
+        """Each channel by name: what it holds, and how every attempt ended."""
+        return tuple(self._lanes[name].statistics() for name in sorted(self._lanes))
+
+    async def run(self) -> None:
+        """Deliver until stopped or cancelled."""
+        self._stop.clear()
+        self._ended.clear()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for lane in tuple(self._lanes.values()):
+                    self._start(lane)
+                self._spawn(self._sweep(), self._idle)
+                try:
+                    await self._stop.wait()
+                finally:
+                    self._stop.set()
+                    await self._wind_down()
+        finally:
+            self._tasks = None
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Take nothing more; returns when `run` has ended, which the grace bounds."""
+        self._stop.set()
+        if self._tasks is not None:
+            await self._ended.wait()
+
+    # Taking up
+
+    def _lane(self, name: str) -> Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = Lane(name, Channel(_Nowhere(name), concurrency=1), self._terms.capacity)
+            self._staff(lane)
+        return lane
+
+    def _take_up(self, lane: Lane, job: Job, *, due: Tick | None = None) -> None:
+        ready = lane.add(job)
+        if ready is not None:
+            self._ready(lane, ready, due=due)
+
+    def _ready(self, lane: Lane, job: Job, *, due: Tick | None = None) -> None:
+        if due is None or due <= self._clock.tick():
+            lane.queue.offer(job.notice.key)
+        else:
+            self._spawn(self._later(lane, job, due), self._idle)
+
+    async def _later(self, lane: Lane, job: Job, due: Tick) -> None:
+        lane.waiting += 1
+        try:
+            await self._clock.wait_until(due)
+        finally:
+            lane.waiting -= 1
+        lane.queue.offer(job.notice.key)
+
+    def _drop(self, lane: Lane, job: Job) -> None:
+        following = lane.drop(job)
+        if following is not None:
+            self._ready(lane, following)
+
+    async def _sweep(self) -> None:
+        """The safety net: finds what no wake-up told of, and after a start everything that is still owed."""
+        while True:
+            try:
+                await self._look()
+            except Exception as trouble:  # noqa: BLE001 - the next sweep may do better, and nobody else looks
+                self._troubled(f"the outbox cannot be read: {trouble}")
+            await self._clock.wait_until(self._clock.tick().plus(self._terms.sweep))
+
+    async def _look(self) -> None:
+        found = await self._store.due(_PAGE)
+        self._found(found)
+        if len(found) < _PAGE:
+            return
+        # The page is full, perhaps with what is owed to a channel that hangs: each other one gets a page of its own.
+        for lane in tuple(self._lanes.values()):
+            if lane.has_room():
+                self._found(await self._store.due(lane.capacity, channel=lane.name))
+
+    def _found(self, found: Sequence[Due]) -> None:
+        # The longest due first, but within a thread as decided: a page that waits to be tried again still comes first.
+        rank: dict[str, int] = {}
+        for due in found:
+            rank.setdefault(due.notice.thread, len(rank))
+        for due in sorted(found, key=lambda due: (rank[due.notice.thread], due.notice.sequence)):
+            lane = self._lane(due.notice.channel)
+            if lane.has_room():
+                # A first attempt waits for nothing, also when the clock was set back since its notice was decided.
+                wait = min(due.due_at.since(self._clock.now()), LONGEST_ASKED) if due.attempt else 0
+                tick = self._clock.tick().plus(Duration(wait))
+                self._take_up(lane, Job(due.notice, due.message), due=tick)
+
+    # Sending
+
+    def _staff(self, lane: Lane) -> None:
+        if self._tasks is None:
+            return
+        while lane.workers < lane.channel.concurrency:
+            lane.workers += 1
+            self._spawn(self._work(lane), self._idle)
+
+    async def _work(self, lane: Lane) -> None:
+        """One slot of a channel: one notice after the other."""
+        try:
+            while lane.workers <= lane.channel.concurrency and not self._stop.is_set():
+                job = lane.tracked.get(await lane.queue.take())
+                if job is not None:
+                    await self._deliver(lane, job)
+        finally:
+            lane.workers -= 1
+
+    async def _deliver(self, lane: Lane, job: Job) -> None:
+        while (turn := lane.turn(now := self._clock.tick())) > now:
+            await self._clock.wait_until(turn)
+        task = asyncio.current_task()
+        assert task is not None
+        # From here on the slot is not cancelled but by the end of the grace.
+        self._idle.discard(task)
+        self._busy.add(task)
+        try:
+            lease = await self._leased(lane, job)
+            if lease is not None:
+                await self._attempt(lane, job, lease)
+        finally:
+            self._busy.discard(task)
+            self._idle.add(task)
+
+    async def _leased(self, lane: Lane, job: Job) -> Lease | None:
+        message = job.message or _rendered(lane, job.notice)
+        try:
+            lease = await self._claims.submit((job, message), self._spawn_busy)
+        except Exception as trouble:  # noqa: BLE001 - the sweep finds it again
+            self._troubled(f"notices to {lane.name} cannot be leased: {trouble}")
+            lease = None
+        if lease is None:
+            self._drop(lane, job)
+        return lease
+
+    async def _attempt(self, lane: Lane, job: Job, lease: Lease) -> None:
+        job.message = lease.message
+        if self._stop.is_set():
+            lane.jobs[JobState.CANCELLED] += 1
+            answer: Answer = Later("the program stopped before it was sent")
+        else:
+            lane.sending += 1
+            try:
+                answer = await self._send(lane, lease)
+            except asyncio.CancelledError:
+                lane.jobs[JobState.INTERRUPTED] += 1
+                raise
+            finally:
+                lane.sending -= 1
+            lane.heard(answer, self._clock.tick())
+        # A task of its own: the slot is free for the next, and whoever cancels the slot does not lose the outcome.
+        self._spawn_busy(self._settled(lane, job, lease, answer))
+
+    async def _send(self, lane: Lane, lease: Lease) -> Answer:
+        deadline = deadline_after(self._clock, self._terms.budget)
+        state = JobState.DONE
+        answer: Answer
+        try:
+            async with within(self._clock, Deadline(deadline.tick.plus(self._terms.lateness))):
+                answer = await lane.channel.sink.send(lease.message, deadline)
+            if not isinstance(answer, Answer):
+                raise TypeError(f"{answer!r} is no answer")
+            if deadline.tick <= self._clock.tick():
+                state = JobState.TIMED_OUT
+        except TimeoutError:
+            state = JobState.TIMED_OUT
+            answer = Uncertain(f"no answer within {self._terms.budget / SECOND:g} s")
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's sink raises, the notice is tried again
+            state = JobState.FAILED
+            answer = Uncertain(f"the sink failed: {type(error).__name__}: {error}")
+        lane.jobs[state] += 1
+        return answer
+
+    # Settling
+
+    async def _settled(self, lane: Lane, job: Job, lease: Lease, answer: Answer) -> None:
+        lane.settling += 1
+        try:
+            due = await self._outcome(lane, job, lease, answer)
+        finally:
+            lane.settling -= 1
+        job.lease = None
+        if due is None:
+            self._drop(lane, job)
+        elif not self._stop.is_set():
+            self._ready(lane, job, due=due)
+
+    async def _outcome(self, lane: Lane, job: Job, lease: Lease, answer: Answer) -> Tick | None:
+        """Settle one attempt in the store; the tick of the next one, if there will be one."""
+        now, tick = self._clock.now(), self._clock.tick()
+        delivery, detail = Delivery.DELIVERED, answer.detail
+        if not isinstance(answer, Accepted):
+            decided = after(lease.attempt, answer, tick, self._dice())
+            if isinstance(decided, RetryAt):
+                status = "uncertain" if isinstance(answer, Uncertain) else "waiting"
+                retry_at = now.plus(decided.due.since(tick))
+                settlement = Settlement(job.notice.key, lease.token, status, detail, now, retry_at)
+                await self._stored(lane, lambda: self._settlements.submit(settlement, self._spawn_busy))
+                return decided.due
+            delivery, detail = Delivery.PARKED, decided.why
+        notice = job.notice
+        settled = Settled(notice.key, delivery, channel=notice.channel, page=notice.page, detail=detail)
+        settlement = Settlement(notice.key, lease.token, delivery.value, detail, now)
+        await self._stored(lane, lambda: self._finish(settled, settlement))
+        return None
+
+    async def _stored(self, lane: Lane, store: Callable[[], Awaitable[None]]) -> None:
+        """Insist: what the far side said is known here alone."""
+        while True:
+            try:
+                return await store()
+            except Exception as trouble:  # noqa: BLE001 - nothing that fails here makes the outcome untrue
+                self._troubled(f"an outcome of {lane.name} cannot be stored: {trouble}")
+                await self._clock.wait_until(self._clock.tick().plus(_AGAIN))
+
+    async def _claim(self, wanted: list[tuple[Job, Message]]) -> list[Lease | None]:
+        leases = {lease.key: lease for lease in await self._store.claim([message for _, message in wanted])}
+        for job, message in wanted:
+            job.lease = leases.get(message.key)  # kept with the job, should its slot be cancelled just now
+        return [job.lease for job, _ in wanted]
+
+    async def _settle(self, settlements: list[Settlement]) -> list[None]:
+        await self._store.settle(settlements)
+        return [None] * len(settlements)
+
+    # Tasks
+
+    def _spawn(self, work: Work, among: set[asyncio.Task[None]]) -> None:
+        if self._tasks is None:
+            work.close()
+            raise Unavailable("the deliverer does not run")
+        task = self._tasks.create_task(work)
+        among.add(task)
+        task.add_done_callback(self._idle.discard)
+        task.add_done_callback(self._busy.discard)
+
+    def _spawn_busy(self, work: Work) -> None:
+        self._spawn(work, self._busy)
+
+    def _start(self, lane: Lane) -> None:
+        """Put a lane to work. What was under way when an earlier run broke down may have been sent."""
+        self._staff(lane)
+        for job in lane.restart():
+            lease = job.lease
+            if lease is None:
+                self._take_up(lane, job)
+            else:
+                lane.add(job)
+                self._spawn_busy(self._settled(lane, job, lease, Uncertain("interrupted")))
+
+    async def _wind_down(self) -> None:
+        for task in tuple(self._idle):
+            task.cancel()
+        try:
+            async with within(self._clock, deadline_after(self._clock, self._terms.grace)):
+                while self._busy:
+                    await asyncio.wait(tuple(self._busy), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            for task in (*self._busy, *self._idle):
+                task.cancel()
+
+
+class _Together(Generic[Item, Result]):
+    """Makes one call at a time for all who ask meanwhile: a store commits many as fast as one."""
+
+    def __init__(self, call: Callable[[list[Item]], Awaitable[Sequence[Result]]]) -> None:
+        self._call = call
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._calling = False
+
+    async def submit(self, item: Item, spawn: Callable[[Work], None]) -> Result:
+        """What the call says of `item`, or what it raises. Cancelled, the call is made all the same."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if not self._calling:
+            self._calling = True
+            spawn(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_PAGE], self._waiting[_PAGE:]
+                try:
+                    results = await self._call([item for item, _ in batch])
+                except Exception as error:  # noqa: BLE001 - it is raised where the result is waited for
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(error)
+                else:
+                    for (_, future), result in zip(batch, results, strict=True):
+                        if not future.done():
+                            future.set_result(result)
+        finally:
+            self._calling = False
+
+
+class _Nowhere:
+    """The sink of a channel that is not configured: everything is parked, so that somebody hears of it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def render(self, notice: Notice) -> Message:
+        return _builtin(notice, degraded="")
+
+    async def send(self, message: Message, deadline: Deadline) -> Answer:
+        return Rejected(f"there is no channel {self._name}")
+
+
+def _rendered(lane: Lane, notice: Notice) -> Message:
+    try:
+        return lane.channel.sink.render(notice)
+    except Exception as error:  # noqa: BLE001 - a stranger's sink may fail, a notice may not
+        return _builtin(notice, degraded=f"rendering failed: {type(error).__name__}: {error}")
+
+
+def _builtin(notice: Notice, *, degraded: str) -> Message:
+    words = wording.Wording(wording.minimal(notice.facts))
+    return Message(
+        key=notice.key,
+        thread=notice.thread,
+        subject=wording.headline(notice, words),
+        body=words.summary,
+        degraded=degraded,
+    )

@@ -1,0 +1,170 @@
+"""A store in memory, for tests of what commits and delivers. It keeps every law of `ports.Store` but durability.
+
+Knows rows, versions, leases and their fencing tokens. Does not know files: its content ends with the object. A crash is
+`load`, called again on the same object: leases of the program that is gone are void, everything else is as committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.course import Progress
+from service_monitoring.domain.holds import StoredHold
+from service_monitoring.domain.incidents import FINAL, Incident
+from service_monitoring.domain.inputs import Admitted, Observed, Stamp
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.routing import Group
+from service_monitoring.domain.samples import Series
+from service_monitoring.errors import Conflict, Unavailable
+from service_monitoring.ports import Commit, Due, Lease, Message, Settlement, Stored
+
+_SETTLED: Final = frozenset({"delivered", "parked"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A notice in the outbox. `leased` while somebody holds the right to send it; `token` is that of the last claim."""
+
+    notice: Notice
+    status: str
+    due_at: Instant
+    attempt: int = 0
+    token: int = 0
+    leased: bool = False
+    message: Message | None = None
+    detail: str = ""
+
+
+class MemoryStore:
+    """A `ports.Store` for one loop. Never waits, so a call happens whole or not at all.
+
+    `outage` is a sentence that makes every write `Unavailable` while it is set; `stale` counts settlements that came
+    under an old token.
+    """
+
+    def __init__(self) -> None:
+        self.outage = ""
+        self.stale = 0
+        self.commits: list[Commit] = []
+        self._outbox: dict[str, Row] = {}
+        self._tokens = 0
+        self._observations: dict[Stamp, Admitted] = {}
+        self._progress: Progress | None = None
+        self._configuration: Configuration | None = None
+        self._versions: dict[str, int] = {}
+        self._holds: dict[tuple[str, str, Series], StoredHold] = {}
+        self._incidents: dict[str, Incident] = {}
+        self._groups: dict[str, Group] = {}
+
+    def row(self, key: str) -> Row:
+        """The notice of that key, as it stands in the outbox."""
+        return self._outbox[key]
+
+    async def load(self) -> Stored:
+        """What was committed; leases that were held until now are void."""
+        self._outbox = {key: replace(row, leased=False) for key, row in self._outbox.items()}
+        return Stored(
+            progress=self._progress,
+            configuration=self._configuration,
+            versions=dict(self._versions),
+            holds=tuple(self._holds.values()),
+            incidents=tuple(incident for incident in self._incidents.values() if incident.state not in FINAL),
+            groups=tuple(group for group in self._groups.values() if not group.ended),
+        )
+
+    async def record(self, observations: Sequence[Admitted]) -> None:
+        """Append observations; one with a known stamp is known already."""
+        self._writable()
+        for admitted in observations:
+            self._observations.setdefault(admitted.stamp, admitted)
+
+    async def commit(self, commit: Commit) -> None:
+        """Store a round; `Conflict`, nothing changed, where a version is not the one that was loaded."""
+        self._writable()
+        for name, version in commit.versions:
+            if self._versions.get(name, 0) != version:
+                raise Conflict(f"{name} is at version {self._versions.get(name, 0)}, not {version}: load it again")
+        self.commits.append(commit)
+        self._progress = commit.progress
+        self._configuration = commit.configuration or self._configuration
+        self._versions.update((name, version + 1) for name, version in commit.versions)
+        self._holds.update(((hold.service, hold.rule, hold.series), hold) for hold in commit.holds)
+        for key in commit.forgotten:
+            self._holds.pop(key, None)
+        self._incidents.update((incident.id, incident) for incident in commit.incidents)
+        self._groups.update((group.id, group) for group in commit.groups)
+        for notice in commit.notices:
+            status = "owed" if notice.held is None else "held"
+            self._outbox.setdefault(notice.key, Row(notice, status, notice.decided_at))
+        self._settle(commit.settlements)
+
+    async def beyond(self, stamp: Stamp) -> list[Admitted]:
+        """The observations after `stamp`, in order."""
+        return [self._observations[at] for at in sorted(self._observations) if at > stamp]
+
+    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """The newest observations of a check up to `until`: those after `since`, and at least the last `least`."""
+        known = [
+            admitted
+            for stamp in sorted(self._observations)
+            if stamp <= until
+            and isinstance((admitted := self._observations[stamp]).input, Observed)
+            and (admitted.input.service, admitted.input.check) == (service, check)
+        ]
+        young = sum(admitted.stamp.at > since for admitted in known)
+        return known[len(known) - min(len(known), max(young, least)) :]
+
+    async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:
+        """What waits in the outbox and is not leased, the longest due first."""
+        rows = [row for row in self._outbox.values() if _open(row) and channel in {None, row.notice.channel}]
+        rows.sort(key=lambda row: (row.due_at, row.notice.decided_at, row.notice.sequence, row.notice.key))
+        return [Due(row.notice, row.attempt, row.due_at, row.message) for row in rows[:limit]]
+
+    async def claim(self, messages: Sequence[Message]) -> list[Lease]:
+        """Lease what is still open, each under a token higher than any before."""
+        self._writable()
+        leases = []
+        for message in messages:
+            row = self._outbox.get(message.key)
+            if row is None or not _open(row):
+                continue
+            self._tokens += 1
+            row = replace(row, leased=True, token=self._tokens, attempt=row.attempt + 1, message=row.message or message)
+            self._outbox[message.key] = row
+            assert row.message is not None
+            leases.append(Lease(message.key, row.token, row.attempt, row.message))
+        return leases
+
+    async def settle(self, settlements: Sequence[Settlement]) -> int:
+        """End leases; the number of settlements whose token was not the last."""
+        self._writable()
+        return self._settle(settlements)
+
+    def _settle(self, settlements: Sequence[Settlement]) -> int:
+        void = 0
+        for settlement in settlements:
+            row = self._outbox.get(settlement.key)
+            if row is None or row.token != settlement.token or not row.leased:
+                void += 1
+                continue
+            self._outbox[settlement.key] = replace(
+                row,
+                leased=False,
+                status=settlement.status,
+                detail=settlement.detail,
+                due_at=settlement.retry_at or row.due_at,
+            )
+        self.stale += void
+        return void
+
+    def _writable(self) -> None:
+        if self.outage:
+            raise Unavailable(self.outage)
+
+
+def _open(row: Row) -> bool:
+    return not row.leased and row.status != "held" and row.status not in _SETTLED
