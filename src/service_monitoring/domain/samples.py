@@ -76,11 +76,18 @@ class Reason(StrEnum):
 
 
 class Measurement(Struct, frozen=True):
-    """One number that a run measured. Units are in the name: `duration_seconds`, `body_bytes`, `status_code`."""
+    """One number that a run measured. Units are in the name: `duration_seconds`, `body_bytes`, `status_code`.
+
+    NaN and infinity are `Refused` by name: there is no such measurement, so none can raise an alert.
+    """
 
     metric: str
     value: float
     labels: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise Refused(f"{self.metric} is {self.value}, which is not a finite number")
 
 
 class Attempt(Struct, frozen=True):
@@ -107,16 +114,14 @@ class Observation(Struct, frozen=True):
 
 
 def samples_of(service: str, check: str, observation: Observation, at: Instant) -> tuple[Sample, ...]:
-    """The samples that a run yields at its admission stamp: `up`, then what was measured; none when `unknown`.
-
-    Raises `Refused`, naming the metric, where a value is not finite: such a number never reaches a rule.
-    """
+    """The samples that a run yields at its admission stamp: `up`, then what was measured; none when `unknown`."""
     if observation.outcome is Outcome.UNKNOWN:
         return ()
     up = 1.0 if observation.outcome is Outcome.OK else 0.0
-    samples = [Sample(at, Series(service, check, "up"), up)]
-    for measured in observation.measurements:
-        if not math.isfinite(measured.value):
-            raise Refused(f"{service}.{check}: {measured.metric} is {measured.value}, which is not a finite number")
-        samples.append(Sample(at, Series(service, check, measured.metric, measured.labels), measured.value))
-    return tuple(samples)
+    return (
+        Sample(at, Series(service, check, "up"), up),
+        *(
+            Sample(at, Series(service, check, measured.metric, measured.labels), measured.value)
+            for measured in observation.measurements
+        ),
+    )

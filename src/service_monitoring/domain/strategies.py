@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from service_monitoring.domain.instants import SECOND, Duration
@@ -20,7 +21,9 @@ from service_monitoring.domain.windows import (
     FloatColumn,
     InstantColumn,
     Reach,
+    differences,
     increases,
+    percentiles,
     starts,
     windowed,
 )
@@ -167,16 +170,18 @@ class LastOf(Struct, frozen=True, tag="last"):
         self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
     ) -> CodeColumn:
         """Count the samples that hold in each window of `count`."""
-        breached = self._holding(self.comparison, values) >= self.need
+        begin = max(0, first - self.count + 1)
+        seen = values[begin:]
+        breached = self._holding(self.comparison, seen) >= self.need
         if recovery is None:
             codes: CodeColumn = (breached * int(Code.BREACHED)).astype(np.int8)
         else:
-            between = ~breached & (self._holding(recovery, values) < self.need)
+            between = ~breached & (self._holding(recovery, seen) < self.need)
             codes = (breached * int(Code.BREACHED) + between * int(Code.BETWEEN)).astype(np.int8)
         codes[: self.count - 1] = Code.UNKNOWN
-        return codes[first:]
+        return codes[first - begin :]
 
-    def _holding(self, comparison: Comparison, values: FloatColumn) -> InstantColumn:
+    def _holding(self, comparison: Comparison, values: FloatColumn) -> npt.NDArray[np.int64]:
         """How many of the last `count` values hold; integers, so that a running sum is exact."""
         total = np.cumsum(comparison.holds(values), dtype=np.int64)
         total[self.count :] -= total[: -self.count].copy()
@@ -207,15 +212,18 @@ class Aggregate(_Compared, frozen=True, tag="aggregate", kw_only=True):
             case Function.COUNT:
                 return (ends - opens).astype(np.float64)
             case Function.DELTA:
-                return _two(opens, ends, values[first:] - values[opens])
+                return _two(opens, ends, differences(values[first:], values[opens]))
             case Function.INCREASE:
                 return _two(opens, ends, increases(values, opens, ends))
             case Function.RATE:
                 spans = (instants[first:] - instants[opens]) / SECOND
                 gained = increases(values, opens, ends)
                 return _two(opens, ends, np.divide(gained, spans, out=gained, where=spans > 0))
+            case Function.PERCENTILE:
+                assert self.percentile is not None
+                return percentiles(values, opens, ends, self.percentile)
             case _:
-                return windowed(values, opens, ends, self.function, self.percentile)
+                return windowed(values, opens, ends, self.function)
 
 
 class Change(_Compared, frozen=True, tag="change", kw_only=True):
@@ -236,11 +244,12 @@ class Change(_Compared, frozen=True, tag="change", kw_only=True):
         """Last minus first."""
         if self.over is not None:
             opens = starts(instants, self.over, first)
-            return _two(opens, np.arange(first + 1, len(values) + 1), values[first:] - values[opens])
+            return _two(opens, np.arange(first + 1, len(values) + 1), differences(values[first:], values[opens]))
         back = (self.samples or 1) - 1
         measured = np.full(len(values) - first, np.nan)
         whole = max(first, back)
-        measured[whole - first :] = values[whole:] - values[whole - back : len(values) - back]
+        if whole < len(values):
+            measured[whole - first :] = differences(values[whole:], values[whole - back : len(values) - back])
         return measured
 
 
@@ -251,8 +260,8 @@ class Absence(Struct, frozen=True, tag="absence"):
 
     @property
     def reach(self) -> Reach:
-        """No history: `holds` counts the silence."""
-        return Reach(samples=1)
+        """How long ago the sample may have come from which `holds` counts the silence."""
+        return Reach(samples=1, over=self.after)
 
     def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
         """The values, as evidence that the series speaks."""

@@ -37,32 +37,56 @@ def starts(instants: InstantColumn, over: Duration, first: int) -> InstantColumn
     return np.searchsorted(instants, instants[first:] - over, side="right")
 
 
+def differences(last: FloatColumn, first: FloatColumn) -> FloatColumn:
+    """`last` minus `first`; what lies beyond the largest float stays at it, as everywhere in this module."""
+    with np.errstate(over="ignore"):
+        return np.clip(last - first, -_LARGEST, _LARGEST)
+
+
 def increases(values: FloatColumn, opens: InstantColumn, ends: InstantColumn) -> FloatColumn:
     """Sum of the positive steps inside each window; a drop is a counter's restart and counts the new value."""
-    steps = np.diff(values)
+    steps = differences(values[1:], values[:-1])
     gained = np.where(steps >= 0, steps, values[1:])
-    return np.array([math.fsum(gained[a : b - 1]) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
+    return np.array([_total(gained[a : b - 1]) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
 
 
-def windowed(
-    values: FloatColumn, opens: InstantColumn, ends: InstantColumn, function: str, percentile: float | None
-) -> FloatColumn:
-    """avg, min, max, sum, stddev or percentile of each window values[open:end], none of them empty."""
-    if percentile is not None:
-        rank = percentile / 100
-        return np.array([_percentile(values[a:b], rank) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
+def windowed(values: FloatColumn, opens: InstantColumn, ends: InstantColumn, function: str) -> FloatColumn:
+    """avg, min, max, sum or stddev of each window values[open:end], none of them empty."""
     exact = _EXACT[function]
     return np.array([exact(values[a:b]) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
 
 
+def percentiles(values: FloatColumn, opens: InstantColumn, ends: InstantColumn, percentile: float) -> FloatColumn:
+    """The percentile (0..100) of each window values[open:end], none of them empty."""
+    rank = percentile / 100
+    return np.array([_percentile(values[a:b], rank) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
+
+
+def _total(window: FloatColumn) -> float:
+    """The sum, rounded once."""
+    try:
+        return math.fsum(window.tolist())
+    except OverflowError:
+        return _clipped(math.fsum((window * _SMALLER).tolist()) / _SMALLER)
+
+
 def _average(window: FloatColumn) -> float:
-    return math.fsum(window) / len(window)
+    try:
+        return math.fsum(window.tolist()) / len(window)
+    except OverflowError:
+        return math.fsum((window * _SMALLER).tolist()) / len(window) / _SMALLER
 
 
 def _deviation(window: FloatColumn) -> float:
-    """Population standard deviation in two passes: sqrt(sum((x - mean)^2) / n)."""
-    middle = _average(window)
-    return math.sqrt(math.fsum((value - middle) ** 2 for value in window.tolist()) / len(window))
+    """Population standard deviation in two passes: sqrt(sum((x - mean)^2) / n).
+
+    Counted from the first value, so that it is exactly zero where all are equal.
+    """
+    scale = 1.0 if float(np.abs(window).max()) < _SQUARABLE else _SMALLER
+    seen = window * scale
+    values = (seen - seen[0]).tolist()
+    middle = math.fsum(values) / len(values)
+    return _clipped(math.sqrt(math.fsum([(value - middle) ** 2 for value in values]) / len(values)) / scale)
 
 
 def _percentile(window: FloatColumn, rank: float) -> float:
@@ -72,12 +96,23 @@ def _percentile(window: FloatColumn, rank: float) -> float:
     below = math.floor(place)
     low = float(ordered[below])
     high = float(ordered[min(below + 1, len(ordered) - 1)])
-    return low + (high - low) * (place - below)
+    share = place - below
+    # Not low + (high - low) * share: that overflows between values of opposite sign, and can pass the higher one.
+    return min(high, max(low, low * (1 - share) + high * share))
 
+
+def _clipped(value: float) -> float:
+    return max(-_LARGEST, min(_LARGEST, value))
+
+
+_LARGEST: Final = float(np.finfo(np.float64).max)
+_SQUARABLE: Final = 1e150
+_SMALLER: Final = 2.0**-600
+"""A factor that costs large numbers no bit, and leaves room for the sum of their squares."""
 
 _EXACT: Final[dict[str, Callable[[FloatColumn], float]]] = {
     "avg": _average,
-    "sum": math.fsum,
+    "sum": _total,
     "min": lambda window: float(window.min()),
     "max": lambda window: float(window.max()),
     "stddev": _deviation,
