@@ -24,8 +24,9 @@ HOUR: Final = Duration(60 * MINUTE)
 DAY: Final = Duration(24 * HOUR)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BEYOND: Final = 1 << 63
 _RFC3339: Final = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})\Z"
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:[0-5]\d)\Z", re.ASCII
 )
 
 
@@ -59,7 +60,10 @@ class Instant:
 
     @classmethod
     def parse(cls, text: str) -> Instant:
-        """Read RFC 3339 with a zone offset and up to nine fractional digits; anything else is `Refused`."""
+        """Read RFC 3339 with a zone offset and up to nine fractional digits; anything else is `Refused`.
+
+        So is second 60: Unix time has no leap seconds, and neither has any clock that we read.
+        """
         match = _RFC3339.match(text)
         if match is None:
             raise Refused(f"{text!r} is not an instant: write RFC 3339 with an offset, as 2026-03-29T02:30:00Z")
@@ -68,7 +72,10 @@ class Instant:
             whole = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if offset in 'Zz' else offset}")
         except ValueError as error:
             raise Refused(f"{text!r} is not an instant: {error}") from error
-        return cls((whole - _EPOCH) // timedelta(seconds=1) * SECOND + int((fraction or "0").ljust(9, "0")))
+        ns = (whole - _EPOCH) // timedelta(seconds=1) * SECOND + int((fraction or "0").ljust(9, "0"))
+        if not -_BEYOND <= ns < _BEYOND:
+            raise Refused(f"{text!r} is too far away: nanoseconds reach from 1677-09-22 to 2262-04-11")
+        return cls(ns)
 
     def __str__(self) -> str:
         """RFC 3339 in UTC with nine fractional digits, the form of the ledger."""
