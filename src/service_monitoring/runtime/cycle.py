@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.application import Monitor, Round
+from service_monitoring.application import MARK_EVERY, Monitor, Round
 from service_monitoring.domain.course import Course, Ruling
 from service_monitoring.domain.inputs import Admitted, Input, Marked, MarkKind
 from service_monitoring.domain.instants import SECOND, Duration
@@ -55,7 +55,7 @@ class Cycle:
         owed: Callable[[Sequence[Notice]], None],
         troubled: Callable[[str], None],
     ) -> None:
-        """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` when that is over."""
+        """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` once it can."""
         self._monitor = monitor
         self._clock = clock
         self._owed = owed
@@ -64,6 +64,7 @@ class Cycle:
         self._admission = Admission(clock, last=monitor.course.progress.judged)
         self._tickets: dict[int, asyncio.Future[Ruling]] = {}
         self._issued = 0
+        self._alive = clock.tick()
 
     @property
     def course(self) -> Course:
@@ -122,20 +123,22 @@ class Cycle:
             raise Unavailable("the program is stopping: nothing more is taken")
 
     async def _next(self) -> list[Command] | None:
-        """What is in the inbox; when nothing comes, the sign of life that fires what is due."""
+        """What is in the inbox; when nothing comes, or now and then, the sign of life that fires what is due."""
         commands = self._inbox.take_now(_BATCH)
-        if commands:
-            return commands
         try:
-            async with within(self._clock, Deadline(self._wake())):
-                return await self._inbox.take_many(_BATCH)
+            if not commands:
+                async with within(self._clock, Deadline(self._wake())):
+                    commands = await self._inbox.take_many(_BATCH)
         except TimeoutError:
-            pass
+            return [self._marked(MarkKind.ALIVE)]
         except Unavailable:
             return None
-        return [self._marked(MarkKind.ALIVE)]
+        if self._clock.tick().since(self._alive) >= MARK_EVERY:
+            commands.append(self._marked(MarkKind.ALIVE))
+        return commands
 
     def _marked(self, mark: MarkKind) -> Command:
+        self._alive = self._clock.tick()
         return Command(tuple(self._admission.admit(Marked(mark))))
 
     def _wake(self) -> Tick:
