@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from service_monitoring.domain.instants import MINUTE, Duration
+from service_monitoring.domain.instants import MINUTE, SECOND, Duration
 
 FIRST_ROUND: Final = MINUTE
 """Within this time after a start every check has run once, however long its interval."""
+
+TOLERATED: Final = SECOND
+"""A run that begins this late still stands for its slot."""
 
 _PHASES: Final = 1 << 64
 
@@ -49,6 +52,17 @@ class Cadence:
         if now - due < 0:
             return 0
         return (now - self.phase) // self.every - (due - self.phase) // self.every
+
+    def too_late(self, due: int, now: int) -> int:
+        """How many slots are given up at `now`, the due one included, because it is too late for that; none when not.
+
+        A run may begin a second late, or a tenth of its interval. Later than that the next slot is near enough, and
+        runs of many checks that were held up together would all begin at once.
+        """
+        late = now - due
+        if late <= TOLERATED or late * 10 <= self.every:
+            return 0
+        return self.missed(due, now) + 1
 
     def first(self, start: int) -> int:
         """When the first run after a start is due: its slot, or earlier where that is more than a minute away.
