@@ -114,6 +114,7 @@ class Course:
         self._held: dict[str, Group] = {}
         self._told: dict[str, Group] = {}
         self._progress = Progress(Stamp(0, Instant(0)))
+        self._order = Order.PERSON
 
     # What it is asked -------------------------------------------------------------------------------------------------
 
@@ -154,9 +155,10 @@ class Course:
         stamp, what = admitted.stamp, admitted.input
         if isinstance(what, Stepped):
             self._shift(stamp, what.delta)
-        assert stamp >= self._progress.judged, f"{stamp} comes after {self._progress.judged} was decided"
-        decisions = self._fire(stamp, order_of(what))
-        self._progress = replace(self._progress, judged=stamp)
+        order = order_of(what)
+        assert (stamp, order) >= (self._progress.judged, self._order), f"{stamp} comes after {self._progress.judged}"
+        decisions = self._fire(stamp, order)
+        self._progress, self._order = replace(self._progress, judged=stamp), order
         try:
             decided = self._decide(what, stamp.at)
         except Refused as refused:
@@ -256,7 +258,7 @@ class Course:
         if policy is None:
             return []  # the service was removed while this run was under way
         decisions = self._follow(policy.observe(what.check, what.observation, at), at)
-        return decisions + self._release(what.service, at) if self._held else decisions
+        return decisions + self._release(what, at) if self._held else decisions
 
     def _retire(self, what: Retired, at: Instant) -> list[Decision]:
         decisions = self._follow(self.policy(what.service).retire(what.rule, what.reason, at), at)
@@ -286,9 +288,11 @@ class Course:
                 self._policies[service.name] = MonitoringPolicy(service.name, self._agenda)
             mine = [rule for name, rule in retired if name == service.name]
             events += self._policies[service.name].configure(service, at, mine)
+        # What closes is told in the words of the revision before.
+        decisions = self._follow(events, at)
         self._configuration = configuration
         self._progress = replace(self._progress, retired=retired)
-        return self._follow(events, at)
+        return decisions
 
     def _still_retired(self, configuration: Configuration) -> tuple[tuple[str, str], ...]:
         """Rules that a person retired and that this revision names unchanged: retired is for ever."""
@@ -324,15 +328,19 @@ class Course:
         self._keep(group)
         return notices
 
-    def _release(self, service: str, at: Instant) -> list[Decision]:
-        """Tell what a dependency held back, at the first breached sample after the parent was over."""
+    def _release(self, what: Observed, at: Instant) -> list[Decision]:
+        """Tell what a dependency held back, at the first breached sample after the parent was over.
+
+        What somebody acknowledged meanwhile is known, and told to nobody.
+        """
+        policy = self._policies[what.service]
         decisions: list[Decision] = []
-        for group in list(self._held.values()):
-            incident = next((i for i in self._policies[service].incidents() if i.id == group.incident), None)
-            if incident is None or not self._policies[service].breached_now(incident, at) or self._blocked(incident):
+        for incident in policy.incidents():
+            group = self._held.get(incident.id)
+            if group is None or incident.state is not State.OPEN or self._blocked(incident):
                 continue
             facts = self._facts(incident)
-            if facts is not None:
+            if facts is not None and policy.breached_now(incident, what.check, at):
                 told, notices = routing.release(group, facts, decided_at=at)
                 self._keep(told)
                 decisions += notices

@@ -17,7 +17,7 @@ from service_monitoring.domain.incidents import Cause
 from service_monitoring.domain.inputs import Order
 from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.rules import NoData, NoDataMode
-from service_monitoring.domain.samples import Series
+from service_monitoring.domain.samples import Reason, Series
 from service_monitoring.domain.verdicts import Code
 
 
@@ -81,7 +81,11 @@ class Hold(Struct, frozen=True):
 
 
 class StoredHold(Struct, frozen=True):
-    """A hold as it is kept between runs, with the incident it carries and the one before."""
+    """A hold as it is kept between runs, with the incident it carries and the one before.
+
+    `heard` is the newest sample's instant (ns, 0 for none) and `value` its value, `reason` and `detail` what its run
+    said, all as of the last change of the hold: younger samples that changed nothing come back from history.
+    """
 
     service: str
     rule: str
@@ -89,6 +93,10 @@ class StoredHold(Struct, frozen=True):
     hold: Hold
     incident: str = ""
     previous: str = ""
+    heard: int = 0
+    value: float = 0.0
+    reason: Reason | None = None
+    detail: str = ""
 
 
 class Step(Struct, frozen=True):
@@ -123,21 +131,40 @@ def due(hold: Hold, terms: Terms, heard: int) -> tuple[int, Order] | None:
             wanted.append((hold.anchor + terms.stale_after, Order.STALE))
     if hold.doubt is Doubt.SILENT and terms.no_data.mode is NoDataMode.BREACH_AFTER:
         wanted.append((hold.at + terms.no_data.after - hold.silent, Order.NO_DATA))
-    return min(wanted, default=None)
+    # What a `stale_after` that was made shorter would have asked for in the past is asked for now.
+    return min(((max(instant, hold.at), what) for instant, what in wanted), default=None)
+
+
+def counted_to(hold: Hold, at: int) -> Hold:
+    """Count the time from `hold.at` to `at` for whatever is accruing."""
+    passed = at - hold.at
+    if hold.blind or passed == 0:
+        return replace(hold, at=at)
+    if hold.doubt is Doubt.SILENT:
+        return replace(hold, at=at, silent=hold.silent + passed)
+    pending = hold.phase is Phase.PENDING and hold.code is Code.BREACHED
+    recovering = hold.phase is Phase.OPEN and hold.code is Code.RECOVERED
+    return replace(hold, at=at, accrued=hold.accrued + passed) if pending or recovering else replace(hold, at=at)
 
 
 def judged(hold: Hold, terms: Terms, at: int, code: Code) -> Step:
-    """A sample came at `at` and its strategy says `code`."""
-    counted = _counted(hold, at)
-    doubt = Doubt.NONE
-    if code is Code.UNKNOWN:
-        doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
-    return _turned(replace(counted, credit=0), terms, at, code, doubt, Cause.SAMPLE)
+    """A sample came at `at` and its strategy says `code`.
+
+    Unknown means that its window holds too little. When our own gap emptied it, that is no missing data either: silence
+    counts from here.
+    """
+    counted = replace(counted_to(hold, at), credit=0)
+    if code is not Code.UNKNOWN:
+        return _turned(counted, terms, at, code, Doubt.NONE, Cause.SAMPLE)
+    if hold.doubt is Doubt.AFTER_GAP or hold.credit:
+        return _turned(replace(counted, anchor=at), terms, at, code, Doubt.AFTER_GAP, Cause.SAMPLE)
+    doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
+    return _turned(counted, terms, at, code, doubt, Cause.SAMPLE)
 
 
 def unknown(hold: Hold, terms: Terms, at: int) -> Step:
     """A run was `unknown`: nothing can be said of the series from `at` on, and no absence counts through it."""
-    counted = _counted(hold, at)
+    counted = counted_to(hold, at)
     if terms.absent_for is not None:
         return Step(replace(counted, code=Code.UNKNOWN, doubt=Doubt.AFTER_GAP, anchor=at))
     doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
@@ -146,7 +173,7 @@ def unknown(hold: Hold, terms: Terms, at: int) -> Step:
 
 def fired(hold: Hold, terms: Terms, at: int, what: Order) -> Step:
     """What `due` asked for has come; `at` is its due instant, however late the caller is."""
-    counted = _counted(hold, at)
+    counted = counted_to(hold, at)
     match what:
         case Order.HOLD:
             opened = replace(counted, phase=Phase.OPEN, accrued=0)
@@ -165,7 +192,7 @@ def fired(hold: Hold, terms: Terms, at: int, what: Order) -> Step:
 
 def blinded(hold: Hold, at: int) -> Hold:
     """Nobody watches from `at` on: every verdict is Unknown (unobserved) and nothing counts."""
-    return replace(_counted(hold, at), blind=True)
+    return hold if hold.blind else replace(counted_to(hold, at), blind=True)
 
 
 def sighted(hold: Hold, terms: Terms, at: int, heard: int) -> Hold:
@@ -174,6 +201,8 @@ def sighted(hold: Hold, terms: Terms, at: int, heard: int) -> Hold:
     Otherwise it stays Unknown until the next sample, and silence counts from here: a restart alone is no missing data.
     An absence that was breached is Unknown until its whole time has passed again or a sample comes.
     """
+    if not hold.blind:
+        return hold
     back = replace(hold, at=at, anchor=at, credit=hold.credit + at - hold.at, blind=False)
     if hold.code is Code.UNKNOWN:
         return back
@@ -187,7 +216,7 @@ def sighted(hold: Hold, terms: Terms, at: int, heard: int) -> Hold:
 def resolved(hold: Hold, at: int) -> Hold:
     """A person resolved the incident: barred from a new one until one Healthy verdict, unless it is healthy now."""
     healthy = hold.code in _QUIETED
-    return replace(_counted(hold, at), phase=Phase.QUIET, accrued=0, barred=not healthy)
+    return replace(counted_to(hold, at), phase=Phase.QUIET, accrued=0, barred=not healthy)
 
 
 def shifted(hold: Hold, delta: Duration) -> Hold:
@@ -197,18 +226,6 @@ def shifted(hold: Hold, delta: Duration) -> Hold:
 
 def _cause(hold: Hold) -> Cause:
     return Cause.NO_DATA if hold.doubt is Doubt.PRESUMED else Cause.TIMER
-
-
-def _counted(hold: Hold, at: int) -> Hold:
-    """Count the time from `hold.at` to `at` for whatever is accruing."""
-    passed = at - hold.at
-    if hold.blind or passed == 0:
-        return replace(hold, at=at)
-    if hold.doubt is Doubt.SILENT:
-        return replace(hold, at=at, silent=hold.silent + passed)
-    pending = hold.phase is Phase.PENDING and hold.code is Code.BREACHED
-    recovering = hold.phase is Phase.OPEN and hold.code is Code.RECOVERED
-    return replace(hold, at=at, accrued=hold.accrued + passed) if pending or recovering else replace(hold, at=at)
 
 
 def _turned(hold: Hold, terms: Terms, at: int, code: Code, doubt: Doubt, cause: Cause) -> Step:

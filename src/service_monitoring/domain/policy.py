@@ -30,6 +30,14 @@ from service_monitoring.errors import Refused
 Key = tuple[str, str, Series]
 """Service, rule and series: what a hold is the hold of, and its key in the agenda."""
 
+_Place = tuple[str, str, tuple[tuple[str, str], ...]]
+"""Check, metric and labels: a series within its service."""
+
+_WELL: Final = (None, "")
+
+_FROM_SAMPLES: Final = frozenset({Cause.SAMPLE, Cause.TIMER, Cause.NO_DATA})
+"""Causes that come with evidence of their own; a person's deed or a revision rests on what was known before."""
+
 _MOVE_OF: Final = {Turn.OPENED: Move.OPEN, Turn.DROPPED: Move.DROP, Turn.RESOLVED: Move.RESOLVE}
 
 
@@ -82,7 +90,8 @@ class MonitoringPolicy:
         self._configured = Service(service)
         self._rules: dict[str, Rule] = {}
         self._lifecycle: dict[str, Lifecycle] = {}
-        self._lines: dict[tuple[str, str, tuple[tuple[str, str], ...]], _Line] = {}
+        self._lines: dict[_Place, _Line] = {}
+        self._awaited: dict[_Place, _Line] = {}
         self._tracks: dict[tuple[str, Series], _Track] = {}
         self._stale_after: dict[str, Duration] = {}
         self._said: dict[str, tuple[Reason | None, str]] = {}
@@ -116,18 +125,29 @@ class MonitoringPolicy:
             if incident is not None:
                 yield incident
 
-    def breached_now(self, incident: Incident, at: Instant) -> bool:
-        """Whether the incident's verdict at `at` rests on a breached sample of that very instant."""
+    def breached_now(self, incident: Incident, check: str, at: Instant) -> bool:
+        """Whether the run of `check` at `at` left the incident's verdict breached.
+
+        That is a breached sample of that instant. Where silence itself is what is breached (an absence, or `no_data`)
+        no sample will ever say so: there it is a run of the series' own check that brought none.
+        """
         track = self._tracks.get((incident.rule, incident.series))
-        return track is not None and track.hold.code is Code.BREACHED and track.line.heard == at.ns
+        if track is None or track.hold.code is not Code.BREACHED or incident.series.check != check:
+            return False
+        silence = track.terms.absent_for is not None or track.hold.doubt is holds.Doubt.PRESUMED
+        return silence or track.line.heard == at.ns
 
     def reach(self, check: str) -> Reach:
-        """The history that this policy's rules on `check` look back at, silence included."""
-        reach = Reach(samples=1, over=self._stale_after.get(check, Duration(0)))
+        """The history that this policy's rules on `check` look back at.
+
+        A verdict in force rests on a sample that is younger than `stale_after` and a gap, which is shorter than that;
+        its evidence is the window of that sample.
+        """
+        reach = Reach(samples=1)
         for rule in self._rules.values():
             if rule.check == check:
                 reach = reach.joined(rule.strategy.reach)
-        return reach
+        return Reach(reach.samples, Duration(reach.over + 2 * self._stale_after.get(check, Duration(0))))
 
     # What it is told --------------------------------------------------------------------------------------------------
 
@@ -186,13 +206,9 @@ class MonitoringPolicy:
             return
         self._said[check] = (observation.reason, observation.detail)
         up = 1.0 if observation.outcome is Outcome.OK else 0.0
-        for metric, labels, value in (
-            ("up", (), up),
-            *((measured.metric, measured.labels, measured.value) for measured in observation.measurements),
-        ):
-            line = self._lines.get((check, metric, labels))
-            if line is not None:
-                _append(line, at, value)
+        self._remember(check, "up", (), at, up)
+        for measured in observation.measurements:
+            self._remember(check, measured.metric, measured.labels, at, measured.value)
 
     def fire(self, key: Key, order: Order, at: Instant) -> list[Event]:
         """A timer that was booked for this policy is due at `at`; one that moved meanwhile is booked again."""
@@ -246,9 +262,7 @@ class MonitoringPolicy:
         self._configured = service
         self._stale_after = {check.name: check.stale_after for check in service.checks}
         self._rules = {rule.name: rule for rule in service.rules}
-        self._lifecycle = {
-            rule.name: Lifecycle.RETIRED if rule.name in gone else rule.state for rule in service.rules
-        }
+        self._lifecycle = {rule.name: Lifecycle.RETIRED if rule.name in gone else rule.state for rule in service.rules}
 
     def restore(self, stored: StoredHold, incident: Incident | None) -> None:
         """Put back a hold as it was stored, with its incident; the rule must be configured already.
@@ -259,9 +273,15 @@ class MonitoringPolicy:
         if rule is None or self._lifecycle[stored.rule] is not Lifecycle.ACTIVE or not rule.matches(stored.series):
             self._forgotten[(stored.service, stored.rule, stored.series)] = None
             return
-        self._line(stored.series, stored.hold.at)
+        line = self._line(stored.series, stored.hold.at)
         track = self._tracks[stored.rule, stored.series]
         track.hold, track.incident, track.previous = stored.hold, incident, stored.previous
+        if stored.heard > line.heard:
+            line.heard, line.value = stored.heard, stored.value
+            if stored.series.metric == "up":
+                self._said[stored.series.check] = (stored.reason, stored.detail)
+        elif not line.heard:
+            self._awaited[_place(line.series)] = line
         self._dirty.pop(track.key, None)
 
     def rebook(self) -> None:
@@ -279,6 +299,10 @@ class MonitoringPolicy:
                 hold=track.hold,
                 incident="" if track.incident is None else track.incident.id,
                 previous=track.previous,
+                heard=track.line.heard,
+                value=track.line.value,
+                reason=self._why(track.line.series)[0],
+                detail=self._why(track.line.series)[1],
             )
             for track in self._dirty.values()
         )
@@ -305,10 +329,9 @@ class MonitoringPolicy:
         line = self._lines.get((check, metric, labels))
         if line is None:
             line = self._line(Series(self.service, check, metric, labels), at.ns)
-            if labels:
-                self._satisfy_absence(check, metric, at, events)
-        if not line.tracks:
-            return
+            self._satisfy_absence(line.series, at, events)
+        if line.heard == at.ns:
+            return  # a series has one value at an instant: the first stands
         _append(line, at.ns, value)
         for track in line.tracks:
             code = _judge(track, line)
@@ -319,15 +342,18 @@ class MonitoringPolicy:
                 continue
             events += self._apply(track, holds.judged(hold, track.terms, at.ns, Code(code)), at)
 
+    def _remember(self, check: str, metric: str, labels: tuple[tuple[str, str], ...], at: int, value: float) -> None:
+        line = self._lines.get((check, metric, labels))
+        if line is None:
+            line = self._lines[check, metric, labels] = _Line(Series(self.service, check, metric, labels))
+        _append(line, at, value)
+
     def _apply(self, track: _Track, step: Step, at: Instant) -> list[Event]:
-        events: list[Event] = []
-        for turn, cause in step.turns:
-            if turn is Turn.BEGAN:
-                events.append(self._begin(track, at, cause))
-            else:
-                events.append(self._change(track, _MOVE_OF[turn], at, cause))
         self._hold(track, step.hold)
-        return events
+        return [
+            self._begin(track, at, cause) if turn is Turn.BEGAN else self._change(track, _MOVE_OF[turn], at, cause)
+            for turn, cause in step.turns
+        ]
 
     def _begin(self, track: _Track, at: Instant, cause: Cause) -> Event:
         incident = begin(
@@ -344,7 +370,7 @@ class MonitoringPolicy:
 
     def _change(self, track: _Track, what: Move, at: Instant, cause: Cause, *, by: str = "") -> Event:
         assert track.incident is not None
-        evidence = track.incident.evidence if cause is Cause.PERSON else self._evidence(track)
+        evidence = self._evidence(track) if cause in _FROM_SAMPLES else None
         return self._record(track, move(track.incident, what, at=at, cause=cause, evidence=evidence, by=by), at)
 
     def _record(self, track: _Track, incident: Incident, at: Instant) -> Event:
@@ -370,16 +396,23 @@ class MonitoringPolicy:
             self._agenda.book(track.key, *wanted)
 
     def _evidence(self, track: _Track) -> Evidence:
+        """The newest sample, and the value compared unless the verdict rests on silence."""
         line = track.line
         if line.heard == 0:
             return Evidence()
         sample = Sample(Instant(line.heard), line.series, line.value)
-        reason, detail = self._said.get(line.series.check, (None, "")) if line.series.metric == "up" else (None, "")
+        reason, detail = self._why(line.series)
+        if track.hold.doubt is not holds.Doubt.NONE or track.terms.absent_for is not None:
+            return Evidence(None, sample, reason, detail)
         if line.window is None:
             return Evidence(line.value, sample, reason, detail)
         window = line.window
         measured = float(track.rule.strategy.measured(window.instants, window.values, len(window) - 1)[0])
         return Evidence(measured if measured == measured else None, sample, reason, detail)  # noqa: PLR0124 - NaN
+
+    def _why(self, series: Series) -> tuple[Reason | None, str]:
+        """Why the newest run was not ok: evidence of `up`."""
+        return self._said.get(series.check, _WELL) if series.metric == "up" else _WELL
 
     def _carrier(self, incident: Incident) -> _Track:
         track = self._tracks.get((incident.rule, incident.series))
@@ -389,7 +422,7 @@ class MonitoringPolicy:
 
     def _line(self, series: Series, at: int) -> _Line:
         """The line of a series, made with a track for each active rule that judges it."""
-        place = (series.check, series.metric, series.labels)
+        place = _place(series)
         line = self._lines.get(place)
         if line is None:
             line = self._lines[place] = _Line(series)
@@ -402,7 +435,7 @@ class MonitoringPolicy:
     def _track(self, rule: Rule, line: _Line, at: int) -> None:
         track = _Track(rule, line, self._terms(rule), Hold(at=at, anchor=at))
         self._tracks[rule.name, line.series] = track
-        line.tracks = (*line.tracks, track)
+        line.tracks = tuple(sorted((*line.tracks, track), key=lambda known: known.rule.name))
         self._dirty[track.key] = track
         self._forgotten.pop(track.key, None)
         self._fit(line)
@@ -427,24 +460,31 @@ class MonitoringPolicy:
         for line in list(self._lines.values()):
             self._line(line.series, at.ns)
             for track in line.tracks:
-                rule = self._rules[track.rule.name]
-                if rule is not track.rule or self._terms(rule) != track.terms:
-                    track.rule, track.terms = rule, self._terms(rule)
-                    self._book(track)
+                track.rule = self._rules[track.rule.name]
+                terms = self._terms(track.rule)
+                if terms != track.terms:
+                    track.terms = terms
+                    self._hold(track, holds.counted_to(track.hold, at.ns))
         tracked = {name for name, _ in self._tracks}
         for rule in self._rules.values():
             waits = isinstance(rule.strategy, Absence) and rule.name not in tracked
             if waits and self._lifecycle[rule.name] is Lifecycle.ACTIVE:
-                self._line(Series(self.service, rule.check, rule.metric, rule.selects), at.ns)
+                line = self._line(Series(self.service, rule.check, rule.metric, rule.selects), at.ns)
+                self._awaited[_place(line.series)] = line
 
-    def _satisfy_absence(self, check: str, metric: str, at: Instant, events: list[Event]) -> None:
-        """A series with labels speaks for the first time: it was what an unlabelled absence was waiting for."""
-        waiting = self._lines.get((check, metric, ()))
-        if waiting is None or waiting.heard:
-            return
-        for track in waiting.tracks:
-            events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code.RECOVERED), at)
-            self._forget(track)
+    def _satisfy_absence(self, series: Series, at: Instant, events: list[Event]) -> None:
+        """A series speaks for the first time: absences that waited for any like it have it to judge from now on."""
+        for place, line in list(self._awaited.items()):
+            if line.heard or line.series == series:
+                del self._awaited[place]
+                continue
+            for track in line.tracks:
+                if track.rule.matches(series):
+                    if track.terms.absent_for is not None:
+                        events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code.RECOVERED), at)
+                    self._forget(track)
+            if not line.tracks:
+                del self._awaited[place], self._lines[place]
 
     def _close(self, rule: Rule, at: Instant, cause: Cause) -> list[Event]:
         """Let go of a rule's tracks; what was open closes, what was pending is dropped."""
@@ -477,6 +517,10 @@ class MonitoringPolicy:
 def _of_value(rule: Rule) -> bool:
     """Whether the newest sample alone decides: such a rule costs no window."""
     return isinstance(rule.strategy, Threshold | Absence)
+
+
+def _place(series: Series) -> _Place:
+    return (series.check, series.metric, series.labels)
 
 
 def _append(line: _Line, at: int, value: float) -> None:
