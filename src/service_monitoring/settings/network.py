@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from service_monitoring.settings.problems import InvalidValue
+from service_monitoring.settings.problems import InvalidValue, shown
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -81,7 +81,7 @@ def address(text: str) -> Address:
     try:
         return ip_address(text)
     except ValueError:
-        raise InvalidValue(f'"{text}" is not an address', "write 192.0.2.1 or 2001:db8::1") from None
+        raise InvalidValue(f"{shown(text)} is not an address", "write 192.0.2.1 or 2001:db8::1") from None
 
 
 def network(text: str) -> Network:
@@ -91,8 +91,8 @@ def network(text: str) -> Network:
     except ValueError as error:
         if "host bits" in str(error):
             proper = ip_network(text, strict=False)
-            raise InvalidValue(f'"{text}" names an address within a network', f"write {proper}") from None
-        raise InvalidValue(f'"{text}" is not a network', "write 10.0.0.0/8, fd00::/8 or one address") from None
+            raise InvalidValue(f"{shown(text)} names an address within a network", f"write {proper}") from None
+        raise InvalidValue(f"{shown(text)} is not a network", "write 10.0.0.0/8, fd00::/8 or one address") from None
 
 
 def _not_public(address: Address) -> str | None:

@@ -6,7 +6,13 @@ same check serves a file, an option model and a library user.
 
 from __future__ import annotations
 
+import json
+from typing import Final
+
 from service_monitoring.errors import Refused
+
+LONGEST_SHOWN: Final = 80
+"""Characters of a value that a complaint quotes."""
 
 
 class InvalidValue(Refused, ValueError):
@@ -19,3 +25,8 @@ class InvalidValue(Refused, ValueError):
         super().__init__(f"{problem}; {remedy}" if remedy else problem)
         self.problem = problem
         self.remedy = remedy
+
+
+def shown(given: str) -> str:
+    """A text of the configuration in quotes, on one line and not too long, to be part of a complaint."""
+    return json.dumps(given if len(given) <= LONGEST_SHOWN else given[:LONGEST_SHOWN] + "...", ensure_ascii=False)

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from service_monitoring.domain.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Duration
-from service_monitoring.settings.problems import InvalidValue
+from service_monitoring.settings.problems import InvalidValue, shown
 
 LONGEST: Final = Duration(36_525 * DAY)
 """A hundred years: longer spans would not fit into an instant."""
@@ -35,13 +35,13 @@ def duration(text: str) -> Duration:
     if text == "0":
         return Duration(0)
     if not text or match is None:
-        raise InvalidValue(f'"{text}" is not a duration', _DURATION_REMEDY)
+        raise InvalidValue(f"{shown(text)} is not a duration", _DURATION_REMEDY)
     parts = zip(match.groups(), _UNITS.values(), strict=True)
     exact = sum((Decimal(number) * unit for number, unit in parts if number is not None), Decimal(0))
     if exact != int(exact):
-        raise InvalidValue(f'"{text}" is finer than a nanosecond', _DURATION_REMEDY)
+        raise InvalidValue(f"{shown(text)} is finer than a nanosecond", _DURATION_REMEDY)
     if exact > LONGEST:
-        raise InvalidValue(f'"{text}" is longer than a hundred years', "write a shorter duration")
+        raise InvalidValue(f"{shown(text)} is longer than a hundred years", "write a shorter duration")
     return Duration(int(exact))
 
 
@@ -49,10 +49,10 @@ def size(text: str) -> int:
     """Read `512`, `64KiB`, `1MiB` or `1.5GB` as bytes; anything else is `InvalidValue`."""
     match = _SIZE.fullmatch(text)
     if match is None or match[2] not in _SCALES:
-        raise InvalidValue(f'"{text}" is not a size', "write 512, 64KiB, 1MiB, 1.5GB")
+        raise InvalidValue(f"{shown(text)} is not a size", "write 512, 64KiB, 1MiB, 1.5GB")
     exact = Decimal(match[1]) * _SCALES[match[2]]
     if exact != int(exact):
-        raise InvalidValue(f'"{text}" is not a whole number of bytes', "write 512, 64KiB, 1MiB, 1.5GB")
+        raise InvalidValue(f"{shown(text)} is not a whole number of bytes", "write 512, 64KiB, 1MiB, 1.5GB")
     return int(exact)
 
 
@@ -77,7 +77,9 @@ def _duration_field(given: object) -> Duration:
     if isinstance(given, int) and not isinstance(given, bool):
         if given == 0:
             return Duration(0)
-        raise InvalidValue(f"{given} is a number without a unit, not a duration", f"write {given}s, {given}m or {given}h")
+        raise InvalidValue(
+            f"{given} is a number without a unit, not a duration", f"write {given}s, {given}m or {given}h"
+        )
     raise InvalidValue("a duration is expected here", _DURATION_REMEDY)
 
 
@@ -93,12 +95,14 @@ DurationField = Annotated[
     Duration,
     BeforeValidator(_duration_field),
     PlainSerializer(duration_text),
-    WithJsonSchema({
-        "type": ["string", "integer"],
-        "pattern": r"^(0|(\d+(\.\d+)?w)?(\d+(\.\d+)?d)?(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s)?(\d+(\.\d+)?ms)?)$",
-        "maximum": 0,
-        "description": "A duration: 500ms, 90s, 2m, 1h30m, 14d, 2w.",
-    }),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "pattern": "^(0|" + "".join(rf"(\d+(\.\d+)?{unit})?" for unit in _UNITS) + ")$",
+            "maximum": 0,
+            "description": "A duration: 500ms, 90s, 2m, 1h30m, 14d, 2w.",
+        }
+    ),
 ]
 """The annotation of an option that is a duration: written as text, held in nanoseconds (`Duration`).
 
@@ -108,11 +112,13 @@ Defaults are given as values: `timeout: DurationField = Duration(5 * SECOND)`.
 SizeField = Annotated[
     int,
     BeforeValidator(_size_field),
-    WithJsonSchema({
-        "type": ["string", "integer"],
-        "minimum": 0,
-        "pattern": r"^\d+(\.\d+)? ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?$",
-        "description": "A size in bytes: 512, 64KiB, 1MiB, 1.5GB.",
-    }),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "pattern": r"^\d+(\.\d+)? ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?$",
+            "description": "A size in bytes: 512, 64KiB, 1MiB, 1.5GB.",
+        }
+    ),
 ]
 """The annotation of an option that is a size: written as text or as a number of bytes, held in bytes."""

@@ -101,17 +101,17 @@ class SecretReader:
         """Every secret that was read, in the order of reading."""
         return tuple(self._found)
 
-    def read(self, given: object, *, folder: Path | None = None) -> Secret:
+    def read(self, given: object) -> Secret:
         """The secret that `given` stands for; `InvalidValue`, which never quotes a secret, where there is none."""
         match given:
             case Secret():
                 secret = given
             case str():
                 secret = Secret(given)
-            case {"env": str(name)} if len(given) == 1:
+            case {"env": str(name), **others} if not others:
                 secret = self._of_environment(name)
-            case {"file": str(path)} if len(given) == 1:
-                secret = Secret(_file_text((folder or self._folder) / path))
+            case {"file": str(path), **others} if not others:
+                secret = Secret(_file_text(self._folder / path))
             case _:
                 raise InvalidValue("a secret is expected here", f"{_REMEDY}; put digits in quotes")
         if secret.reveal():

@@ -1,0 +1,270 @@
+"""Shapes: which keys the file has, of which type, with the sentence that an editor shows.
+
+Knows one value at a time. What must fit together across keys is checked elsewhere (`conditions`, `references`), and
+what a kind of check or channel takes is in the kind's own model.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from service_monitoring.domain.instants import MINUTE
+from service_monitoring.settings.calendars import (
+    CronField,
+    HandoverField,
+    HoursField,
+    MomentField,
+    MonthMomentField,
+    RecurrenceField,
+    WeekdaysField,
+    WeekMomentField,
+    ZoneField,
+)
+from service_monitoring.settings.matchers import MatchersField
+from service_monitoring.settings.network import network
+from service_monitoring.settings.problems import InvalidValue, shown
+from service_monitoring.settings.quantities import DurationField
+from service_monitoring.settings.rule_shapes import LabelsField, RuleShape
+from service_monitoring.settings.secrets import Secret
+
+STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+
+
+def _name(text: str) -> str:
+    if _NAME.fullmatch(text) is None:
+        raise InvalidValue(f"{shown(text)} is not a name", "use letters, digits, _ and -, at most 100 of them")
+    return text
+
+
+def _recipient(text: str) -> str:
+    sort, dot, name = text.partition(".")
+    if sort not in {"channel", "person", "oncall"} or not dot or not name:
+        raise InvalidValue(f"{shown(text)} names nobody", "write channel.NAME, person.NAME or oncall.NAME")
+    return text
+
+
+def _network(text: str) -> str:
+    network(text)
+    return text
+
+
+def _listen(text: str) -> str:
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", text, re.ASCII)
+    if match is None or int(match[3]) > 65535:
+        raise InvalidValue(f"{shown(text)} is not an address with a port", "write 127.0.0.1:8080")
+    if (match[1] or match[2]) not in {"::1", "localhost"} and not (match[2] or "").startswith("127."):
+        problem = f"{shown(text)} would show everything to whoever reaches it"
+        raise InvalidValue(problem, "listen on 127.0.0.1, with a proxy that asks for a login in front")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+RecipientsField = Annotated[
+    list[Annotated[str, AfterValidator(_recipient)]], Field(description="Who is told: channel.NAME, person.NAME, ...")
+]
+
+
+class Shape(BaseModel):
+    """A mapping of the file: unknown keys are refused, types are not guessed."""
+
+    model_config = STRICT
+
+
+class KeepShape(Shape):
+    """How long something is kept."""
+
+    keep: DurationField
+
+
+class StoreShape(Shape):
+    """Where everything is kept, and for how long."""
+
+    path: str = Field("./data", min_length=1, description="The data folder, relative to this file.")
+    url: Secret | None = Field(None, description="A PostgreSQL database in place of the folder.")
+    history: KeepShape | None = Field(None, description="How long samples are kept.")
+    facts: KeepShape | None = Field(None, description="How long incidents and notices are kept.")
+
+
+class NetworkShape(Shape):
+    """Which addresses that are not public may be connected to."""
+
+    allow: list[Annotated[str, AfterValidator(_network)]] = Field([], description="Networks, as 10.0.0.0/8.")
+
+
+class ServiceShape(Shape):
+    """One service: what is polled, and what is wrong when."""
+
+    description: str = Field("", description="What it is, for people.")
+    labels: LabelsField = Field({}, description="Labels of every incident of this service.")
+    checks: dict[Name, dict[str, Any]] = Field({}, description="What is polled, by name.")
+    rules: dict[Name, RuleShape] = Field({}, description="When something is wrong, by name.")
+
+
+class QuietHoursShape(Shape):
+    """When a person is left alone."""
+
+    times: HoursField
+    weekdays: WeekdaysField | None = None
+    timezone: ZoneField | None = None
+    excepted: list[Literal["info", "warning", "critical"]] = Field(
+        [], alias="except", description="Severities that are told nevertheless."
+    )
+
+
+class PersonShape(Shape):
+    """One person, and how to reach them: the first contact is used."""
+
+    timezone: ZoneField | None = None
+    contact: list[Any] = Field([], description="channel.NAME, or a channel written in place: {email: ...}.")
+    quiet_hours: QuietHoursShape | None = None
+
+
+class SmtpShape(Shape):
+    """The server that takes mail."""
+
+    host: str = Field(min_length=1, description="Its name or address.")
+    port: int = Field(25, ge=1, le=65535)
+    sender: str = Field(alias="from", min_length=3, description="The address that mail comes from.")
+    username: str | None = None
+    password: Secret | None = None
+    tls: Literal["auto", "starttls", "implicit", "none"] = Field(
+        "auto", description="auto: encrypted where the server offers it, and always with a password."
+    )
+
+
+class RestrictionShape(Shape):
+    """When a layer counts."""
+
+    weekdays: WeekdaysField | None = None
+    times: HoursField | None = None
+
+
+class LayerShape(Shape):
+    """People who take turns."""
+
+    people: list[str] = Field(min_length=1)
+    rotate: Literal["daily", "weekly"] | DurationField = "weekly"
+    handover: HandoverField | None = None
+    starts: MomentField | None = None
+    restrictions: list[RestrictionShape] = []
+
+
+class OverrideShape(Shape):
+    """Somebody stands in."""
+
+    person: str
+    begins: MomentField = Field(alias="from")
+    ends: MomentField = Field(alias="until")
+
+
+class OncallShape(Shape):
+    """A rota."""
+
+    timezone: ZoneField | None = None
+    layers: list[LayerShape] = Field(min_length=1)
+    overrides: list[OverrideShape] = []
+
+
+class StepShape(Shape):
+    """One step of an escalation."""
+
+    after: DurationField
+    notify: RecipientsField
+
+
+class RouteShape(Shape):
+    """Who hears of which incidents: the first route that matches."""
+
+    match: MatchersField = Field((), description="Which incidents; all, where it is left out.")
+    group_by: list[str] | None = Field(None, description="Labels by which incidents share a notice.")
+    group_wait: DurationField | None = None
+    group_interval: DurationField | None = None
+    repeat_interval: DurationField | None = None
+    notify: RecipientsField | None = None
+    escalate: list[StepShape] | None = Field(None, description="Who is told after which time.")
+    repeat: int | None = Field(None, ge=1, description="Rounds of the escalation.")
+    proceed: bool = Field(False, alias="continue", description="Whether later routes are asked, too.")
+    routes: list[RouteShape] = Field([], description="Narrower routes, asked before this one.")
+
+
+class InhibitShape(Shape):
+    """While one sort of incident is open, another is not told."""
+
+    when: MatchersField
+    mutes: MatchersField
+    same: list[str] = Field([], description="Labels that must agree.")
+
+
+class SpanShape(Shape):
+    """A span of local time."""
+
+    begins: MomentField = Field(alias="from")
+    ends: MomentField = Field(alias="until")
+
+
+class MaintenanceShape(Shape):
+    """Planned work: nobody is told."""
+
+    name: Name
+    match: MatchersField
+    comment: str = ""
+    timezone: ZoneField | None = None
+    once: SpanShape | None = None
+    weekly: WeekMomentField | None = None
+    monthly: MonthMomentField | None = None
+    cron: CronField | None = None
+    rrule: RecurrenceField | None = None
+    starts: MomentField | None = None
+    lasts: DurationField | None = None
+
+
+class SelfShape(Shape):
+    """What concerns the monitor itself."""
+
+    notify: RecipientsField = []
+    heartbeat: Secret | None = Field(None, description="A URL that is called while all is well.")
+    canaries: list[str] = Field([], description="Targets that tell whether our own network is up.")
+
+
+class WebShape(Shape):
+    """Pages and API."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = Field("127.0.0.1:8080", description="Address and port.")
+
+
+class FileShape(Shape):
+    """The configuration of service-monitoring."""
+
+    timezone: ZoneField = Field("UTC", description="The default zone of calendars.")
+    include: list[str] = Field([], description="More files, relative to this one: [services/*.yaml].")
+    store: StoreShape = StoreShape()
+    network: NetworkShape = NetworkShape()
+    defaults: dict[str, dict[str, Any]] = Field({}, description="Values for every check of a kind, by kind.")
+    services: dict[Name, ServiceShape] = Field({}, description="What is monitored, by name.")
+    people: dict[Name, PersonShape] = {}
+    channels: dict[Name, dict[str, Any]] = Field({}, description="Where notices go, by name.")
+    smtp: SmtpShape | None = None
+    oncall: dict[Name, OncallShape] = {}
+    routes: list[RouteShape] = []
+    inhibit: list[InhibitShape] = []
+    maintenance: list[MaintenanceShape] = []
+    itself: SelfShape = Field(SelfShape(), alias="self")
+    web: WebShape = WebShape()
+
+
+class CheckShape(Shape):
+    """The keys that every check has besides those of its kind."""
+
+    every: DurationField = Field(MINUTE, description="How often it runs; 1m, where it is left out.")
+    timeout: DurationField | None = Field(
+        None, description="How long one try may take; 10s, or what fits into `every`, where it is left out."
+    )
+    retries: int = Field(0, ge=0, le=10, description="How often it is tried again at once before it counts as failed.")
+    stale_after: DurationField | None = Field(
+        None, description="When its verdicts turn unknown without samples; 2.5 times `every`, where it is left out."
+    )

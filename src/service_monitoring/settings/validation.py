@@ -1,0 +1,176 @@
+"""Validation: from plain values to a model, with every error turned into a complaint at its place.
+
+Knows how pydantic reports errors, and words them for people. Does not know what any model means. The value that was
+given is never quoted here: it may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from service_monitoring.settings.complaints import KeyPath
+from service_monitoring.settings.problems import InvalidValue
+from service_monitoring.settings.secrets import SecretReader
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_EXPECTED: Final[Mapping[str, tuple[str, str]]] = {
+    "string_type": ("a text is expected here", "put it in quotes"),
+    "string_sub_type": ("a text is expected here", "put it in quotes"),
+    "int_type": ("a whole number is expected here", "write it without quotes and point"),
+    "int_parsing": ("a whole number is expected here", "write it without quotes and point"),
+    "int_from_float": ("a whole number is expected here", "write it without a point"),
+    "float_type": ("a number is expected here", "write it without quotes"),
+    "float_parsing": ("a number is expected here", "write it without quotes"),
+    "finite_number": ("a finite number is expected here", "write a number"),
+    "bool_type": ("true or false is expected here", "write it without quotes"),
+    "bool_parsing": ("true or false is expected here", "write true or false"),
+    "list_type": ("a list is expected here", "write [ONE, ANOTHER]"),
+    "tuple_type": ("a list is expected here", "write [ONE, ANOTHER]"),
+    "set_type": ("a list is expected here", "write [ONE, ANOTHER]"),
+    "frozen_set_type": ("a list is expected here", "write [ONE, ANOTHER]"),
+    "dict_type": ("a mapping is expected here", "write key: value"),
+    "mapping_type": ("a mapping is expected here", "write key: value"),
+    "model_type": ("a mapping is expected here", "write key: value"),
+    "model_attributes_type": ("a mapping is expected here", "write key: value"),
+    "dataclass_type": ("a mapping is expected here", "write key: value"),
+}
+_MISMATCHES: Final = frozenset({*_EXPECTED, "literal_error", "is_instance_of"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One error of a model: `path` is relative to what was validated; `key` says that the key itself is at fault."""
+
+    path: KeyPath
+    problem: str
+    remedy: str
+    key: bool = False
+    within: bool = False
+    """Whether it is one of several errors of the branches of a union."""
+    mismatch: bool = False
+
+
+def validated(
+    model: type[Model], given: object, *, secrets: SecretReader, report: Callable[[Fault], None]
+) -> Model | None:
+    """`given` as an instance of `model`, or None after reporting everything that is wrong with it."""
+    try:
+        return model.model_validate(given, context={"secrets": secrets})
+    except ValidationError as error:
+        for fault in faults(model, given, error):
+            report(fault)
+        return None
+
+
+def faults(model: type[BaseModel], given: object, error: ValidationError) -> list[Fault]:
+    """What is wrong, one fault a place: the branches of a union count as one."""
+    found: dict[KeyPath, list[Fault]] = {}
+    for detail in error.errors(include_url=False, include_input=False):
+        fault = _fault(model, given, detail)
+        found.setdefault(fault.path, []).append(fault)
+    return [fault for same in found.values() for fault in _joined(same)]
+
+
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """What to write instead of an unknown `key`."""
+    names = sorted(known)
+    close = get_close_matches(key[:100], names, 1, 0.6)
+    if close:
+        return f"write {close[0]}"
+    if not names:
+        return "remove it"
+    return f"known here: {', '.join(names)}"
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The keys of `model` as they are written, with the types of their values."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _fault(model: type[BaseModel], given: object, detail: Mapping[str, Any]) -> Fault:
+    location, sort = tuple(detail["loc"]), detail["type"]
+    context = detail.get("ctx", {})
+    if sort == "extra_forbidden":
+        key = str(location[-1])
+        path = (*_existing(given, location[:-1]), key)
+        return Fault(path, "nothing of this name is known here", suggestion(key, _keys_at(model, path[:-1])), key=True)
+    if sort == "missing":
+        return Fault(_existing(given, location[:-1]), f"{location[-1]} is missing", f"add {location[-1]}: ...")
+    path = _existing(given, location)
+    is_key = bool(location) and location[-1] == "[key]"
+    within = len(path) < len(location) and not is_key
+    problem, remedy = _worded(sort, context, str(detail["msg"]))
+    return Fault(path, problem, remedy, key=is_key, within=within, mismatch=sort in _MISMATCHES)
+
+
+def _worded(sort: str, context: Mapping[str, Any], message: str) -> tuple[str, str]:
+    cause = context.get("error")
+    if isinstance(cause, InvalidValue):
+        return cause.problem, cause.remedy
+    if sort in _EXPECTED:
+        return _EXPECTED[sort]
+    if sort == "literal_error":
+        return "this is none of what is possible here", f"write {str(context.get('expected', '')).replace(chr(39), '')}"
+    if cause is not None:
+        return _plain(str(cause)) or "this value cannot be used", ""
+    return _plain(message), ""
+
+
+def _plain(message: str) -> str:
+    """A message of pydantic in our manner: one line, no capital."""
+    text = " ".join(message.removeprefix("Value error, ").split())
+    for opening in ("Input should ", "Value should "):
+        if text.startswith(opening):
+            return "this should " + text.removeprefix(opening)
+    return text[:1].lower() + text[1:]
+
+
+def _joined(same: list[Fault]) -> list[Fault]:
+    """One fault for the branches of a union: those that came furthest, or all of them in one sentence."""
+    branches = [fault for fault in same if fault.within]
+    if len(branches) < 2:
+        return same
+    furthest = [fault for fault in branches if not fault.mismatch] or branches
+    problems = " or ".join(dict.fromkeys(fault.problem for fault in furthest))
+    remedies = " or ".join(dict.fromkeys(fault.remedy for fault in furthest if fault.remedy))
+    first = furthest[0]
+    return [*(fault for fault in same if not fault.within), Fault(first.path, problems, remedies, key=first.key)]
+
+
+def _existing(given: object, location: KeyPath) -> KeyPath:
+    """`location` without the steps that `given` does not have: pydantic names branches and validators, too."""
+    steps: list[str | int] = []
+    value = given
+    for step in location:
+        if (isinstance(value, Mapping) and step in value) or (isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value)):
+            value = value[step]
+        else:
+            continue
+        steps.append(step)
+    return tuple(steps)
+
+
+def _keys_at(model: type[BaseModel], path: KeyPath) -> set[str]:
+    """The keys that are known where `path` leads; steps through lists and mappings by name lead nowhere else."""
+    candidates = [model]
+    for step in path:
+        inner = [
+            found
+            for candidate in candidates
+            for found in _models_in(fields_of(candidate).get(str(step)))
+            if isinstance(step, str)
+        ]
+        candidates = inner or candidates
+    return {key for candidate in candidates for key in fields_of(candidate)}
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models_in(part)]
