@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ async def run(*command: str, within: float = 5.0, **options: Any) -> Observation
 
 async def shell(script: str, *, within: float = 5.0, **options: Any) -> Observation:
     return await run("sh", "-c", script, within=within, **options)
+
+
+_markers = count(os.getpid() * 1000)
+
+
+def a_marker() -> str:
+    """How long a process sleeps that nobody else sleeps: days, and what tells it from those of other runs."""
+    return f"1000000.{next(_markers)}"
 
 
 def living(marker: str) -> list[psutil.Process]:
@@ -180,7 +189,7 @@ async def test_running_out_of_files_is_our_own_fault() -> None:
 
 
 async def test_a_plugin_that_hangs_and_forks_is_killed_with_all_it_started() -> None:
-    marker = "1000064.5"
+    marker = a_marker()
     async with asyncio.timeout(0.3 + 2):
         observation = await shell(f"sleep {marker} & sleep {marker} & yes > /dev/null", within=0.3)
         assert await gone(marker)
@@ -189,7 +198,7 @@ async def test_a_plugin_that_hangs_and_forks_is_killed_with_all_it_started() -> 
 
 
 async def test_a_plugin_that_prints_without_end_is_killed_with_all_it_started() -> None:
-    marker = "1000064.6"
+    marker = a_marker()
     async with asyncio.timeout(2):
         observation = await shell(f"sleep {marker} & yes", within=30)
         assert await gone(marker)
@@ -197,14 +206,14 @@ async def test_a_plugin_that_prints_without_end_is_killed_with_all_it_started() 
 
 
 async def test_a_plugin_that_exits_takes_what_it_left_running_along() -> None:
-    marker = "1000064.7"
+    marker = a_marker()
     observation = await shell(f"sleep {marker} & echo done")
     assert (observation.outcome, observation.detail) == (Outcome.OK, "done")
     assert await gone(marker)
 
 
 async def test_a_plugin_that_ignores_the_polite_signal_is_killed() -> None:
-    marker = "1000064.8"
+    marker = a_marker()
     observation = await shell(f"trap '' TERM; while :; do sleep {marker}; done", within=0.05)
     assert observation.reason is Reason.TIMEOUT
     assert await gone(marker)
@@ -218,14 +227,14 @@ async def test_a_plugin_gets_the_polite_signal_first(tmp_path: Path) -> None:
 
 
 async def test_a_child_that_left_for_a_session_of_its_own_is_found() -> None:
-    marker = "1000064.9"
+    marker = a_marker()
     observation = await shell(f"setsid sleep {marker} & wait", within=0.1)
     assert observation.reason is Reason.TIMEOUT
     assert await gone(marker)
 
 
 async def test_a_cancelled_attempt_leaves_no_process() -> None:
-    marker = "1000065.1"
+    marker = a_marker()
     kind = Kind()
     source = kind.open_source(
         Options(command=("sh", "-c", f"sleep {marker} & sleep {marker}")), surroundings=surroundings()
@@ -242,7 +251,7 @@ async def test_a_cancelled_attempt_leaves_no_process() -> None:
 
 
 async def test_a_start_that_is_cancelled_leaves_no_process() -> None:
-    marker = "1000065.2"
+    marker = a_marker()
     kind = Kind()
     source = kind.open_source(Options(command=("sleep", marker)), surroundings=surroundings())
     async with nothing_left():
@@ -258,7 +267,7 @@ async def test_a_start_that_is_cancelled_leaves_no_process() -> None:
 
 
 async def test_an_attempt_that_is_cancelled_twice_leaves_no_process() -> None:
-    marker = "1000065.3"
+    marker = a_marker()
     kind = Kind()
     stubborn = ("sh", "-c", f"trap '' TERM; echo; while :; do sleep {marker}; done")
     source = kind.open_source(Options(command=stubborn), surroundings=surroundings())

@@ -33,7 +33,7 @@ from service_monitoring.settings import InvalidValue, Secret, SizeField
 from service_monitoring.sources.connecting import MOST_ADDRESSES, Names
 from service_monitoring.sources.curl import Engine
 from service_monitoring.sources.exchange import Answer, Exchanges, Measured, Request, place
-from service_monitoring.sources.expectations import HEAVY, LARGEST_JUDGED, Expect
+from service_monitoring.sources.expectations import HEAVY, LARGEST_JUDGED, Expect, Expectations
 from service_monitoring.sources.phases import Failed, sentence
 from service_monitoring.sources.resolving import SystemNames
 
@@ -79,6 +79,13 @@ def _checked_headers(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
         if re.search(r"[\x00\r\n]", value.reveal()):
             raise InvalidValue(f"the header {name} has a line break in its value", "write it in one line")
     return headers
+
+
+UrlField = Annotated[str, AfterValidator(_checked_url)]
+"""The annotation of an option that is a URL of http or https without credentials."""
+
+HeadersField = Annotated[Mapping[str, Secret], AfterValidator(_checked_headers)]
+"""The annotation of an option that is headers to send."""
 
 
 def _upper(given: object) -> object:
@@ -131,11 +138,11 @@ class HttpOptions(BaseModel):
     """Keys of a check of this kind."""
 
     model_config = _MODEL
-    http: Annotated[str, AfterValidator(_checked_url)] = Field(description="the URL to ask for")
+    http: UrlField = Field(description="the URL to ask for")
     method: Annotated[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], BeforeValidator(_upper)] = (
         "GET"
     )
-    headers: Annotated[Mapping[str, Secret], AfterValidator(_checked_headers)] = {}
+    headers: HeadersField = {}
     body: str | None = Field(None, description="what is sent with the request")
     auth: Authentication | None = None
     expect: Expect = Expect()
@@ -176,12 +183,13 @@ class HttpSource:
         engine: Engine,
         names: Names,
         judges: ThreadPoolExecutor,
+        expectations: Expectations | None = None,
     ) -> None:
         self._clock = surroundings.clock
         self._names = names
         self._judges = judges
-        self._expectations = options.expect.compiled()
-        self._heavy = options.expect.body is not None and options.expect.body.contains is None
+        self._expectations = expectations or options.expect.compiled()
+        self._heavy = expectations is None and options.expect.body is not None and options.expect.body.contains is None
         self._family = {"any": 0, "ipv4": 4, "ipv6": 6}[options.address_family]
         self._most = 0 if options.redirects == "refuse" else options.redirects
         # A redirect that is itself expected ends the run.
@@ -190,7 +198,11 @@ class HttpSource:
         self._first = Request(options.method, options.http, _headers(options), _content(options))
         self._plain = (f"User-Agent: {options.user_agent}", "Expect:")
         self._exchanges = Exchanges(
-            engine, surroundings.network, _manner(options), limit=options.max_body, keep=options.expect.body is not None
+            engine,
+            surroundings.network,
+            _manner(options),
+            limit=options.max_body,
+            keep=self._expectations.body is not None,
         )
 
     async def probe(self, deadline: Deadline) -> Observation:
@@ -344,13 +356,25 @@ class Kind:
         self._names = names or SystemNames()
         self._shared: tuple[Engine, ThreadPoolExecutor] | None = None
 
-    def open_source(self, options: HttpOptions, *, surroundings: Surroundings) -> HttpSource:
-        """A source for one check, inside the running loop. `Refused` where a file of TLS is missing."""
+    def open_source(
+        self, options: HttpOptions, *, surroundings: Surroundings, expectations: Expectations | None = None
+    ) -> HttpSource:
+        """A source for one check, inside the running loop. `Refused` where a file of TLS is missing.
+
+        A kind that is fetched over HTTP hands in `expectations` of its own, which judge a body at once, on the loop.
+        """
         if self._shared is None:
             judges = ThreadPoolExecutor(_JUDGES, thread_name_prefix="judging-bodies")
             self._shared = Engine(asyncio.get_running_loop()), judges
         engine, judges = self._shared
-        return HttpSource(options, surroundings=surroundings, engine=engine, names=self._names, judges=judges)
+        return HttpSource(
+            options,
+            surroundings=surroundings,
+            engine=engine,
+            names=self._names,
+            judges=judges,
+            expectations=expectations,
+        )
 
     async def close(self) -> None:
         """Break off what is running, as `unknown(shutdown)`; within half a second. May be called twice."""
