@@ -28,7 +28,7 @@ class TestMemoryStore(StoreLaws):
     @pytest.fixture
     def restart(self) -> Restart:
         async def restarted(store: Store) -> Store:
-            await store.load()
-            return store
+            assert isinstance(store, MemoryStore)
+            return store.restarted()
 
         return restarted

@@ -20,6 +20,8 @@ CHECKED_BYTES: Final = 256 * 1024 * 1024
 """A file above this is not checked at the start: that would take longer than a start may."""
 
 _STATEMENTS: Final = 48
+_CHECKPOINT_PAGES: Final = 8_000
+"""32 MiB: keys are hashes, so a small log would carry the same pages to the file again and again."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -33,6 +35,7 @@ def prepare_writer(connection: sqlite3.Connection, *, synchronous: Synchronous, 
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA cache_size=-16000")
 
 

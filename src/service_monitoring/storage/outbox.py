@@ -93,7 +93,7 @@ def due(connection: sqlite3.Connection, limit: int, channel: str | None) -> list
     """Notices that may be claimed, the longest due first."""
     where, given = ("", ()) if channel is None else ("AND channel = ? ", (channel,))
     rows = connection.execute(
-        "SELECT body, attempt, due_at, message FROM notices "
+        "SELECT body, attempt, due_at, message FROM notices INDEXED BY notices_due JOIN journal USING (position) "
         f"WHERE due_at IS NOT NULL {where}ORDER BY due_at, decided_at, sequence, key LIMIT ?",
         (*given, limit),
     ).fetchall()

@@ -149,7 +149,8 @@ def story(connection: sqlite3.Connection, incident: str) -> Story:
 def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:
     """The notices of an incident, in the order in which they were decided, with their attempts."""
     rows = connection.execute(
-        "SELECT key, body, state, attempt, due_at, message FROM notices WHERE incident = ? ORDER BY decided_at, key",
+        "SELECT key, body, state, attempt, due_at, message FROM journal JOIN notices USING (position) "
+        "WHERE subject = ? AND kind = 'notice' ORDER BY position",
         (incident,),
     ).fetchall()
     found: list[Posted] = []

@@ -46,7 +46,8 @@ class PruneJournal:
             return 0, None
         gone = connection.execute(
             "DELETE FROM journal WHERE position > ? AND position <= ? AND at < ? "
-            f"AND (subject = '' OR subject NOT IN ({_KEPT}))",
+            f"AND (subject = '' OR subject NOT IN ({_KEPT})) "
+            "AND (kind <> 'notice' OR position NOT IN (SELECT position FROM notices))",
             (self._after, old[-1], self._before.ns),
         ).rowcount
         return gone, old[-1] if len(old) == PIECE else None
@@ -61,11 +62,12 @@ class PruneOutbox:
     def run(self, connection: sqlite3.Connection) -> int:
         """How many notices are gone."""
         keys = connection.execute(
-            f"SELECT key FROM notices WHERE settled_at < ? AND incident NOT IN ({_KEPT}) LIMIT ?",
+            "SELECT key, position FROM notices JOIN journal USING (position) "
+            f"WHERE settled_at < ? AND subject NOT IN ({_KEPT}) LIMIT ?",
             (self._before.ns, PIECE),
         ).fetchall()
-        connection.executemany("DELETE FROM deliveries WHERE key = ?", keys)
-        connection.executemany("DELETE FROM notices WHERE key = ?", keys)
+        connection.executemany("DELETE FROM deliveries WHERE key = ?", [(key,) for key, _ in keys])
+        connection.executemany("DELETE FROM notices WHERE key = ?", [(key,) for key, _ in keys])
         return len(keys)
 
 
@@ -79,7 +81,7 @@ class PruneIncidents:
         """How many incidents are gone."""
         ids = connection.execute(
             f"SELECT id FROM incidents WHERE ended_at < ? AND id NOT IN ({_KEPT}) "
-            "AND NOT EXISTS (SELECT 1 FROM notices WHERE notices.incident = incidents.id) LIMIT ?",
+            "AND NOT EXISTS (SELECT 1 FROM journal JOIN notices USING (position) WHERE subject = incidents.id) LIMIT ?",
             (self._before.ns, PIECE),
         ).fetchall()
         connection.executemany("DELETE FROM groups WHERE incident = ?", ids)

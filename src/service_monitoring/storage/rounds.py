@@ -1,7 +1,8 @@
 """Rounds of decisions as rows of `facts.db`: the batch that writes many commits as one.
 
-Owns the versions of policies: the folder's lock makes this program the only writer, so they are compared in memory
-and written with the rest. Rows of many commits go down in one statement a table. Knows no thread and no transaction.
+Owns the versions of policies and the positions of the journal: the folder's lock makes this program the only writer,
+so they are compared and counted in memory and written with the rest. Rows of many commits go down in one statement a
+table. Knows no thread and no transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from itertools import groupby
 from typing import Any, Final
 
 from service_monitoring.domain.course import Progress
+from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident
+from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
@@ -26,7 +29,9 @@ from service_monitoring.wire import configuration as configurations
 from service_monitoring.wire.codec import encode
 from service_monitoring.wire.journal import VERSION, written
 
-_JOURNAL: Final = Insert("journal", ("epoch", "at", "place", "kind", "service", "subject", "version", "body"))
+_JOURNAL: Final = Insert(
+    "journal", ("position", "epoch", "at", "place", "kind", "service", "subject", "version", "body")
+)
 _POLICIES: Final = Insert(
     "policies", ("service", "version"), after="ON CONFLICT (service) DO UPDATE SET version = excluded.version"
 )
@@ -52,10 +57,7 @@ _GROUPS: Final = Insert(
 )
 _NOTICES: Final = Insert(
     "notices",
-    (
-        *("key", "channel", "incident", "decided_at", "sequence"),
-        *("state", "attempt", "token", "due_at", "settled_at", "body"),
-    ),
+    ("key", "position", "channel", "decided_at", "sequence", "state", "attempt", "token", "due_at", "settled_at"),
     after="ON CONFLICT (key) DO NOTHING",
 )
 _CONFIGURATIONS: Final = Insert("configurations", ("revision", "body"), after="ON CONFLICT (revision) DO NOTHING")
@@ -99,6 +101,8 @@ class Rounds:
         self._new_versions: dict[str, int] = {}
         self._new_judged = self._judged
         self._new_revision = self._revision
+        self._position = int(connection.execute("SELECT coalesce(max(position), 0) FROM journal").fetchone()[0])
+        self._new_position = self._position
 
     def run(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Write operations in their order, neighbouring commits together."""
@@ -114,23 +118,24 @@ class Rounds:
         """What was written holds."""
         self._versions.update(self._new_versions)
         self._new_versions.clear()
-        self._judged, self._revision = self._new_judged, self._new_revision
+        self._judged, self._revision, self._position = self._new_judged, self._new_revision, self._new_position
 
     def undone(self) -> None:
         """Nothing was written."""
         self._new_versions.clear()
-        self._new_judged, self._new_revision = self._judged, self._revision
+        self._new_judged, self._new_revision, self._new_position = self._judged, self._revision, self._position
 
     def write(self, connection: sqlite3.Connection, rounds: Iterable[Round]) -> list[MonitoringError | None]:
         """Write commits in their order; those with a stale version are left out and get a `Conflict`."""
         refusals: list[MonitoringError | None] = []
-        rows = _Rows()
+        rows = _Rows(self._new_position)
         for each in rounds:
             refusal = self._stale(each.commit)
             refusals.append(refusal)
             if refusal is None:
                 self._add(rows, each.commit)
         rows.write(connection)
+        self._new_position = rows.position
         return refusals
 
     def _stale(self, commit: Commit) -> Conflict | None:
@@ -168,10 +173,11 @@ class _Rows:
 
     __slots__ = (
         *("configurations", "forgotten", "groups", "holds", "incidents", "journal", "notices", "policies"),
-        *("progress", "settlements"),
+        *("position", "progress", "settlements"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, position: int) -> None:
+        self.position = position
         self.journal: list[Any] = []
         self.policies: list[Any] = []
         self.holds: list[Any] = []
@@ -185,22 +191,32 @@ class _Rows:
 
     def add(self, commit: Commit) -> None:
         """The rows of one commit that depend on nothing but itself."""
-        bodies: dict[str, bytes] = {}
+        positions: dict[str, int] = {}
         for stamp, record in commit.records:
-            row = written(record)
+            position = self._journalled(stamp, record)
             if isinstance(record, Notice):
-                bodies[record.key] = row.body
-            self.journal += (stamp.epoch, stamp.at.ns, row.order, row.kind, row.service, row.subject, VERSION, row.body)
+                positions[record.key] = position
+        for notice in commit.notices:
+            position = positions.get(notice.key) or self._journalled(commit.progress.judged, notice)
+            self.notices += _notice(notice, position)
         for stored in commit.holds:
             self.holds += (stored.service, stored.rule, series_text(stored.series), encode(stored))
         for incident in commit.incidents:
             self.incidents += _incident(incident)
         for group in commit.groups:
             self.groups += (group.id, group.incident, int(group.ended), encode(group))
-        for notice in commit.notices:
-            self.notices += _notice(notice, bodies.get(notice.key))
         self.forgotten += [(service, rule, str(series)) for service, rule, series in commit.forgotten]
         self.settlements += commit.settlements
+
+    def _journalled(self, stamp: Stamp, record: Admitted | Event | Notice) -> int:
+        """The position of a record at the journal's end."""
+        self.position += 1
+        row = written(record)
+        self.journal += (
+            *(self.position, stamp.epoch, stamp.at.ns, row.order),
+            *(row.kind, row.service, row.subject, VERSION, row.body),
+        )
+        return self.position
 
     def write(self, connection: sqlite3.Connection) -> None:
         """All rows, one statement a table."""
@@ -245,14 +261,10 @@ def _incident(incident: Incident) -> tuple[Any, ...]:
     )
 
 
-def _notice(notice: Notice, body: bytes | None) -> tuple[Any, ...]:
+def _notice(notice: Notice, position: int) -> tuple[Any, ...]:
     at = notice.decided_at.ns
     state, due_at, settled_at = ("owed", at, None) if notice.held is None else ("held", None, at)
-    body = encode(notice) if body is None else body
-    return (
-        *(notice.key, notice.channel, notice.facts.incident, at, notice.sequence),
-        *(state, 0, 0, due_at, settled_at, body),
-    )
+    return (notice.key, position, notice.channel, at, notice.sequence, state, 0, 0, due_at, settled_at)
 
 
 def _ns(instant: Instant | None) -> int | None:

@@ -110,8 +110,8 @@ notices: Final = Table(
     "notices",
     facts,
     _text("key", primary_key=True),
+    _integer("position"),  # of the journal's record, which holds the body
     _text("channel"),
-    _text("incident"),
     _integer("decided_at"),
     _integer("sequence"),
     _text("state"),  # owed held sending waiting uncertain delivered parked
@@ -120,12 +120,9 @@ notices: Final = Table(
     Column("due_at", Integer),  # NULL: held, being sent or settled; nobody may claim it
     Column("settled_at", Integer),
     _body("message", nullable=True),
-    _body(),
 )
-Index("notices_due", notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
-Index("notices_due_channel", notices.c.channel, notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
+Index("notices_due", notices.c.channel, notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
 Index("notices_sending", notices.c.key, sqlite_where=text("state = 'sending'"))
-Index("notices_incident", notices.c.incident)
 Index("notices_settled", notices.c.settled_at, sqlite_where=text("settled_at IS NOT NULL"))
 
 deliveries: Final = Table(

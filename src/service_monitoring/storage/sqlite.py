@@ -225,12 +225,12 @@ class SqliteStore:
         Open incidents with their journal and notices that are not settled stay. Cancelled, what is gone is gone.
         """
         records = notices = incidents = observations = 0
+        while gone := await self._facts.write(PruneOutbox(facts)):
+            notices += gone
         position: int | None = 0
         while position is not None:
             gone, position = await self._facts.write(PruneJournal(facts, position))
             records += gone
-        while gone := await self._facts.write(PruneOutbox(facts)):
-            notices += gone
         while gone := await self._facts.write(PruneIncidents(facts)):
             incidents += gone
         while gone := await self._samples.write(PruneSamples(samples)):

@@ -179,7 +179,8 @@ class Writer:
                 return self._attempt(operations)
             except sqlite3.Error as error:
                 self._failures += 1
-                if busy(error) and attempt < _ATTEMPTS:
+                again = busy(error) or (full(error) and attempt == 1 and self._emptied())
+                if again and attempt < _ATTEMPTS:
                     continue
                 if full(error):
                     self._on_full()
@@ -188,6 +189,14 @@ class Writer:
                     self._broken = failure
                 raise failure from error
         raise AssertionError("the last attempt returns or raises")
+
+    def _emptied(self) -> bool:
+        """Give the disk back what the write-ahead log holds; whether that could be done."""
+        try:
+            (blocked, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not blocked
 
     def _attempt(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         connection = self._connection

@@ -114,8 +114,8 @@ def _outbox() -> None:
     op.create_table(
         "notices",
         _text("key"),
+        _integer("position"),
         _text("channel"),
-        _text("incident"),
         _integer("decided_at"),
         _integer("sequence"),
         _text("state"),
@@ -124,13 +124,10 @@ def _outbox() -> None:
         _integer("due_at", nullable=True),
         _integer("settled_at", nullable=True),
         _body("message", nullable=True),
-        _body(),
         sa.PrimaryKeyConstraint("key"),
     )
-    op.create_index("notices_due", "notices", ["due_at"], sqlite_where=sa.text("due_at IS NOT NULL"))
-    op.create_index("notices_due_channel", "notices", ["channel", "due_at"], sqlite_where=sa.text("due_at IS NOT NULL"))
+    op.create_index("notices_due", "notices", ["channel", "due_at"], sqlite_where=sa.text("due_at IS NOT NULL"))
     op.create_index("notices_sending", "notices", ["key"], sqlite_where=sa.text("state = 'sending'"))
-    op.create_index("notices_incident", "notices", ["incident"])
     op.create_index("notices_settled", "notices", ["settled_at"], sqlite_where=sa.text("settled_at IS NOT NULL"))
     op.create_table(
         "deliveries",
