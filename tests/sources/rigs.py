@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dnslib import RR
 from dnslib.dns import DNSHeader, DNSRecord
-from dnslib.server import BaseResolver, DNSServer
+from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
 from service_monitoring.domain.instants import seconds
 from service_monitoring.domain.samples import Observation
@@ -173,6 +173,12 @@ class _Resolver(BaseResolver):  # type: ignore[misc] # dnslib has no types
         return reply
 
 
+class _Truncating(DNSHandler):  # type: ignore[misc] # dnslib has no types
+    """Cuts what is longer than one datagram should be."""
+
+    udplen = 1232
+
+
 class _Quiet:
     """A logger that says nothing, also of what the tests make it fail on."""
 
@@ -183,7 +189,7 @@ class _Quiet:
 @contextmanager
 def name_server(answer: Answering, *, tcp: bool = False, host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """A name server that answers by `answer`; None is silence."""
-    udp = DNSServer(_Resolver(answer), address=host, port=port, logger=_Quiet())
+    udp = DNSServer(_Resolver(answer), address=host, port=port, handler=_Truncating, logger=_Quiet())
     port = udp.server.server_address[1]
     servers = [udp]
     if tcp:

@@ -285,10 +285,11 @@ async def test_an_attempt_that_is_cancelled_twice_leaves_no_process() -> None:
 
 
 async def test_much_output_is_cut_and_not_a_reason_to_hang() -> None:
-    size = 2 * processes.KEPT
-    observation = await run(sys.executable, "-c", f"print('x' * {size}); raise SystemExit(1)")
+    script = f"print('x' * {2 * processes.KEPT}, '|late=1'); raise SystemExit(1)"
+    observation = await run(sys.executable, "-c", script)
     assert (observation.reason, values(observation)["exit_code"]) == (Reason.EXIT_CODE, 1)
     assert len(observation.detail) <= 300
+    assert "late" not in values(observation)
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,15 @@ async def test_running_out_of_files_is_our_own_fault() -> None:
     assert (observation.outcome, observation.reason) == (Outcome.UNKNOWN, Reason.INTERNAL_ERROR)
 
 
+async def test_what_this_machine_may_not_do_is_our_own_fault() -> None:
+    # Datagrams to a broadcast address need a permission that nobody asked for.
+    observation = await probed(
+        Kind().open_source(Options(dns="shop.test", resolver="127.255.255.255"), surroundings=surroundings())
+    )
+    assert (observation.outcome, observation.reason) == (Outcome.UNKNOWN, Reason.INTERNAL_ERROR)
+    assert "Permission denied" in observation.detail
+
+
 async def test_a_cancelled_attempt_leaves_nothing() -> None:
     with name_server(no_answer) as port:
         source = Kind().open_source(Options(dns="shop.test", resolver=f"127.0.0.1:{port}"), surroundings=surroundings())

@@ -138,7 +138,11 @@ def _answer(questions: Sequence[dns.message.QueryMessage], wire: bytes) -> dns.m
         answer = dns.message.from_wire(wire)
     except dns.exception.DNSException:
         return None
-    if isinstance(answer, dns.message.QueryMessage) and any(question.is_response(answer) for question in questions):
+    if not isinstance(answer, dns.message.QueryMessage):
+        return None
+    # Some servers cut an answer down to its head, without the question: that is only a reason to ask again over TCP.
+    cut = bool(answer.flags & dns.flags.TC and answer.flags & dns.flags.QR and not answer.question)
+    if any(question.is_response(answer) or (cut and question.id == answer.id) for question in questions):
         return answer
     return None
 
