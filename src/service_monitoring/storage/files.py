@@ -73,4 +73,5 @@ def look(path: Path) -> str | None:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
     if found != ["ok"]:
-        raise Unusable(f"{path}: the file is damaged ({found[0]}); nothing was changed; {RESTORE}")
+        first = found[0].splitlines()[-1] if found else "no answer"
+        raise Unusable(f"{path}: the file is damaged ({first}); nothing was changed; {RESTORE}")
