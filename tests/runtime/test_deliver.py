@@ -285,7 +285,7 @@ async def test_killed_between_accepted_and_settled_it_is_sent_again_with_the_sam
     async with bench.running(first):
         assert ops.keys() == [notice.key]
         assert bench.store.row(notice.key).leased
-    await bench.store.load()  # the next start: leases of the program that is gone are void
+    bench.store = bench.store.restarted()
     async with bench.running(bench.deliverer(ops=ops)):
         pass
     assert ops.keys() == [notice.key, notice.key]
@@ -301,7 +301,7 @@ async def test_a_settlement_that_comes_after_a_younger_claim_changes_nothing() -
     message = Message(notice.key, notice.thread, "", "page")
     (old,) = await bench.store.claim([message])
     assert await bench.store.claim([message]) == []
-    await bench.store.load()
+    bench.store = bench.store.restarted()
     (young,) = await bench.store.claim([message])
     assert young.token > old.token
     late = Settlement(notice.key, old.token, "parked", "", bench.clock.now())
@@ -462,7 +462,7 @@ async def test_a_send_that_outlasts_the_grace_is_interrupted_and_sent_again_at_t
     assert (running.done(), running.cancelled(), ops.cancelled) == (True, True, 1)
     assert jobs(deliverer) == {"interrupted": 1}
     assert bench.store.row(notice.key).leased
-    await bench.store.load()
+    bench.store = bench.store.restarted()
     async with bench.running(bench.deliverer(ops=ops)):
         pass
     assert ops.keys() == [notice.key, notice.key]

@@ -1,11 +1,12 @@
 """A store in memory, for tests of what commits and delivers. It keeps every law of `ports.Store` but durability.
 
 Knows rows, versions, leases and their fencing tokens. Does not know files: its content ends with the object. A crash is
-`load`, called again on the same object: leases of the program that is gone are void, everything else is as committed.
+`restarted`: leases of the program that is gone are void, everything else is as committed.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -64,9 +65,15 @@ class MemoryStore:
         """The notice of that key, as it stands in the outbox."""
         return self._outbox[key]
 
+    def restarted(self) -> MemoryStore:
+        """What the next program finds: everything but the leases of this one, and the outage, which may be over."""
+        found = copy.copy(self)
+        found._outbox = {key: replace(row, leased=False) for key, row in self._outbox.items()}
+        found.outage = ""
+        return found
+
     async def load(self) -> Stored:
-        """What was committed; leases that were held until now are void."""
-        self._outbox = {key: replace(row, leased=False) for key, row in self._outbox.items()}
+        """What was committed."""
         return Stored(
             progress=self._progress,
             configuration=self._configuration,
