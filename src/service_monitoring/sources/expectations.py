@@ -252,11 +252,12 @@ def _equalling(compiled: JSONPath, text: str, expected: object) -> Judgement:
             return f"the body has too many values to look for {text} among them"
         try:
             document = msgspec.json.decode(body)
-            # The library would parse a document that is a text once more.
-            values = [document] if text == "$" else compiled.findall([] if isinstance(document, str) else document)
         except (ValueError, RecursionError):
             return "the body is not JSON"
-        except JSONPathError:
+        try:
+            # The library would parse a document that is a text once more.
+            values = [document] if text == "$" else compiled.findall([] if isinstance(document, str) else document)
+        except (JSONPathError, RecursionError):
             return f"the body is nested too deeply to look for {text}"
         if not values:
             return f"the body has no {text}"
