@@ -163,10 +163,15 @@ def judged(hold: Hold, terms: Terms, at: int, code: Code) -> Step:
 
 
 def unknown(hold: Hold, terms: Terms, at: int) -> Step:
-    """A run was `unknown`: nothing can be said of the series from `at` on, and no absence counts through it."""
+    """A run was `unknown`: nothing can be said of the series from `at` on, and no absence counts through it.
+
+    A breach that `no_data` presumes goes on: the data is missing as before.
+    """
     counted = counted_to(hold, at)
     if terms.absent_for is not None:
         return Step(replace(counted, code=Code.UNKNOWN, doubt=Doubt.AFTER_GAP, anchor=at))
+    if hold.doubt is Doubt.PRESUMED:
+        return Step(counted)
     doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
     return _turned(counted, terms, at, Code.UNKNOWN, doubt, Cause.SAMPLE)
 
