@@ -41,6 +41,8 @@ def is_our_own(error: OSError) -> bool:
 
 def sentence(text: str) -> str:
     """`text` on one line without control characters, and not longer than a detail may be."""
+    if len(text) <= LONGEST_DETAIL and text.isprintable():
+        return text
     line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * LONGEST_DETAIL]).split())
     return line if len(line) <= LONGEST_DETAIL else f"{line[: LONGEST_DETAIL - 3]}..."
 

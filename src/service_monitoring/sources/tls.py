@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -203,6 +204,7 @@ def _certificates(tls: ssl.SSLObject, context: ssl.SSLContext) -> list[bytes]:
     return [each if isinstance(each, bytes) else ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in found()]
 
 
+@lru_cache(maxsize=1024)  # from one look to the next they are mostly the same bytes
 def _dates(certificate: bytes) -> Dates:
     read = x509.load_der_x509_certificate(certificate)
     subject = read.subject.rfc4514_string() or f"serial number {read.serial_number}"
