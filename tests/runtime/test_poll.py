@@ -140,6 +140,13 @@ async def polling(
         assert polling.poller.statistics().outstanding == 0
 
 
+async def begun(source: Probed) -> None:
+    while not source.going:
+        due = source.clock.next_due()
+        assert due is not None
+        await source.clock.advance(due.since(source.clock.tick()))
+
+
 def everything_is_accounted_for(polling: Polling) -> None:
     seen = polling.poller.statistics()
     assert seen.started == seen.outstanding + seen.done + seen.cancelled + seen.interrupted
@@ -355,8 +362,7 @@ def test_a_timeout_is_our_own_fault_when_we_stalled_for_half_of_it_or_more(stall
         clock = SimulatedClock()
         source = Hanging(clock)
         async with polling(clock, {a_check(every=MINUTE, timeout=SECOND): source}) as seen:
-            while not source.asked:
-                await clock.advance(MILLISECOND)
+            await begun(source)
             await clock.advance(Duration(at * tenth))
             clock.stall(Duration(stall * tenth))
             await clock.advance(Duration(2 * SECOND))
@@ -371,8 +377,7 @@ async def test_a_busy_loop_gives_a_source_its_chance_before_it_is_cut_off() -> N
     clock = SimulatedClock()
     source = Probed(clock, lasts=Duration(400 * MILLISECOND))
     async with polling(clock, {a_check(every=MINUTE): source}) as seen:
-        while not source.going:
-            await clock.advance(Duration(10 * MILLISECOND))
+        await begun(source)
         clock.stall(Duration(5 * SECOND))
         await clock.advance(SECOND)
     assert seen.outcomes == [(Outcome.OK, None)]
@@ -382,8 +387,7 @@ async def test_stopping_starts_nothing_more_and_lets_runs_finish_with_their_retr
     clock = SimulatedClock()
     source = Probed(clock, REFUSED, OK, lasts=Duration(300 * MILLISECOND))
     async with polling(clock, {a_check(retries=1): source}) as seen:
-        while not source.going:
-            await clock.advance(Duration(10 * MILLISECOND))
+        await begun(source)
         stopping = asyncio.create_task(seen.poller.stop(deadline_after(clock, Duration(5 * SECOND))))
         await clock.advance(Duration(2 * SECOND))
         assert stopping.done()
