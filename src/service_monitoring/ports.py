@@ -6,7 +6,7 @@ has a test named after it in the conformance kits of `service_monitoring.testing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol
 
@@ -185,6 +185,8 @@ class Surroundings(Struct, frozen=True):
 
     clock: Clock
     network: AddressPolicy
+    shared: Mapping[str, Any] = {}
+    """Blocks of the configuration that belong to no single check or channel, by their key: `smtp`."""
 
 
 class Kind(Protocol):

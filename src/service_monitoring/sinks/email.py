@@ -20,7 +20,7 @@ from email.utils import format_datetime
 from typing import Annotated, Final, Literal
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected, SMTPTimeoutError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service_monitoring.domain.instants import SECOND, Instant, in_seconds
 from service_monitoring.domain.notices import Facts, Notice
@@ -90,18 +90,17 @@ class Options(BaseModel):
 
 
 class Kind:
-    """Opens sinks. Belongs to one loop. `server` is for the channels that name none."""
+    """Opens sinks. Belongs to one loop."""
 
     name = "email"
     options = Options
 
-    def __init__(self, server: Server | None = None) -> None:
-        self._server = server
+    def __init__(self) -> None:
         self._names: BlockingNames | None = None
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Email:
         """A sink for one mailbox; opens no connection yet. `Refused` where no server is known."""
-        server = options.smtp or self._server
+        server = options.smtp or _shared(surroundings)
         if server is None:
             raise Refused(f"mail to {options.email} needs a server: write smtp: {{host: ..., from: ...}}")
         if self._names is None:
@@ -113,6 +112,23 @@ class Kind:
         if self._names is not None:
             self._names.close()
         self._names = None
+
+
+def _shared(surroundings: Surroundings) -> Server | None:
+    """The `smtp` block of the whole configuration; `Refused` where it cannot work."""
+    block = surroundings.shared.get("smtp")
+    if block is None or isinstance(block, Server):
+        return block
+    try:
+        return Server.model_validate(block, from_attributes=True, by_name=True)
+    except ValidationError as error:
+        raise Refused(
+            "; ".join(f"smtp.{_place(problem['loc'])}: {problem['msg']}" for problem in error.errors())
+        ) from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join("from" if step == "sender" else str(step) for step in location)
 
 
 @dataclass(slots=True)

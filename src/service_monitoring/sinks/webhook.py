@@ -54,8 +54,10 @@ FIELDS: Final = (
 LONGEST_WISH: Final = Duration(15 * MINUTE)
 
 _LARGEST_ANSWER: Final = 1024
+_PATIENCE: Final = 0.25
 # Below what common servers keep a connection for: one that is closed in our hands looks like an uncertain delivery.
 _KEPT_ALIVE: Final = 1.5
+_NUMERIC: Final = re.compile(r"(?:\A|\.)(?:\d+|0[xX][0-9a-fA-F]*)\.?\Z|:")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 _OURS: Final = frozenset(
@@ -65,15 +67,24 @@ _ASK_LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY,
 
 
 def _checked_url(secret: Secret) -> Secret:
-    remedy = "write https://host/path"
     try:
         url = URL(secret.reveal())
-        usable = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
+        usable = url.scheme in {"http", "https"} and url.port is not None and _is_host(url.host or "")
     except ValueError:
         usable = False
     if not usable or re.search(r"[\x00-\x20\x7f]", secret.reveal()):
-        raise InvalidValue("the webhook is not a URL of http or https", remedy)
+        raise InvalidValue("the webhook is not a URL of http or https", "write https://host/path")
     return secret
+
+
+def _is_host(host: str) -> bool:
+    """A name or an address in its usual form: 127.1 and 2130706433 are names to some and addresses to others."""
+    if not _NUMERIC.search(host):
+        return bool(host)
+    try:
+        return ip_address(host.partition("%")[0]) is not None
+    except ValueError:
+        return False
 
 
 def _checked_headers(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
@@ -107,6 +118,7 @@ class _Attempt:
     network: AddressPolicy
     refusals: list[str] = field(default_factory=list)
     sent: bool = False
+    answer: Answer | None = None
 
 
 # The session is shared by all channels; this is how the socket that is made for a send knows whose it is.
@@ -223,9 +235,12 @@ class Webhook:
             trace_request_ctx=attempt,
         ) as response:
             said = f"{response.status} {_phrase(response)}".strip()
-            if not 200 <= response.status < 300:
-                said = one_line(self._redact(f"{said}: {await _beginning(response)}")).rstrip(": ")[:300]
-            return _classified(response.status, said, _wish(response.headers.get("Retry-After"), self._clock))
+            wish = _wish(response.headers.get("Retry-After"), self._clock)
+            attempt.answer = _classified(response.status, said, wish)
+            if isinstance(attempt.answer, Accepted):
+                return attempt.answer
+            more = one_line(self._redact(f"{said}: {await _beginning(response)}")).rstrip(": ")[:300]
+            return _classified(response.status, more, wish)
 
     def _told(self, error: Exception) -> str:
         return one_line(self._redact(f"{type(error).__name__}: {error}"))[:300]
@@ -241,6 +256,8 @@ def _classified(status: int, said: str, wish: Duration | None) -> Answer:
 
 
 def _unanswered(attempt: _Attempt, said: str) -> Answer:
+    if attempt.answer is not None:
+        return attempt.answer
     if attempt.sent:
         return Uncertain(said)
     if attempt.refusals:
@@ -265,10 +282,11 @@ def _wish(text: str | None, clock: Clock) -> Duration | None:
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> str:
-    """What a refusal says, as far as it says it at once."""
+    """What a refusal says, as far as it says it at once: the status alone decides, so nobody waits long for words."""
     try:
-        content = await response.content.read(_LARGEST_ANSWER)
-    except (aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_PATIENCE):
+            content = await response.content.read(_LARGEST_ANSWER)
+    except (aiohttp.ClientError, OSError):  # a timeout is one of them
         return ""
     return content.decode(errors="replace")
 

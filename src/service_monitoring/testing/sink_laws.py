@@ -107,10 +107,10 @@ def a_deadline(budget: Duration = AMPLE) -> Deadline:
 
 
 class SinkLaws:
-    """What every sink keeps."""
+    """What every sink keeps. All are coroutines, so that the fixture may be one."""
 
     @pytest.mark.parametrize("page", list(Page))
-    def test_a_notice_renders_to_the_same_bytes_each_time(self, far_side: FarSide, page: Page) -> None:
+    async def test_a_notice_renders_to_the_same_bytes_each_time(self, far_side: FarSide, page: Page) -> None:
         notice = a_notice(page=page)
         message = far_side.sink.render(notice)
         assert message == far_side.sink.render(notice)
@@ -119,14 +119,14 @@ class SinkLaws:
         assert message.degraded == ""
 
     @pytest.mark.parametrize("summary", ["{{ nobody_knows }}", "{% if %}", "{{ 1 / 0 }}"])
-    def test_a_template_that_fails_yields_the_builtin_text_and_the_reason(
+    async def test_a_template_that_fails_yields_the_builtin_text_and_the_reason(
         self, far_side: FarSide, summary: str
     ) -> None:
         message = far_side.sink.render(a_notice(summary=summary))
         assert "shop.down" in message.body
         assert message.degraded != ""
 
-    def test_a_notice_to_the_owners_of_the_monitor_renders(self, far_side: FarSide) -> None:
+    async def test_a_notice_to_the_owners_of_the_monitor_renders(self, far_side: FarSide) -> None:
         told = msgspec.structs.replace(a_notice(page=Page.OWNER), facts=Facts(summary="channel ops refused {{ it }}"))
         assert "channel ops refused {{ it }}" in far_side.sink.render(told).body
 
