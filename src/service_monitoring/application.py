@@ -80,6 +80,10 @@ class Monitor:
             await monitor.keep(Round((), judged.commit, judged.rulings))
         return monitor
 
+    async def again(self) -> Monitor:
+        """A monitor that goes on from the store, where this one is void."""
+        return await Monitor.resume(self._store)
+
     @property
     def course(self) -> Course:
         """For questions; it is stepped by `judge` alone."""

@@ -110,8 +110,8 @@ class Day:
 
     async def stop(self) -> None:
         """An orderly end."""
-        await self.crash()
         await self.cycle.stop()
+        await self.loop
 
     async def happen(self, event: tuple[str, Any]) -> None:
         """One event of the script."""

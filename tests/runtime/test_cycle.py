@@ -205,7 +205,8 @@ async def test_an_orderly_end_decides_what_came_in_and_leaves_a_mark() -> None:
         await it.see(OK)
         await it.see(FAILED)
         it.store.outage = ""
-    await it.cycle.stop()
+        await it.cycle.stop()
+        await it.pass_(2)
     assert it.states == [State.PENDING, State.OPEN]
     last = it.store.commits[-1].records[-1][1]
     assert isinstance(last, Admitted) and last.input == Marked(MarkKind.STOPPED)

@@ -42,8 +42,8 @@ class Cycle:
 
     Belongs to one asyncio loop. `submit` and `ask` wait while the inbox is full: that is the backpressure. A round that
     the store cannot take now is held and tried again each second, and nothing further is decided meanwhile; a
-    `Conflict` ends the loop. Cancelled, `run` leaves what was kept whole; what was decided and not kept is decided
-    again from the samples at the next start.
+    `Conflict` ends the loop, and the next `run` begins from the store. Cancelled, `run` leaves what was kept whole;
+    what was decided and not kept is decided again from the samples at the next start.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Cycle:
         self._tickets: dict[int, asyncio.Future[Ruling]] = {}
         self._issued = 0
         self._alive = clock.tick()
+        self._void = False
 
     @property
     def course(self) -> Course:
@@ -101,19 +102,24 @@ class Cycle:
         return ruling
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Decide what comes, and what is due, until the inbox is closed and empty."""
+        """Decide what comes, and what is due, until `stop`; then what is still in, and the mark of an orderly end.
+
+        Called again after it failed, it goes on from the store: what was decided and not kept is void.
+        """
+        if self._void:
+            self._monitor = await self._monitor.again()
+            self._void = False
         while True:
             beat()
             commands = await self._next()
             if commands is None:
+                await self._decide([self._marked(MarkKind.STOPPED)])
                 return
             await self._decide(commands)
 
     async def stop(self) -> None:
-        """Take nothing more, decide what is in, and leave the mark of an orderly end."""
+        """Take nothing more; `run` decides what is in, and ends."""
         self._inbox.close()
-        rest = self._inbox.take_now(len(self._inbox))
-        await self._decide([*rest, self._marked(MarkKind.STOPPED)])
 
     async def _admit(self, what: Input, settlement: Settlement | None, *, ticket: int) -> None:
         # Stamp and place go together, or a producer that waited for room would come in with a stamp of the past.
@@ -152,16 +158,29 @@ class Cycle:
     async def _decide(self, commands: list[Command]) -> None:
         settlements = [command.settlement for command in commands if command.settlement is not None]
         batch = [admitted for command in commands for admitted in command.admitted]
-        judged = self._monitor.judge(batch, settlements)
-        await self._keep(judged)
+        try:
+            judged = self._monitor.judge(batch, settlements)
+            await self._keep(judged)
+        except BaseException:
+            self._void = True
+            for command in commands:
+                self._answer(command, None)
+            raise
         if judged.owed:
             self._owed(judged.owed)
         rulings = iter(judged.rulings)
         for command in commands:
             *_, ruling = (next(rulings) for _ in command.admitted)
-            answer = self._tickets.get(command.ticket)
-            if answer is not None and not answer.done():
-                answer.set_result(ruling)
+            self._answer(command, ruling)
+
+    def _answer(self, command: Command, ruling: Ruling | None) -> None:
+        waiting = self._tickets.get(command.ticket)
+        if waiting is None or waiting.done():
+            return
+        if ruling is None:
+            waiting.set_exception(Unavailable("what was asked could not be kept: ask again"))
+        else:
+            waiting.set_result(ruling)
 
     async def _keep(self, judged: Round) -> None:
         troubled = False

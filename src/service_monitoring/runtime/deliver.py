@@ -120,8 +120,8 @@ class Deliverer:
         """Each channel by name: what it holds, and how every attempt ended."""
         return tuple(self._lanes[name].statistics() for name in sorted(self._lanes))
 
-    async def run(self) -> None:
-        """Deliver until stopped or cancelled."""
+    async def run(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Deliver until stopped or cancelled; calls `beat` with each sweep."""
         self._stop.clear()
         self._ended.clear()
         try:
@@ -129,7 +129,7 @@ class Deliverer:
                 self._tasks = tasks
                 for lane in tuple(self._lanes.values()):
                     self._start(lane)
-                self._spawn(self._sweep(), self._idle)
+                self._spawn(self._sweep(beat), self._idle)
                 try:
                     await self._stop.wait()
                 finally:
@@ -178,9 +178,10 @@ class Deliverer:
         if following is not None:
             self._ready(lane, following)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, beat: Callable[[], None]) -> None:
         """The safety net: finds what no wake-up told of, and after a start everything that is still owed."""
         while True:
+            beat()
             try:
                 await self._look()
             except Exception as trouble:  # noqa: BLE001 - the next sweep may do better, and nobody else looks

@@ -86,7 +86,7 @@ class Shop:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         depth = {Act.WELL: 3, Act.SLOW: 40, Act.DOWN: 160}[self.act]
-        text = f"# TYPE queue_depth gauge\nqueue_depth {depth}\n# TYPE requests_total counter\nrequests_total {self.requests}\n"
+        text = f"# TYPE queue_depth gauge\nqueue_depth {depth}\n"
         return web.Response(text=text, content_type="text/plain")
 
 

@@ -1,0 +1,116 @@
+"""The desk of this installation: what faces ask is read from the embedded store, what they tell is admitted.
+
+Knows the store and the shapes of `views.desk`. Does not decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import service_monitoring
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.course import Course
+from service_monitoring.domain.incidents import FINAL, State
+from service_monitoring.domain.inputs import Acted, Input, Retired
+from service_monitoring.domain.notices import Notice
+from service_monitoring.storage.reading import Posted
+from service_monitoring.storage.sqlite import SqliteStore
+from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transition
+
+
+class StoreDesk:
+    """`views.desk.Desk` over a store. Belongs to its loop; reads never wait for writes.
+
+    `course` gives the course as it stands, `ask` admits an input and returns when it is kept. `vitals` gives what only
+    a running program knows: its loops, queues, polling and trouble.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        *,
+        course: Callable[[], Course],
+        ask: Callable[[Input], Awaitable[object]],
+        vitals: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        self._store = store
+        self._now = course
+        self._ask = ask
+        self._vitals = vitals
+
+    async def incidents(self, *, states: Sequence[State], service: str | None, limit: int) -> list[IncidentRow]:
+        """Newest first."""
+        found = await self._store.incidents(states=states, service=service, limit=limit)
+        return [row(incident, self._configuration) for incident in found]
+
+    async def incident(self, id: str) -> IncidentDetail:
+        """One of them."""
+        story = await self._store.incident(id)
+        return IncidentDetail(
+            incident=row(story.incident, self._configuration),
+            breached_at=str(story.incident.breached_at),
+            previous=story.incident.previous,
+            transitions=tuple(transition(event) for event in story.events),
+            notices=tuple(_telling(posted) for posted in story.notices),
+        )
+
+    async def act(self, act: Acted) -> IncidentRow:
+        """Acknowledge or resolve; returns the incident as it is then."""
+        whole = (await self._store.incident(act.incident)).incident.id
+        await self._ask(Acted(whole, act.act, act.by, act.comment))
+        return (await self.incident(whole)).incident
+
+    async def retire(self, retired: Retired) -> None:
+        """Retire a rule."""
+        await self._ask(retired)
+
+    async def status(self) -> Status:
+        """How it is."""
+        services = self._configuration.services
+        sizes = self._store.sizes()
+        open_ones = await self._store.incidents(states=[state for state in State if state not in FINAL], limit=10_000)
+        counted = {str(state): 0 for state in State if state not in FINAL}
+        for incident in open_ones:
+            counted[incident.state] += 1
+        return Status(
+            version=service_monitoring.__version__,
+            running=self._vitals is not None,
+            services=len(services),
+            checks=sum(len(service.checks) for service in services),
+            rules=sum(len(service.rules) for service in services),
+            incidents=counted,
+            outbox=await self._store.outbox(),
+            judged_until=str(self._course.progress.judged.at),
+            sizes={"facts": sizes.facts, "samples": sizes.samples},
+            **(self._vitals() if self._vitals is not None else {}),
+        )
+
+    async def backup(self, target: str) -> str:
+        """Write a backup to a new file; a path of the caller's that must be absolute."""
+        path = Path(target)
+        await self._store.backup(path)
+        return str(path)
+
+    @property
+    def _course(self) -> Course:
+        return self._now()
+
+    @property
+    def _configuration(self) -> Configuration:
+        return self._course.configuration
+
+
+def _telling(posted: Posted) -> Telling:
+    notice: Notice = posted.notice
+    return Telling(
+        key=notice.key,
+        channel=notice.channel,
+        page=notice.page,
+        decided_at=str(notice.decided_at),
+        held="" if notice.held is None else f"{notice.held.reason} by {notice.held.by}",
+        state=posted.state,
+        attempts=posted.attempt,
+        detail=posted.attempts[-1].detail if posted.attempts else "",
+    )

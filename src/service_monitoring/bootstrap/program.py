@@ -1,0 +1,212 @@
+"""The live program: store, cycle, poller, deliverer and API, put together and run under one supervisor.
+
+Knows concrete classes and the order of starting and stopping. Does not know rules, probes or channels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
+from typing import Any, Final
+
+import structlog
+from msgspec import to_builtins
+
+import service_monitoring
+from service_monitoring.application import Monitor
+from service_monitoring.bootstrap.desk import StoreDesk
+from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
+from service_monitoring.domain.configuration import Check
+from service_monitoring.domain.inputs import Configured, Input
+from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.samples import Observation
+from service_monitoring.errors import NotFound, Refused
+from service_monitoring.ports import Clock, Sink
+from service_monitoring.runtime.alarm import Alarm
+from service_monitoring.runtime.clock import SystemClock
+from service_monitoring.runtime.cycle import Cycle
+from service_monitoring.runtime.deadlines import deadline_after
+from service_monitoring.runtime.deliver import Deliverer
+from service_monitoring.runtime.housekeeping import keep_house
+from service_monitoring.runtime.lanes import Channel
+from service_monitoring.runtime.poll import Poller
+from service_monitoring.runtime.supervise import Loop, Supervisor, Watchdog
+from service_monitoring.settings import Settings
+from service_monitoring.storage.sqlite import SqliteStore
+from service_monitoring.web.api import api
+from service_monitoring.web.serve import serve
+from service_monitoring.wire.configuration import revision
+
+_INBOX: Final = 10_000
+_LAST_RUNS: Final = Duration(1500 * MILLISECOND)
+_log = structlog.get_logger("service_monitoring")
+
+
+class Program:
+    """Everything that one machine runs. `run` goes on until a signal or `stop`, and leaves the mark of its end."""
+
+    def __init__(self, settings: Settings, clock: Clock, store: SqliteStore, monitor: Monitor) -> None:
+        self.store = store
+        self._settings = settings
+        self._clock = clock
+        self._troubles: dict[str, str] = {}
+        self._cycle = Cycle(monitor, clock, capacity=_INBOX, owed=self._owed, troubled=self._store_troubled)
+        sinks: dict[str, Sink] = open_sinks(settings, clock)
+        self._alarm = Alarm(sinks, settings.configuration.owners, clock)
+        self._deliverer = Deliverer(
+            store,
+            clock,
+            {name: Channel(sink) for name, sink in sinks.items()},
+            finish=self._cycle.submit,
+            dice=SystemRandom().random,
+            troubled=lambda sentence: _log.warning("delivery", problem=sentence),
+        )
+        self._poller = Poller(
+            checks_of(settings), open_sources(settings, clock), clock, self._cycle.submit, capacity=1000
+        )
+        self._watchdog = Watchdog(clock, self._blocked)
+        self._supervisor = Supervisor(clock, troubled=self._troubled)
+        self.desk = StoreDesk(store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals)
+
+    async def run(self) -> None:
+        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds."""
+        await self._cycle.start(*self._news())
+        await self._supervisor.run(self._loops())
+
+    def stop(self) -> None:
+        """Begin the end of `run`."""
+        self._supervisor.stop()
+
+    def _news(self) -> list[Input]:
+        """The configuration, when it is another than the one that was in force."""
+        mine = self._settings.configuration
+        return [] if revision(self._cycle.course.configuration) == revision(mine) else [Configured(mine)]
+
+    def _loops(self) -> list[Loop]:
+        """In the order in which they end: what lets work in first, what keeps its outcome last."""
+        app = api(self.desk, version=service_monitoring.__version__)
+        keep = self._settings.store
+        return [
+            Loop(
+                "poll",
+                self._poller.run,
+                stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
+            ),
+            Loop("api", lambda beat: serve(app, socket_path(self._settings), beat)),
+            Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
+            Loop("cycle", self._cycle.run, stop=self._cycle.stop),
+            Loop("alarm", self._alarm.run),
+            Loop(
+                "housekeeping",
+                lambda beat: keep_house(
+                    self._clock,
+                    lambda facts, samples: self.store.prune(facts=facts, samples=samples),
+                    facts=keep.facts_keep,
+                    samples=keep.history_keep,
+                    beat=beat,
+                ),
+            ),
+            Loop("watchdog", self._watchdog.run),
+        ]
+
+    def _owed(self, notices: Any) -> None:
+        self._deliverer.wake(notices)
+
+    def _troubled(self, loop: str, sentence: str) -> None:
+        """A loop failed or is silent; the owners hear of it once per trouble, by a way that needs no store."""
+        if not sentence:
+            self._troubles.pop(loop, None)
+            _log.info("loop recovered", loop=loop)
+            return
+        _log.error("loop in trouble", loop=loop, problem=sentence)
+        if loop not in self._troubles:
+            self._alarm.ring(sentence)
+        self._troubles[loop] = sentence
+
+    def _store_troubled(self, sentence: str) -> None:
+        self._troubled("store", f"nothing can be stored: {sentence}" if sentence else "")
+
+    def _blocked(self, lag: Duration, stack: str) -> None:
+        _log.error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
+
+    def _vitals(self) -> dict[str, Any]:
+        return {
+            "trouble": tuple(self._troubles.values()),
+            "loops": {name: to_builtins(each) for name, each in self._supervisor.statistics().items()},
+            "queues": {
+                "inbox": to_builtins(self._cycle.statistics()),
+                **{lane.channel: to_builtins(lane) for lane in self._deliverer.statistics()},
+            },
+            "polling": to_builtins(self._poller.statistics()) | {"longest_lag": self._watchdog.longest / SECOND},
+        }
+
+
+@asynccontextmanager
+async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
+    """A program on its data folder, which nobody else may have open; everything is let go of at the end."""
+    async with await SqliteStore.open(settings.store.path, clock) as store:
+        for copy in store.migration_backups:
+            _log.info("backup made before migration", file=str(copy))
+        try:
+            yield Program(settings, clock, store, await Monitor.resume(store))
+        finally:
+            await _close_kinds(settings)
+
+
+@asynccontextmanager
+async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
+    """A desk over a store that no program has open. Reads change nothing; an act is a short run of its own."""
+    clock = SystemClock()
+    async with await SqliteStore.open(settings.store.path, clock) as store:
+        monitor = await Monitor.resume(store)
+
+        async def ask(what: Input) -> None:
+            cycle = Cycle(
+                await Monitor.resume(store), clock, capacity=1, owed=lambda owed: None, troubled=_refuse_to_wait
+            )
+            await cycle.start()
+            running = asyncio.create_task(cycle.run(lambda: None))
+            try:
+                await cycle.ask(what)
+            finally:
+                await cycle.stop()
+                await running
+
+        yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
+
+
+async def probe_once(settings: Settings, name: str) -> tuple[Check, Observation]:
+    """Run one check once, with its retries; nothing is stored. `NotFound` when there is no such check."""
+    clock = SystemClock()
+    check = next((each for each in checks_of(settings) if each.id == name), None)
+    if check is None:
+        known = ", ".join(each.id for each in checks_of(settings)) or "none"
+        raise NotFound(f"there is no polled check {name}; there are: {known}")
+
+    async def nobody(what: object) -> None:
+        raise AssertionError("a single run is not submitted")
+
+    try:
+        poller = Poller([check], open_sources(settings, clock), clock, nobody)
+        return check, await poller.run_once(name)
+    finally:
+        await _close_kinds(settings)
+
+
+def checks_of(settings: Settings) -> list[Check]:
+    """The checks that are polled."""
+    return [check for service in settings.configuration.services for check in service.checks]
+
+
+def _refuse_to_wait(sentence: str) -> None:
+    if sentence:
+        raise Refused(f"it cannot be stored: {sentence}")
+
+
+async def _close_kinds(settings: Settings) -> None:
+    for name in {check.kind for check in settings.checks}:
+        await source_kinds()[name].close()
+    for name in {channel.kind for channel in settings.channels.values()}:
+        await sink_kinds()[name].close()

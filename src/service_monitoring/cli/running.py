@@ -1,0 +1,28 @@
+"""`run`: the program on a person's own file, until Ctrl-C or SIGTERM.
+
+Knows the terminal's side of it. Does not know what runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from service_monitoring import bootstrap
+from service_monitoring.bootstrap.logs import configure_logs
+from service_monitoring.settings import Redactor, Settings
+
+
+def run(config: Path, level: str) -> None:
+    """Blocks until the program has ended in order."""
+    settings = bootstrap.load(config)
+    configure_logs(level, Redactor(settings.secrets))
+    for remark in (*settings.not_yet, *settings.warnings):
+        sys.stderr.write(f"{remark}\n")
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    async with bootstrap.opened(settings, bootstrap.the_clock()) as program:
+        await program.run()

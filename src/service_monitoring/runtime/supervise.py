@@ -1,0 +1,318 @@
+"""Supervision: who owns every long-lived task of the program, restarts it, and ends it in order.
+
+Knows loops by name, their signs of life and the order of ending. Does not know what any loop does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, in_seconds
+from service_monitoring.errors import MonitoringError
+from service_monitoring.ports import Clock, Tick
+from service_monitoring.runtime.deadlines import deadline_after, within
+
+Beat = Callable[[], None]
+Run = Callable[[Beat], Awaitable[None]]
+
+SILENT: Final = Duration(60 * SECOND)
+"""How long a loop may give no sign of life before it is taken to be stuck."""
+_FIRST_WAIT: Final = Duration(100 * MILLISECOND)
+_LONGEST_WAIT: Final = Duration(30 * SECOND)
+_STEADY: Final = Duration(60 * SECOND)
+_LOOK: Final = SECOND
+
+
+class JobState(StrEnum):
+    """How a loop stands or ended: there is no unnamed state."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class Loop(Struct, frozen=True):
+    """A long-lived piece of the program.
+
+    `run` is called again whenever it failed. `stop` asks it to end by itself: it is awaited within the grace, and what
+    has not ended then is cancelled. `silent` is how long it may go without calling its beat.
+    """
+
+    name: str
+    run: Run
+    stop: Callable[[], Awaitable[None]] | None = None
+    silent: Duration = SILENT
+
+
+class LoopStatistics(Struct, frozen=True):
+    """One loop as it stands."""
+
+    state: JobState
+    restarts: int
+    silent_seconds: float
+    last_error: str
+
+
+class _Watched:
+    """A loop with its task and its history."""
+
+    __slots__ = ("began", "error", "heard", "loop", "restarts", "state", "stuck", "task", "wait")
+
+    def __init__(self, loop: Loop, now: Tick) -> None:
+        self.loop = loop
+        self.state = JobState.WAITING
+        self.heard = self.began = now
+        self.restarts = 0
+        self.error = ""
+        self.stuck = False
+        self.wait = _FIRST_WAIT
+        self.task: asyncio.Task[None] | None = None
+
+
+class Supervisor:
+    """Owns the program's loops on one asyncio loop.
+
+    `run` starts them in order and returns when they have ended: after `stop`, or the first SIGTERM or SIGINT, they are
+    stopped one after the other, each within `grace`; a second signal, or cancelling `run`, interrupts what is left at
+    once. A loop that fails is started again, after 100 ms at first and up to 30 s while it keeps failing; one that
+    gives no sign of life is reported and started again. Every loop ends in a named state.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        troubled: Callable[[str, str], None],
+        grace: Duration = Duration(2 * SECOND),
+    ) -> None:
+        """`troubled` hears (loop, sentence) of failures and silence; an empty sentence says that it is over."""
+        self._clock = clock
+        self._troubled = troubled
+        self._grace = grace
+        self._watched: list[_Watched] = []
+        self._ending = asyncio.Event()
+        self._interrupted = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin the end; `run` returns when it is over."""
+        self._ending.set()
+
+    def statistics(self) -> dict[str, LoopStatistics]:
+        """Each loop by name."""
+        now = self._clock.tick()
+        return {
+            each.loop.name: LoopStatistics(each.state, each.restarts, in_seconds(now.since(each.heard)), each.error)
+            for each in self._watched
+        }
+
+    async def run(self, loops: Sequence[Loop]) -> None:
+        """Start the loops in this order, watch them, and end them in this order."""
+        now = self._clock.tick()
+        self._watched = [_Watched(loop, now) for loop in loops]
+        with self._signals():
+            for each in self._watched:
+                each.task = asyncio.create_task(self._keep(each), name=each.loop.name)
+            watching = asyncio.create_task(self._watch(), name="watch loops")
+            try:
+                await self._ending.wait()
+                await self._end()
+            finally:
+                watching.cancel()
+                await self._interrupt([each.task for each in self._watched if each.task is not None])
+
+    async def _keep(self, each: _Watched) -> None:
+        """Run one loop again and again, until it is to end."""
+        while not self._ending.is_set():
+            each.state, each.began = JobState.RUNNING, self._clock.tick()
+            self._beat(each)
+            try:
+                await each.loop.run(lambda: self._beat(each))
+            except asyncio.CancelledError:
+                if not each.stuck:
+                    each.state = JobState.INTERRUPTED if self._interrupted.is_set() else JobState.CANCELLED
+                    raise
+                asyncio.current_task().uncancel()  # type: ignore[union-attr]  # inside a task there is one
+                each.stuck = False
+            except Exception as error:  # noqa: BLE001 - whatever it is, the loop is started again and it is told
+                each.state, each.error = JobState.FAILED, _sentence(error)
+                self._troubled(each.loop.name, f"the {each.loop.name} loop failed: {each.error}")
+            else:
+                each.state = JobState.DONE
+                if self._ending.is_set():
+                    return
+            await self._pause(each)
+
+    async def _pause(self, each: _Watched) -> None:
+        """Wait before a restart: longer each time, from the start again once it ran steadily."""
+        now = self._clock.tick()
+        if now.since(each.began) > _STEADY:
+            each.wait = _FIRST_WAIT
+        each.restarts += 1
+        with suppress(TimeoutError):
+            async with within(self._clock, deadline_after(self._clock, each.wait)):
+                await self._ending.wait()
+        each.wait = Duration(min(each.wait * 2, _LONGEST_WAIT))
+
+    def _beat(self, each: _Watched) -> None:
+        each.heard = self._clock.tick()
+        if each.error and each.heard.since(each.began) > SECOND:
+            each.error = ""
+            self._troubled(each.loop.name, "")
+
+    async def _watch(self) -> None:
+        """Find the loops that give no sign of life."""
+        while True:
+            await self._clock.wait_until(self._clock.tick().plus(_LOOK))
+            now = self._clock.tick()
+            for each in self._watched:
+                silent = now.since(each.heard)
+                if each.state is JobState.RUNNING and silent > each.loop.silent and each.task is not None:
+                    each.error = f"no sign of life for {in_seconds(silent):.0f} s"
+                    self._troubled(each.loop.name, f"the {each.loop.name} loop gives {each.error}: started again")
+                    each.stuck = True
+                    each.heard = now
+                    each.task.cancel()
+
+    async def _end(self) -> None:
+        """One after the other, each within the grace, unless a second signal cuts it short."""
+        for each in self._watched:
+            if each.task is None or self._interrupted.is_set():
+                continue
+            try:
+                async with within(self._clock, deadline_after(self._clock, self._grace)):
+                    if each.loop.stop is not None:
+                        await self._or_interrupted(each.loop.stop())
+                        await self._or_interrupted(asyncio.wait({each.task}))
+                    else:
+                        await self._interrupt([each.task])
+            except TimeoutError:
+                await self._interrupt([each.task])
+                each.state = JobState.TIMED_OUT
+            except Exception as error:  # noqa: BLE001 - the others are to end in order all the same
+                self._troubled(each.loop.name, f"the {each.loop.name} loop did not end well: {_sentence(error)}")
+                await self._interrupt([each.task])
+                each.state = JobState.FAILED
+
+    async def _or_interrupted(self, ending: Awaitable[object]) -> None:
+        """Wait for an ending, but not longer than to a second signal."""
+        task = asyncio.ensure_future(ending)
+        interrupted = asyncio.create_task(self._interrupted.wait())
+        try:
+            await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+        finally:
+            interrupted.cancel()
+            if not task.done():
+                task.cancel()
+
+    @staticmethod
+    async def _interrupt(tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _signals(self) -> _Signals:
+        return _Signals(self._signalled)
+
+    def _signalled(self) -> None:
+        if self._ending.is_set():
+            self._interrupted.set()
+        self._ending.set()
+
+
+class _Signals:
+    """SIGTERM and SIGINT call `heard` while inside, in the main thread; elsewhere signals are somebody else's."""
+
+    def __init__(self, heard: Callable[[], None]) -> None:
+        self._heard = heard
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self._heard)
+
+    def __exit__(self, *trouble: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+
+class Watchdog:
+    """A thread that sees when the event loop is blocked: it measures the lag and shows where the loop's thread stands.
+
+    `feed` is called from the loop, many times a second. `blocked` is called from the watchdog's own thread, once per
+    blockage, with the lag so far and the stack. `longest` is the longest lag seen.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        blocked: Callable[[Duration, str], None],
+        *,
+        limit: Duration = SECOND,
+        every: Duration = Duration(50 * MILLISECOND),
+    ) -> None:
+        self._clock = clock
+        self._blocked = blocked
+        self._limit = limit
+        self._every = every
+        self._fed = clock.tick()
+        self._thread_id = 0
+        self._quit = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
+        self.longest = Duration(0)
+
+    async def run(self, beat: Beat) -> None:
+        """Feed it from the running loop until cancelled; the thread ends with it."""
+        self._thread_id = threading.get_ident()
+        self._fed = self._clock.tick()
+        if not self._thread.is_alive():
+            self._quit = threading.Event()
+            self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
+            self._thread.start()
+        try:
+            while True:
+                beat()
+                self.feed()
+                await self._clock.wait_until(self._clock.tick().plus(self._every))
+        finally:
+            self._quit.set()
+
+    def feed(self) -> None:
+        """The loop is alive now."""
+        now = self._clock.tick()
+        self.longest = max(self.longest, Duration(max(0, now.since(self._fed) - self._every)))
+        self._fed = now
+
+    def _look(self) -> None:
+        told: Tick | None = None
+        while not self._quit.wait(in_seconds(self._every)):
+            fed = self._fed
+            lag = self._clock.tick().since(fed)
+            if lag > self._limit and told != fed:
+                told = fed
+                frame = sys._current_frames().get(self._thread_id)
+                stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+                self._blocked(lag, stack)
+
+
+def _sentence(error: BaseException) -> str:
+    """What went wrong, for a person: the sentence of an error of ours, else its kind and text."""
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return _sentence(error.exceptions[0])
+    return str(error) if isinstance(error, MonitoringError) else f"{type(error).__name__}: {error}"
