@@ -40,6 +40,8 @@ PATIENCE: Final = 1.0
 RESOLUTION_DELAY: Final = 0.05
 """Seconds that addresses of one family wait for those of the other (RFC 8305, section 3)."""
 
+_ADDRESSES: Final = (dns.rdatatype.A, dns.rdatatype.AAAA)
+
 _PAYLOAD: Final = 1232
 """Bytes of a datagram that pass everywhere unfragmented; a longer answer is asked for again over TCP."""
 
@@ -244,7 +246,7 @@ class SystemNames:
             raise Failed(Reason.DNS, f"{self._configuration_file} names no name server to ask for {name}")
         complaint = f"{name} does not exist (NXDOMAIN)"
         for candidate in self._servers.candidates(name):
-            questions = [question_for(candidate, record) for record in (dns.rdatatype.A, dns.rdatatype.AAAA)]
+            questions = [question_for(candidate, record) for record in _ADDRESSES]
             answers = await answered(questions, self._servers.addresses)
             found = tuple(address for answer in answers for address in addresses_in(answer))
             if found:
@@ -280,7 +282,7 @@ def addresses_in(answer: dns.message.QueryMessage) -> list[Address]:
         records = answer.resolve_chaining().answer
     except dns.exception.DNSException:
         return []
-    return [ip_address(record.address) for record in records or ()]
+    return [ip_address(record.address) for record in records or () if record.rdtype in _ADDRESSES]
 
 
 def _stamp(path: Path) -> object:
