@@ -5,14 +5,16 @@ Knows words that people type. Does not know how anything is done: `commands`, `d
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from service_monitoring.cli import Form
+
 app = typer.Typer(
     name="service-monitoring",
-    help="Polls services, judges samples with time-based rules, opens incidents and tells the right person.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,7 +29,42 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 By = Annotated[str, typer.Option("--by", envvar="USER", help="Who does it.")]
+Comment = Annotated[str, typer.Option(help="A word about it.")]
+Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous beginning of it.")]
 _FILE = Path("monitoring.yaml")
+
+
+class StateName(StrEnum):
+    """The states of an incident, spelt here because the domain is not loaded for a `--help`; a test compares them."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    DROPPED = "dropped"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+def _form(*, json: bool) -> Form:
+    return Form.JSON if json else Form.HUMAN
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  the signature that typer calls
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"service-monitoring {version('service-monitoring')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Polls services, judges samples with time-based rules, opens incidents and tells the right person."""
 
 
 @app.command()
@@ -54,7 +91,10 @@ def run(
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="End after the story; exit 0 only if all of it happened.")] = False,
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the story; exit 0 only if all of it happened.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="Keep the data in this folder; a temporary one otherwise.")] = None,
 ) -> None:
     """Watch a small service of our own degrade, fail and recover, on this machine, within a minute."""
@@ -64,11 +104,11 @@ def demo(
 
 
 @app.command()
-def validate(config: Config = _FILE, json: Json = False) -> None:
+def validate(config: Config = _FILE, *, json: Json = False) -> None:
     """Check a configuration: every complaint with file, line, key and remedy."""
     from service_monitoring.cli import commands
 
-    raise typer.Exit(commands.validate(config, json))
+    raise typer.Exit(commands.validate(config, _form(json=json)))
 
 
 @app.command()
@@ -81,86 +121,101 @@ def schema() -> None:
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="service.check")], config: Config = _FILE, json: Json = False
+    name: Annotated[str, typer.Argument(help="service.check")], config: Config = _FILE, *, json: Json = False
 ) -> None:
     """Run one check once, now, and show its phases; nothing is stored and nobody is told."""
     from service_monitoring.cli import commands
 
-    raise typer.Exit(commands.check(name, config, json))
+    raise typer.Exit(commands.check(name, config, _form(json=json)))
 
 
 @app.command()
 def status(
     config: Config = _FILE,
+    *,
     json: Json = False,
     verify: Annotated[bool, typer.Option("--check", help="Exit 1 unless the program runs without trouble.")] = False,
 ) -> None:
     """Show how the program itself is."""
     from service_monitoring.cli import commands
 
-    raise typer.Exit(commands.status(config, json, verify))
+    raise typer.Exit(commands.status(config, _form(json=json), verify=verify))
 
 
 @app.command()
-def doctor(config: Config = _FILE, json: Json = False) -> None:
+def doctor(
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    reach: Annotated[bool, typer.Option("--reach", help="Also connect to where channels deliver to.")] = False,
+) -> None:
     """Say what is wrong with this machine, the data folder or the configuration, and what to do about it."""
     from service_monitoring.cli import doctor
 
-    raise typer.Exit(doctor.examine(config, json))
+    raise typer.Exit(doctor.examine(config, _form(json=json), reach=reach))
 
 
 @app.command()
-def backup(file: Annotated[Path, typer.Argument(help="A new file.")], config: Config = _FILE) -> None:
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file.")], config: Config = _FILE, *, json: Json = False
+) -> None:
     """Write a backup of everything stored; the program may be running."""
     from service_monitoring.cli import commands
 
-    commands.backup(file, config)
+    commands.backup(file, config, _form(json=json))
 
 
 @app.command()
-def restore(file: Annotated[Path, typer.Argument(help="A backup.")], config: Config = _FILE) -> None:
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup.")], config: Config = _FILE, *, json: Json = False
+) -> None:
     """Put a backup into the data folder, which must be empty."""
     from service_monitoring.cli import commands
 
-    commands.restore(file, config)
+    commands.restore(file, config, _form(json=json))
 
 
 @incidents_app.command("list")
 def incidents_list(
     config: Config = _FILE,
+    *,
     json: Json = False,
-    state: Annotated[list[str] | None, typer.Option(help="Only these states; may be given again.")] = None,
+    state: Annotated[list[StateName] | None, typer.Option(help="Only these states; may be given again.")] = None,
     service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 200,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 200,
 ) -> None:
     """List incidents, newest first."""
     from service_monitoring.cli import commands
+    from service_monitoring.domain.incidents import State
 
-    commands.list_incidents(config, json, state or [], service, limit)
+    states = [State(name.value) for name in state or []]
+    commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit)
 
 
 @incidents_app.command("show")
-def incidents_show(id: str, config: Config = _FILE, json: Json = False) -> None:
+def incidents_show(id: Id, config: Config = _FILE, *, json: Json = False) -> None:
     """Show one incident with its transitions and notices."""
     from service_monitoring.cli import commands
 
-    commands.show_incident(id, config, json)
+    commands.show_incident(id, config, _form(json=json))
 
 
 @incidents_app.command("ack")
-def incidents_ack(id: str, by: By, comment: str = "", config: Config = _FILE) -> None:
+def incidents_ack(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
     """Acknowledge an incident: somebody is on it."""
     from service_monitoring.cli import commands
+    from service_monitoring.domain.inputs import Act
 
-    commands.act("acknowledge", id, by, comment, config)
+    commands.act(Act.ACKNOWLEDGE, id, by, comment, config, _form(json=json))
 
 
 @incidents_app.command("resolve")
-def incidents_resolve(id: str, by: By, comment: str = "", config: Config = _FILE) -> None:
+def incidents_resolve(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
     """End an incident; while it is still breached, no new one begins before one healthy verdict."""
     from service_monitoring.cli import commands
+    from service_monitoring.domain.inputs import Act
 
-    commands.act("resolve", id, by, comment, config)
+    commands.act(Act.RESOLVE, id, by, comment, config, _form(json=json))
 
 
 @rules_app.command("retire")
@@ -169,8 +224,10 @@ def rules_retire(
     by: By,
     reason: Annotated[str, typer.Option(help="Why.")],
     config: Config = _FILE,
+    *,
+    json: Json = False,
 ) -> None:
     """Retire a rule for ever; its open incidents close."""
     from service_monitoring.cli import commands
 
-    commands.retire(name, by, reason, config)
+    commands.retire(name, by, reason, config, _form(json=json))

@@ -1,6 +1,7 @@
 """Asking the running program over its Unix socket, from a command.
 
-Knows HTTP over a socket file and the errors behind its answers. Blocks, with a bound; a command is short and has no loop.
+Knows HTTP over a socket file and the errors behind its answers. Blocks, with a bound; a command is short and has no
+loop.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import http.client
 import json
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from service_monitoring.errors import MonitoringError, NotFound, Refused, Unavailable
 
-_PATIENCE = 30.0
+PATIENCE: Final = 30.0
+"""Seconds that one answer may take: a backup writes everything that is stored."""
 
 
 class NotRunning(MonitoringError):
@@ -24,20 +26,32 @@ class NotRunning(MonitoringError):
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("service-monitoring", timeout=_PATIENCE)
+    def __init__(self, path: Path, patience: float) -> None:
+        super().__init__("service-monitoring", timeout=patience)
         self._path = path
+        self._patience = patience
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_PATIENCE)
+        self.sock.settimeout(self._patience)
         self.sock.connect(str(self._path))
 
 
-def ask(path: Path, method: str, route: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
-    """One request; the JSON of the answer. `NotRunning` where nobody listens, else the error that the answer names."""
+def ask(
+    path: Path,
+    method: str,
+    route: str,
+    *,
+    query: dict[str, Any] | None = None,
+    body: Any = None,
+    patience: float = PATIENCE,
+) -> Any:
+    """One request; the JSON of the answer, or None where it has no content.
+
+    `NotRunning` where nobody listens, else the error that the answer names; `Unavailable` when there is no answer.
+    """
     target = route + ("?" + urlencode(query, doseq=True) if query else "")
-    connection = _Connection(path)
+    connection = _Connection(path, patience)
     try:
         connection.request(
             method,
@@ -49,13 +63,21 @@ def ask(path: Path, method: str, route: str, *, query: dict[str, Any] | None = N
         content = response.read()
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotRunning(f"no program listens on {path}") from error
-    except OSError as error:
-        raise Unavailable(f"the running program does not answer on {path}: {error}") from error
+    except PermissionError as error:
+        raise Unavailable(f"{path} belongs to somebody else: ask as the user who runs the program") from error
+    except TimeoutError as error:
+        raise Unavailable(f"the running program did not answer on {path} within {patience:g} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        what = str(error) or type(error).__name__
+        raise Unavailable(f"the running program does not answer on {path} ({what})") from error
     finally:
         connection.close()
-    if response.status < 300:
+    if response.status >= 300:
+        raise _error(response.status, content)
+    try:
         return json.loads(content) if content else None
-    raise _error(response.status, content)
+    except ValueError as error:
+        raise Unavailable(f"what listens on {path} does not speak JSON: {error}") from error
 
 
 def _error(status: int, content: bytes) -> MonitoringError:

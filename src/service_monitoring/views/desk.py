@@ -72,7 +72,7 @@ class IncidentDetail(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How the program itself is. `running` is false when only the store was asked; `trouble` is empty when all is well."""
+    """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well."""
 
     version: str
     running: bool

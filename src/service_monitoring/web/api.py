@@ -6,12 +6,15 @@ desk.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
@@ -56,6 +59,16 @@ def api(desk: Desk, *, version: str) -> FastAPI:
         kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
         headers = {"Retry-After": "5"} if kind is Unavailable else None
         return _problem(status, title, str(error), headers)
+
+    @app.exception_handler(HTTPException)
+    async def answer_no_route(request: Request, error: HTTPException) -> Response:
+        title = HTTPStatus(error.status_code).phrase.lower()
+        return _problem(error.status_code, title, f"{request.method} {request.url.path}: {title}", error.headers)
+
+    @app.exception_handler(Exception)
+    async def answer_defect(request: Request, error: Exception) -> Response:
+        # Its text may hold anything; it goes to the log, where the framework raises it again.
+        return _problem(500, "error", "the program made a mistake: its log says which")
 
     @app.exception_handler(RequestValidationError)
     async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
@@ -111,6 +124,6 @@ def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
     return Response(body, status, headers, media_type="application/problem+json")

@@ -1,0 +1,330 @@
+"""What the commands do: ask the running program over its socket, and the store itself where none runs.
+
+Knows the desk's questions and their routes. Does not know how an answer looks (`show`), and decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+import service_monitoring
+from service_monitoring import bootstrap
+from service_monitoring.cli import BAD_ANSWER, DONE, Form, client, show
+from service_monitoring.domain.incidents import State
+from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.samples import Observation, Outcome
+from service_monitoring.errors import NotFound, Refused
+from service_monitoring.settings import InvalidSettings, Settings
+from service_monitoring.storage import archive
+from service_monitoring.storage.folder import FACTS
+from service_monitoring.views.desk import Desk
+
+_WHOLE: Final = 16
+"""Characters of an incident's id."""
+
+_PHASES: Final = {
+    "dns_seconds": "dns",
+    "connect_seconds": "connect",
+    "tls_seconds": "tls",
+    "first_byte_seconds": "first byte",
+    "duration_seconds": "whole run",
+}
+_DID: Final = {Act.ACKNOWLEDGE: "Acknowledged", Act.RESOLVE: "Resolved"}
+
+
+def init(urls: list[str], config: Path) -> None:
+    """Write a first configuration; an existing file is left alone. `Refused` then, and for what is no URL."""
+    text = bootstrap.initial(urls)
+    try:
+        with config.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Refused(f"{config} exists and is left alone: name another file with --config") from None
+    except OSError as error:
+        raise Refused(f"{config} cannot be written ({error.strerror}): name another file with --config") from None
+    show.line(f"Wrote {config}. Next: service-monitoring validate, then service-monitoring run")
+
+
+def validate(config: Path, form: Form) -> int:
+    """Every complaint on stderr, or a summary of what would run."""
+    try:
+        settings = _load(config)
+    except InvalidSettings as invalid:
+        if form is Form.JSON:
+            show.as_json({"valid": False, "complaints": list(map(_complaint, invalid.complaints))})
+        else:
+            # Already one line each, and their texts are quoted where they were found.
+            for line in str(invalid).splitlines():
+                show.warn(line)
+        return BAD_ANSWER
+    missing, warnings = (list(dict.fromkeys(map(str, said))) for said in (settings.not_yet, settings.warnings))
+    configuration = settings.configuration
+    numbers = {
+        "service": len(configuration.services),
+        "check": sum(len(service.checks) for service in configuration.services),
+        "rule": sum(len(service.rules) for service in configuration.services),
+        "channel": len(settings.channels),
+    }
+    if form is Form.JSON:
+        show.as_json(
+            {"valid": True, "complaints": [], "warnings": warnings, "not_yet": missing}
+            | {f"{name}s": number for name, number in numbers.items()}
+        )
+        return DONE
+    for warning in warnings:
+        show.warn(f"warning: {warning}")
+    for feature in missing:
+        show.warn(f"not yet: {feature}")
+    show.line(f"{config} is valid: {', '.join(show.amount(number, name) for name, number in numbers.items())}")
+    return DONE
+
+
+def schema() -> None:
+    """The JSON Schema of the configuration."""
+    show.as_json(bootstrap.schema())
+
+
+def check(name: str, config: Path, form: Form) -> int:
+    """Run one check once, in this process."""
+    settings = _load(config)
+    observation = asyncio.run(bootstrap.probe_once(settings, name))
+    if form is Form.JSON:
+        show.as_json({"check": name} | msgspec.to_builtins(observation))
+    else:
+        _show_run(name, observation)
+    return DONE if observation.outcome is Outcome.OK else BAD_ANSWER
+
+
+def _show_run(name: str, observation: Observation) -> None:
+    said = [show.word(name, "bold"), ": ", show.word(observation.outcome)]
+    if observation.reason is not None:
+        said += [f" ({observation.reason})"]
+    if observation.detail:
+        said += [", ", show.word(observation.detail)]
+    show.lines(show.Text.assemble(*said))
+    values = {measured.metric: measured.value for measured in observation.measurements if not measured.labels}
+    phases = [(title, values[metric]) for metric, title in _PHASES.items() if metric in values]
+    if phases:
+        show.lines(show.bars(phases, max(value for _, value in phases)))
+    rest = [
+        (_named(measured.metric, measured.labels), f"{measured.value:g}")
+        for measured in observation.measurements
+        if measured.metric not in _PHASES or measured.labels
+    ]
+    if rest:
+        show.lines(show.facts_table(rest))
+    if len(observation.attempts) > 1:
+        show.lines(
+            show.facts_table(
+                (f"attempt {number}", show.word(f"{one.outcome} {one.detail}".strip()))
+                for number, one in enumerate(observation.attempts, start=1)
+            )
+        )
+
+
+def _named(metric: str, labels: tuple[tuple[str, str], ...]) -> str:
+    return show.one_line(metric + (f"{{{','.join(f'{name}={value}' for name, value in labels)}}}" if labels else ""))
+
+
+def status(config: Path, form: Form, *, verify: bool) -> int:
+    """How the program is; with `verify` the exit code says whether it runs without trouble."""
+    settings = _load(config)
+    answer: Mapping[str, Any]
+    try:
+        answer = _ask(settings, "GET", "/api/v1/status", lambda desk: desk.status())
+    except _EmptyError:
+        answer = _nothing_stored(settings)
+    if form is Form.JSON:
+        show.as_json(answer)
+    else:
+        show.status(answer, bootstrap.the_clock().now())
+    return BAD_ANSWER if verify and (not answer["running"] or answer["trouble"]) else DONE
+
+
+def _nothing_stored(settings: Settings) -> dict[str, Any]:
+    services = settings.configuration.services
+    return {
+        "version": service_monitoring.__version__,
+        "running": False,
+        "services": len(services),
+        "checks": sum(len(service.checks) for service in services),
+        "rules": sum(len(service.rules) for service in services),
+        "incidents": {},
+        "outbox": {},
+        "judged_until": "",
+        "trouble": [],
+        "loops": {},
+        "queues": {},
+        "polling": {},
+        "sizes": {},
+    }
+
+
+def backup(file: Path, config: Path, form: Form) -> None:
+    """Write a backup to a new file."""
+    target = str(file.absolute())
+    settings = _load(config)
+
+    async def directly(desk: Desk) -> dict[str, str]:
+        return {"file": await desk.backup(target)}
+
+    try:
+        answer = _ask(settings, "POST", "/api/v1/backup", directly, body={"file": target})
+    except _EmptyError:
+        raise NotFound(f"nothing is stored in {settings.store.path} yet: there is nothing to back up") from None
+    _say(form, answer, f"Wrote {answer['file']}")
+
+
+def restore(file: Path, config: Path, form: Form) -> None:
+    """Unpack a backup into the data folder, which must be new or empty."""
+    folder = _load(config).store.path
+    manifest = archive.restore(file, folder)
+    made = str(manifest.made_at)
+    answer = {"folder": str(folder), "made_at": made, "files": [each.name for each in manifest.files]}
+    _say(form, answer, f"Restored into {folder} the backup of {show.moment(made, bootstrap.the_clock().now())}")
+
+
+def list_incidents(config: Path, form: Form, *, states: list[State], service: str | None, limit: int) -> None:
+    """Incidents, newest first."""
+    rows = _rows(_load(config), states=states, service=service, limit=limit)
+    if form is Form.JSON:
+        show.as_json(rows)
+    else:
+        show.incidents(rows, bootstrap.the_clock().now())
+
+
+def show_incident(id: str, config: Path, form: Form) -> None:
+    """One incident with its transitions and notices."""
+    settings = _load(config)
+    whole = _identified(settings, id)
+    detail = _ask(settings, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
+    if form is Form.JSON:
+        show.as_json(detail)
+    else:
+        show.incident(detail, bootstrap.the_clock().now())
+
+
+def act(what: Act, id: str, by: str, comment: str, config: Path, form: Form) -> None:
+    """Acknowledge or resolve."""
+    settings = _load(config)
+    whole = _identified(settings, id)
+    row = _ask(
+        settings,
+        "POST",
+        f"/api/v1/incidents/{quote(whole, safe='')}/{what}",
+        lambda desk: desk.act(Acted(whole, what, by, comment)),
+        body={"by": by, "comment": comment},
+    )
+    _say(form, row, f"{_DID[what]} {row['id']} ({row['service']}.{row['rule']}) by {by}")
+
+
+def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
+    """Retire a rule, named `service.rule`."""
+    service, _, rule = name.partition(".")
+    if not service or not rule:
+        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
+    settings = _load(config)
+    try:
+        _ask(
+            settings,
+            "POST",
+            f"/api/v1/rules/{quote(service, safe='')}/{quote(rule, safe='')}/retire",
+            lambda desk: desk.retire(Retired(service, rule, reason, by)),
+            body={"by": by, "reason": reason},
+        )
+    except _EmptyError:
+        raise NotFound(f"no program has run with {config} yet: remove the rule from the file") from None
+    _say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
+
+
+class _EmptyError(Exception):
+    """No program runs and none ever did: the data folder is not made by asking about it."""
+
+
+def _ask(
+    settings: Settings,
+    method: str,
+    route: str,
+    directly: Callable[[Desk], Awaitable[Any]],
+    *,
+    query: dict[str, Any] | None = None,
+    body: Any = None,
+) -> Any:
+    """The answer of the running program, or that of the store where none runs, in JSON's types."""
+    path = bootstrap.socket_path(settings)
+    try:
+        return client.ask(path, method, route, query=query, body=body)
+    except client.NotRunning:
+        pass
+    if not (settings.store.path / FACTS).exists():
+        raise _EmptyError
+    return asyncio.run(_answered(settings, directly))
+
+
+async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any]]) -> Any:
+    async with bootstrap.open_desk(settings) as desk:
+        return msgspec.to_builtins(await directly(desk))
+
+
+def _rows(settings: Settings, *, states: list[State], service: str | None, limit: int) -> list[dict[str, Any]]:
+    query: dict[str, Any] = {"state": [str(state) for state in states], "limit": limit}
+    if service is not None:
+        query["service"] = service
+    try:
+        rows: list[dict[str, Any]] = _ask(
+            settings,
+            "GET",
+            "/api/v1/incidents",
+            lambda desk: desk.incidents(states=states, service=service, limit=limit),
+            query=query,
+        )
+    except _EmptyError:
+        return []
+    return rows
+
+
+def _identified(settings: Settings, beginning: str) -> str:
+    """The whole id that begins like this, among the newest thousand; a whole one is taken as it is."""
+    if len(beginning) >= _WHOLE:
+        ids = [beginning] if (settings.store.path / FACTS).exists() else []
+    else:
+        rows = _rows(settings, states=[], service=None, limit=1000)
+        ids = [row["id"] for row in rows if beginning and row["id"].startswith(beginning)]
+    if not ids:
+        raise NotFound(f"there is no incident {beginning!r}: `service-monitoring incidents list` names them")
+    if len(ids) > 1:
+        raise Refused(f"{len(ids)} incidents begin with {beginning!r}: give more of the id")
+    return ids[0]
+
+
+def _load(config: Path) -> Settings:
+    if not config.exists():
+        raise NotFound(
+            f"there is no {config}: write one with `service-monitoring init URL`, or name yours with --config"
+        )
+    return bootstrap.load(config)
+
+
+def _say(form: Form, answer: Any, sentence: str) -> None:
+    if form is Form.JSON:
+        show.as_json(answer)
+    else:
+        show.line(sentence)
+
+
+def _complaint(complaint: Any) -> dict[str, Any]:
+    place = complaint.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "path": complaint.path,
+        "problem": complaint.problem,
+        "remedy": complaint.remedy,
+    }

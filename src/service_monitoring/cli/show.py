@@ -1,0 +1,254 @@
+"""What commands print for people: plain words and columns that fit 80 characters, colour only on a terminal.
+
+Knows the shapes that faces show, as they come from JSON. Does not know where they come from, nor what time it is: `now`
+is an argument.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant
+from service_monitoring.views.wording import one_line
+
+SHORT: Final = 8
+"""Characters of an id in a list: enough to name it, and it may be named by fewer."""
+
+_BAR: Final = 30
+_STYLES: Final = {
+    "critical": "bold red",
+    "warning": "yellow",
+    "open": "red",
+    "acknowledged": "yellow",
+    "resolved": "green",
+    "ok": "green",
+    "failed": "bold red",
+    "unknown": "yellow",
+    "parked": "bold red",
+    "delivered": "green",
+    "wrong": "bold red",
+    "doubtful": "yellow",
+    "fine": "green",
+}
+_UNITS: Final = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+
+
+def as_json(value: Any) -> None:
+    """JSON for programs."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def line(text: str) -> None:
+    """One line for people."""
+    sys.stdout.write(one_line(text) + "\n")
+
+
+def warn(text: str) -> None:
+    """One line beside the answer, on stderr."""
+    sys.stderr.write(one_line(text) + "\n")
+
+
+def lines(*what: RenderableType) -> None:
+    """Print for people; texts from outside go through `word` first."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    for each in what:
+        console.print(each)
+
+
+def word(text: str, style: str | None = None) -> Text:
+    """A text that cannot steer the terminal, in the colour that its meaning has."""
+    return Text(one_line(text), _STYLES.get(text, "") if style is None else style)
+
+
+def moment(text: str | None, now: Instant) -> str:
+    """An RFC 3339 instant in the local zone, with its distance: `2026-01-05 09:00:00+01:00, 3 min ago`."""
+    if not text:
+        return "-"
+    at = Instant.parse(text)
+    try:
+        local = datetime.fromtimestamp(at.ns // SECOND, UTC).astimezone()
+    except (OverflowError, ValueError):
+        return text
+    return f"{local.isoformat(sep=' ', timespec='seconds')}, {distance(at, now)}"
+
+
+def distance(at: Instant, now: Instant) -> str:
+    """`3 min ago`, `in 2 h`, `now`."""
+    apart = now.since(at)
+    if abs(apart) < SECOND:
+        return "now"
+    said = roughly(Duration(abs(apart)))
+    return f"{said} ago" if apart > 0 else f"in {said}"
+
+
+def roughly(span: Duration) -> str:
+    """A length of time in its largest unit, rounded down: `3 min`."""
+    for unit, name in _UNITS:
+        if span >= unit:
+            return f"{span // unit} {name}"
+    return f"{span / 1e6:.3g} ms"
+
+
+def seconds(value: float) -> str:
+    """A measured time: `12.3 ms`, `1.2 s`."""
+    return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def amount(number: int, what: str) -> str:
+    """`1 check`, `2 checks`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def counts(numbers: Mapping[str, int], nothing: str = "none") -> str:
+    """`1 open, 2 pending`: what there is at all."""
+    return ", ".join(f"{number} {name}" for name, number in numbers.items() if number) or nothing
+
+
+def incidents(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
+    """A list of incidents, three lines each."""
+    if not rows:
+        line("No incidents.")
+        return
+    head = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        head.add_column(no_wrap=True)
+    head.add_column(overflow="fold")
+    head.add_row("ID", "STATE", "SEVERITY", "RULE")
+    widths = (SHORT, len("acknowledged"), len("critical"))
+    for column, width in zip(head.columns, widths, strict=False):
+        column.min_width = width
+    lines(head)
+    for row in rows:
+        one = Table.grid(padding=(0, 2))
+        for width in widths:
+            one.add_column(no_wrap=True, min_width=width)
+        one.add_column(overflow="fold")
+        one.add_row(word(row["id"][:SHORT]), word(row["state"]), word(row["severity"]), word(_place(row)))
+        lines(one, *(Padding(each, (0, 0, 0, SHORT + 2)) for each in _more(row, now)))
+
+
+def _more(row: Mapping[str, Any], now: Instant) -> Iterable[Text]:
+    yield Text(_since(row, now))
+    if row["summary"]:
+        yield word(row["summary"])
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """`shop.slow`, with the labels of the series where it has any: one rule judges many."""
+    _, brace, labels = row["series"].partition("{")
+    return f"{row['service']}.{row['rule']}{brace}{labels}"
+
+
+def _since(row: Mapping[str, Any], now: Instant) -> str:
+    if row["resolved_at"]:
+        return f"ended {moment(row['resolved_at'], now)}"
+    if row["opened_at"]:
+        return f"open since {moment(row['opened_at'], now)}"
+    return "not open yet"
+
+
+def incident(detail: Mapping[str, Any], now: Instant) -> None:
+    """One incident with its transitions and notices."""
+    row = detail["incident"]
+    facts = [
+        ("rule", word(f"{row['service']}.{row['rule']}")),
+        ("state", Text.assemble(word(row["state"]), ", ", word(row["severity"]))),
+        ("summary", word(row["summary"] or "-")),
+        ("series", word(row["series"])),
+        ("breached", Text(moment(detail["breached_at"], now))),
+        ("opened", Text(moment(row["opened_at"], now))),
+        ("acknowledged", Text(moment(row["acknowledged_at"], now))),
+        ("ended", Text(moment(row["resolved_at"], now))),
+        ("before it", word(detail["previous"] or "-")),
+    ]
+    lines(Text.assemble("Incident ", word(row["id"], "bold")), facts_table(facts))
+    lines(Text(), Text("What happened", "bold"))
+    for each in detail["transitions"]:
+        said = ", ".join(one_line(part) for part in _why(each) if part)
+        lines(
+            facts_table([(f"{each['sequence']}", word(each["state"])), ("", Text(moment(each["at"], now))), ("", said)])
+        )
+    lines(Text(), Text("Who was told", "bold"))
+    if not detail["notices"]:
+        lines(Text("  nobody"))
+    for each in detail["notices"]:
+        lines(facts_table([(one_line(each["channel"]), _told(each)), ("", Text(moment(each["decided_at"], now)))]))
+
+
+def _why(transition: Mapping[str, Any]) -> Iterable[str]:
+    yield f"by {transition['by']}" if transition["by"] else f"by {transition['cause']}"
+    if transition["value"] is not None:
+        yield f"value {transition['value']:g}"
+    yield transition["reason"] or ""
+    yield transition["detail"]
+
+
+def _told(telling: Mapping[str, Any]) -> Text:
+    said = [word(telling["page"]), Text(": "), word(telling["state"])]
+    if telling["held"]:
+        said.append(word(f" ({telling['held']})"))
+    if telling["attempts"]:
+        said.append(Text(f", {amount(telling['attempts'], 'attempt')}"))
+    if telling["detail"]:
+        said.append(word(f", {telling['detail']}"))
+    return Text.assemble(*said)
+
+
+def status(answer: Mapping[str, Any], now: Instant) -> None:
+    """How the program itself is."""
+    how = Text("running", "green") if answer["running"] else Text("not running", "yellow")
+    watched = ", ".join(amount(answer[f"{what}s"], what) for what in ("service", "check", "rule"))
+    facts = [
+        ("watches", Text(watched)),
+        ("incidents", Text(counts(answer["incidents"]))),
+        ("notices", Text(counts(answer["outbox"]))),
+        ("judged", Text(f"until {moment(answer['judged_until'], now)}" if answer["judged_until"] else "nothing yet")),
+        ("on disk", Text(counts({f"B of {name}": size for name, size in answer["sizes"].items()}, "nothing"))),
+        *((name, word(_flat(answer[name]))) for name in ("loops", "queues", "polling") if answer[name]),
+    ]
+    lines(Text.assemble("service-monitoring ", answer["version"], ", ", how), facts_table(facts))
+    for trouble in answer["trouble"]:
+        lines(facts_table([("trouble", word(trouble, "bold red"))]))
+
+
+def _flat(what: Any) -> str:
+    """Nested numbers on one line: `inbox: offered 3, length 0; ...`."""
+    if not isinstance(what, dict):
+        return f"{what:g}" if isinstance(what, float) else str(what)
+    inner = any(isinstance(value, dict) for value in what.values())
+    parts = [
+        f"{name}: {_flat(value)}" if inner else f"{str(name).replace('_', ' ')} {_flat(value)}"
+        for name, value in what.items()
+    ]
+    return ("; " if inner else ", ").join(parts)
+
+
+def facts_table(facts: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Names and what is to be said of them, in two columns."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, min_width=12)
+    table.add_column(overflow="fold")
+    for name, what in facts:
+        table.add_row(f"  {name}", what)
+    return table
+
+
+def bars(parts: Sequence[tuple[str, float]], longest: float) -> Table:
+    """Measured times, each with a bar as long as its share of `longest`."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, min_width=12)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True)
+    for name, value in parts:
+        share = round(_BAR * min(1.0, value / longest)) if longest > 0 else 0
+        table.add_row(f"  {one_line(name)}", seconds(value), "#" * share)
+    return table
