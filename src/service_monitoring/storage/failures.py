@@ -50,6 +50,6 @@ def translated(error: sqlite3.Error, path: Path) -> MonitoringError:
         return Unusable(f"{path}: the disk failed ({error}); start again on a sound disk, or {RESTORE}")
     if fatal(error):
         return Unusable(f"{path}: the file is damaged ({error}); {RESTORE}")
-    if isinstance(error, sqlite3.IntegrityError):
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
         return Refused(f"{path}: a value cannot be stored ({error})")
     return Unavailable(f"{path}: {error}")

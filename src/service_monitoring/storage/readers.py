@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Final, TypeVar
 
 from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.errors import Unavailable
 from service_monitoring.ports import Clock
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import connect_reader
@@ -35,6 +36,7 @@ class Readers:
         self._clock = clock
         self._bound = bound
         self._instructions = instructions
+        self._closed = False
         self._free: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._connections = [connect_reader(path) for _ in range(_CONNECTIONS)]
         for connection in self._connections:
@@ -44,8 +46,11 @@ class Readers:
     async def read(self, what: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `what`, which runs in a thread within one transaction.
 
-        `Unavailable` when it took too long. Cancelled, the thread goes on to its bound and its result is dropped.
+        `Unavailable` when it took too long, or after `close`. Cancelled, the thread goes on to its bound and its
+        result is dropped.
         """
+        if self._closed:
+            raise Unavailable(f"{self._path} is closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_here, what)
 
     def read_here(self, what: Callable[[sqlite3.Connection], T]) -> T:
@@ -67,6 +72,7 @@ class Readers:
 
     def close(self) -> None:
         """Wait for reads that are under way, then close. Blocks."""
+        self._closed = True
         self._threads.shutdown(wait=True)
         for connection in self._connections:
             connection.close()

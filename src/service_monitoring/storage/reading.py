@@ -20,7 +20,7 @@ from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.routing import Group
-from service_monitoring.errors import NotFound
+from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Message, Stored
 from service_monitoring.storage.rows import marks
 from service_monitoring.wire import configuration as configurations
@@ -132,18 +132,31 @@ def incidents(
 
 
 def story(connection: sqlite3.Connection, incident: str) -> Story:
-    """One incident with its events, what people did, and its notices; `NotFound` when there is none."""
-    row = connection.execute("SELECT body FROM incidents WHERE id = ?", (incident,)).fetchone()
-    if row is None:
-        raise NotFound(f"there is no incident {incident}")
+    """One incident with its events, what people did, and its notices.
+
+    The beginning of an id will do. `NotFound` when no incident has it, `Refused` when several have.
+    """
+    incident, body = _named(connection, incident)
     rows = connection.execute(f"SELECT {_JOURNAL} FROM journal WHERE subject = ? ORDER BY position", (incident,))
     records = [recorded.record for recorded in _recorded(connection, rows.fetchall())]
     return Story(
-        incident=decode(Incident, row[0]),
+        incident=decode(Incident, body),
         events=tuple(record for record in records if isinstance(record, IncidentMoved)),
         acts=tuple(record for record in records if isinstance(record, Admitted)),
         notices=posted(connection, incident),
     )
+
+
+def _named(connection: sqlite3.Connection, start: str) -> tuple[str, bytes]:
+    # Ids are hexadecimal: everything that begins with `start` is below the same with a letter behind f.
+    rows = connection.execute(
+        "SELECT id, body FROM incidents WHERE id >= ? AND id < ? ORDER BY id LIMIT 2", (start, f"{start}g")
+    ).fetchall()
+    if not rows or not start:
+        raise NotFound(f"there is no incident {start!r}: `incidents list` shows those there are")
+    if len(rows) > 1 and rows[0][0] != start:
+        raise Refused(f"several incidents begin with {start!r}: write more of the id")
+    return str(rows[0][0]), rows[0][1]
 
 
 def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:

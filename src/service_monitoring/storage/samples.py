@@ -6,7 +6,6 @@ stamps, so that a batch touches few pages. Knows no thread, no transaction and n
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -146,7 +145,7 @@ class Recording:
         self._reached.clear()
 
     def write(self, connection: sqlite3.Connection, records: Sequence[Record]) -> list[MonitoringError | None]:
-        """Append what is not there yet; a record with a number that is not finite is left out and `Refused`."""
+        """Append what is not there yet; a record of anything but observations is left out and `Refused`."""
         known = self._known(connection, records)
         answers: list[MonitoringError | None] = []
         observations: list[Any] = []
@@ -224,10 +223,6 @@ class Recording:
             up = 1.0 if observation.outcome is Outcome.OK else 0.0
             samples += (epoch, at, 0, ids[_UP], up)
         for ordinal, measured in enumerate(observation.measurements, 1):
-            if not math.isfinite(measured.value):
-                raise Refused(
-                    f"{what.service}.{what.check}: {measured.metric} is {measured.value}, which is not a finite number"
-                )
             metric = (measured.metric, measured.labels)
             samples += (epoch, at, ordinal, ids.get(metric) or self._new_metric(check, metric), measured.value)
 

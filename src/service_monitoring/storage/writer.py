@@ -120,7 +120,7 @@ class Writer:
                 if self._broken is not None:
                     raise _again(self._broken)
                 if self._closing:
-                    raise Unavailable(f"{self._path} is being closed")
+                    raise Unavailable(f"{self._path} is closed")
                 self._queue.append(_Waiting(operation, future))
                 if len(self._queue) == 1:
                     self._awake.notify()

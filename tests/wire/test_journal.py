@@ -1,0 +1,202 @@
+"""What is written can be read again, by this version and by the one before."""
+
+import re
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from service_monitoring.domain.configuration import (
+    Check,
+    Configuration,
+    Matcher,
+    MatchOperator,
+    Route,
+    Service,
+)
+from service_monitoring.domain.course import order_of
+from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
+from service_monitoring.domain.inputs import (
+    Act,
+    Acted,
+    Admitted,
+    Configured,
+    Delivery,
+    GapBegan,
+    GapCause,
+    GapEnded,
+    Input,
+    Marked,
+    MarkKind,
+    Retired,
+    Settled,
+    Stepped,
+)
+from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.notices import Held, Notice, Page, Withheld
+from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule
+from service_monitoring.domain.strategies import (
+    Absence,
+    Aggregate,
+    AnyStrategy,
+    Change,
+    Comparison,
+    Function,
+    LastOf,
+    Operator,
+    Threshold,
+)
+from service_monitoring.errors import Refused, Unusable
+from service_monitoring.testing.store_laws import START, a_notice, a_stamp, an_incident, an_observation
+from service_monitoring.wire import configuration as configurations
+from service_monitoring.wire.codec import canonical, decode, encode
+from service_monitoring.wire.journal import VERSION, Opaque, read, written
+
+ABOVE = Comparison(Operator.ABOVE, 0.8)
+STRATEGIES: list[AnyStrategy] = [
+    Threshold(Comparison(Operator.OUTSIDE, 1.0, 2.0)),
+    LastOf(3, 2, ABOVE),
+    Aggregate(ABOVE, function=Function.PERCENTILE, over=Duration(300 * SECOND), percentile=99.9),
+    Change(ABOVE, samples=3),
+    Absence(Duration(60 * SECOND)),
+]
+RULES = tuple(
+    Rule(
+        "shop",
+        f"rule{place}",
+        "health",
+        "up",
+        strategy,
+        holds_for=Duration(10 * SECOND),
+        recovery=Recovery(ABOVE, Duration(SECOND)),
+        no_data=NoData(NoDataMode.BREACH_AFTER, Duration(SECOND)),
+        selects=(("zone", "a"),),
+        depends_on=("bank.down",),
+        summary="{{ service }} ü",
+    )
+    for place, strategy in enumerate(STRATEGIES)
+)
+CONFIGURATION = Configuration(
+    services=(
+        Service(
+            "shop",
+            labels=(("team", "payments"),),
+            checks=(Check("shop", "health", "http", Duration(5), Duration(2), Duration(12), 1),),
+            rules=RULES,
+        ),
+    ),
+    routes=(Route("all", (Matcher("severity", MatchOperator.MATCHES_NOT, "info"),), ("web",)),),
+    owners=("mail",),
+)
+INPUTS: list[Input] = [
+    an_observation(1).input,
+    Acted("0123", Act.ACKNOWLEDGE, "ada", "looking"),
+    Retired("shop", "down", "gone", "ada"),
+    Configured(CONFIGURATION),
+    GapBegan(GapCause.SUSPEND),
+    GapEnded(),
+    Stepped(Duration(-3_600 * SECOND)),
+    Marked(MarkKind.ALIVE),
+    Settled("key", Delivery.PARKED, "web", Page.FIRST, "404"),
+]
+DECISIONS: list[Event | Notice] = [
+    IncidentMoved(START, START.plus(SECOND), an_incident()),
+    RuleMoved(START, START, "shop", "down", Lifecycle.RETIRED, "removed"),
+    a_notice(an_incident()),
+    replace(a_notice(an_incident()), held=Held(Withheld.UNREACHABLE, "0123")),
+]
+REVISIONS = {configurations.revision(CONFIGURATION): CONFIGURATION}
+
+
+def test_every_kind_of_input_is_tried_here() -> None:
+    assert {type(given) for given in INPUTS} == set(get_args(Input))
+    assert {type(decision) for decision in DECISIONS} == {*get_args(Event), Notice}
+    assert {type(strategy) for strategy in STRATEGIES} == set(get_args(AnyStrategy))
+
+
+@pytest.mark.parametrize("what", INPUTS, ids=lambda given: type(given).__name__)
+def test_an_input_comes_back_as_it_was(what: Input) -> None:
+    admitted = Admitted(a_stamp(5, epoch=2), what)
+    row = written(admitted)
+    assert row.order == order_of(what)
+    assert read(row.kind, VERSION, row.body, stamp=admitted.stamp, revisions=REVISIONS) == admitted
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda decision: type(decision).__name__)
+def test_a_decision_comes_back_as_it_was(decision: Event | Notice) -> None:
+    row = written(decision)
+    assert row.order is None
+    assert read(row.kind, VERSION, row.body, stamp=a_stamp(0), revisions={}) == decision
+
+
+def test_records_can_be_found_by_service_and_subject() -> None:
+    incident = an_incident()
+    moved, rule, notice, _ = (written(decision) for decision in DECISIONS)
+    assert (moved.service, moved.subject) == ("shop", incident.id)
+    assert (rule.service, rule.subject) == ("shop", "shop.down")
+    assert (notice.service, notice.subject) == ("shop", incident.id)
+    assert written(Admitted(a_stamp(0), INPUTS[1])).subject == "0123"
+
+
+def test_a_kind_that_only_a_newer_version_knows_is_carried_along_unread() -> None:
+    body = b'{"anything":[1,2]}'
+    assert read("invented", VERSION + 1, body, stamp=a_stamp(0), revisions={}) == Opaque("invented", VERSION + 1, body)
+
+
+def test_a_known_kind_in_a_newer_form_is_read_when_it_can_be_and_else_carried_along() -> None:
+    longer = b'{"type":"marked","mark":"alive","node":"a"}'
+    assert read("marked", VERSION + 1, longer, stamp=a_stamp(0), revisions={}) == Admitted(
+        a_stamp(0), Marked(MarkKind.ALIVE)
+    )
+    other = b'{"type":"marked","mark":{"kind":"alive"}}'
+    assert read("marked", VERSION + 1, other, stamp=a_stamp(0), revisions={}) == Opaque("marked", VERSION + 1, other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("invented", b"{}"), ("marked", b"{"), ("configured", b'{"revision":"abc"}')]
+)
+def test_a_record_of_a_known_form_that_cannot_be_read_is_unusable(kind: str, body: bytes) -> None:
+    with pytest.raises(Unusable):
+        read(kind, VERSION, body, stamp=a_stamp(0), revisions={})
+
+
+def test_a_text_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(Refused, match="not Unicode"):
+        encode(Acted("0123", Act.RESOLVE, "ada", "\udc80"))
+
+
+def test_a_value_without_a_form_is_a_defect() -> None:
+    with pytest.raises(NotImplementedError):
+        encode(re.compile("x"))
+
+
+@given(st.integers(-(2**53), 2**62))
+def test_an_instant_is_written_as_it_writes_itself_and_read_again(nanoseconds: int) -> None:
+    instant = Instant(nanoseconds)
+    assert encode(instant) == f'"{instant}"'.encode()
+    assert decode(Instant, encode(instant)) == instant
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_finite_float_comes_back_to_the_bit(value: float) -> None:
+    assert decode(float, encode(value)).hex() == value.hex()
+
+
+def test_equal_configurations_have_equal_bytes_and_revisions() -> None:
+    same = decode(Configuration, encode(CONFIGURATION))
+    assert configurations.body(same) == configurations.body(CONFIGURATION)
+    assert configurations.revision(same) == configurations.revision(CONFIGURATION)
+    assert configurations.read(configurations.body(CONFIGURATION)) == CONFIGURATION
+
+
+def test_another_configuration_is_another_revision() -> None:
+    changed = replace(CONFIGURATION, owners=("pager",))
+    assert configurations.revision(changed) != configurations.revision(CONFIGURATION)
+
+
+def test_canonical_bytes_do_not_depend_on_the_order_of_keys() -> None:
+    one: dict[str, Any] = {"b": 1, "a": {"d": START, "c": 0.1}}
+    other: dict[str, Any] = {"a": {"c": 0.1, "d": START}, "b": 1}
+    assert canonical(one) == canonical(other) == b'{"a":{"c":0.1,"d":"2026-01-05T00:00:00.000000001Z"},"b":1}'
