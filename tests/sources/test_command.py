@@ -137,6 +137,14 @@ def test_no_output_yields_more_numbers_than_anybody_wants() -> None:
     assert len(list(perfdata.measurements(data, taken=()))) == perfdata.MOST
 
 
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("piece", ["a", "'", "=", "' ", "'' ", "a=", "1", "a=1", " '"])
+def test_no_output_takes_long_to_read(piece: str) -> None:
+    output = "|" + piece * (processes.KEPT // len(piece))
+    _, data = perfdata.split(output)
+    assert len(list(perfdata.measurements(data, taken=()))) <= 1
+
+
 async def test_complaints_are_shown_where_nothing_else_is_said() -> None:
     observation = await shell("echo cannot read the disk >&2; exit 2")
     assert observation.detail == "exit code 2 (critical): cannot read the disk"

@@ -18,8 +18,9 @@ from service_monitoring.domain.samples import Measurement
 MOST: Final = 500
 """Numbers taken from one output: each is a series to keep."""
 
+# Nothing but the beginning of a word is tried, and no label is endless: the time is linear in what a stranger prints.
 _PAIR: Final = re.compile(
-    r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<plain>[^\s='|]+))="
+    r"(?<!\S)(?:'(?P<quoted>(?:[^']|''){1,200}+)'|(?P<plain>[^\s='|]{1,200}+))="
     r"(?P<value>[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?|U)(?P<unit>[^\s;\d]*)(?:;\S*)?"
 )
 _UNITS: Final[dict[str, tuple[float, str]]] = {
