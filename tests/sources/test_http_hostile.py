@@ -350,7 +350,7 @@ async def test_judging_a_large_body_does_not_hold_up_the_loop(kind: Kind) -> Non
         {"matches": r"(a)\1"},
         {"matches": "(" * 100},
         {"matches": "a" * 1025},
-        {"matches": "(?:[a-z]{100}){20}"},
+        {"matches": "a.{400}b"},
         {"jsonpath": "$[?search(@.name, '(a+)+$')]", "equals": 1},
         {"jsonpath": "$[?match(@.name, '(a+)+$')]", "equals": 1},
         {"jsonpath": "$[?@.name =~ /(a+)+$/]", "equals": 1},
