@@ -5,9 +5,39 @@ Knows the file and what may stand in it. Does not know how a kind of check or ch
 
 from __future__ import annotations
 
+from service_monitoring.settings.complaints import Complaint, InvalidSettings, Place
+from service_monitoring.settings.load import load
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import DurationField, SizeField
 from service_monitoring.settings.secrets import Redactor, Secret, redact
+from service_monitoring.settings.values import (
+    ChannelSettings,
+    CheckSettings,
+    NotYet,
+    Settings,
+    SmtpSettings,
+    StoreSettings,
+    WebSettings,
+)
 
-__all__ = ["AddressPolicy", "DurationField", "InvalidValue", "Redactor", "Secret", "SizeField", "redact"]
+__all__ = [
+    "AddressPolicy",
+    "ChannelSettings",
+    "CheckSettings",
+    "Complaint",
+    "DurationField",
+    "InvalidSettings",
+    "InvalidValue",
+    "NotYet",
+    "Place",
+    "Redactor",
+    "Secret",
+    "Settings",
+    "SizeField",
+    "SmtpSettings",
+    "StoreSettings",
+    "WebSettings",
+    "load",
+    "redact",
+]

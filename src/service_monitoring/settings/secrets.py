@@ -27,6 +27,9 @@ STRUCK: Final = "(secret)"
 LARGEST_FILE: Final = 64 * 1024
 """Bytes of a secret's file: a key or a token, not a disk image named by mistake."""
 
+SHORTEST_STRUCK: Final = 4
+"""Characters. Shorter texts guard nothing, and striking them out would make every other text unreadable."""
+
 _REMEDY: Final = "write the text, {env: NAME} or {file: PATH}"
 
 
@@ -180,7 +183,7 @@ def _file_text(path: Path) -> str:
 
 def _forms(text: str) -> Iterator[str]:
     """Every way in which `text` may turn up: those of base64 for each alignment within longer content."""
-    if not text:
+    if len(text) < SHORTEST_STRUCK:
         return
     yield text
     escapes: tuple[Callable[[str], str], ...] = (

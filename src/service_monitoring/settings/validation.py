@@ -6,10 +6,11 @@ given is never quoted here: it may be a secret in the wrong place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -68,6 +69,17 @@ def validated(
         return None
 
 
+def faults_of_given(model: type[BaseModel], given: Mapping[str, Any], *, secrets: SecretReader) -> list[Fault]:
+    """What is wrong with the keys that are there, where others may still be missing."""
+    try:
+        model.model_validate(dict(given), context={"secrets": secrets})
+    except ValidationError as error:
+        missing = any(detail["type"] == "missing" and len(detail["loc"]) == 1 for detail in error.errors())
+        found = faults(model, given, error)
+        return [fault for fault in found if fault.path or not missing]
+    return []
+
+
 def faults(model: type[BaseModel], given: object, error: ValidationError) -> list[Fault]:
     """What is wrong, one fault a place: the branches of a union count as one."""
     found: dict[KeyPath, list[Fault]] = {}
@@ -116,7 +128,8 @@ def _worded(sort: str, context: Mapping[str, Any], message: str) -> tuple[str, s
     if sort in _EXPECTED:
         return _EXPECTED[sort]
     if sort == "literal_error":
-        return "this is none of what is possible here", f"write {str(context.get('expected', '')).replace(chr(39), '')}"
+        possible = str(context.get("expected", "")).replace("'", "")
+        return "this is none of what is possible here", f"write {possible}"
     if cause is not None:
         return _plain(str(cause)) or "this value cannot be used", ""
     return _plain(message), ""
@@ -146,31 +159,44 @@ def _joined(same: list[Fault]) -> list[Fault]:
 def _existing(given: object, location: KeyPath) -> KeyPath:
     """`location` without the steps that `given` does not have: pydantic names branches and validators, too."""
     steps: list[str | int] = []
-    value = given
+    value: Any = given
     for step in location:
-        if (isinstance(value, Mapping) and step in value) or (isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value)):
-            value = value[step]
-        else:
+        in_list = isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value)
+        if not in_list and not (isinstance(value, dict) and step in value):
             continue
+        value = value[step]
         steps.append(step)
     return tuple(steps)
 
 
 def _keys_at(model: type[BaseModel], path: KeyPath) -> set[str]:
-    """The keys that are known where `path` leads; steps through lists and mappings by name lead nowhere else."""
-    candidates = [model]
+    """The keys that are known where `path` leads."""
+    candidates: list[Any] = [model]
     for step in path:
-        inner = [
-            found
-            for candidate in candidates
-            for found in _models_in(fields_of(candidate).get(str(step)))
-            if isinstance(step, str)
-        ]
-        candidates = inner or candidates
-    return {key for candidate in candidates for key in fields_of(candidate)}
+        candidates = [inner for candidate in candidates for part in _parts(candidate) for inner in _inside(part, step)]
+    parts = [part for candidate in candidates for part in _parts(candidate)]
+    return {key for part in parts if _is_model(part) for key in fields_of(part)}
 
 
-def _models_in(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in get_args(annotation) for found in _models_in(part)]
+def _parts(annotation: Any) -> Iterator[Any]:
+    """The alternatives of a type, without what is only noted beside them."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _parts(get_args(annotation)[0])
+    elif origin in {Union, UnionType}:
+        for part in get_args(annotation):
+            yield from _parts(part)
+    else:
+        yield annotation
+
+
+def _inside(part: Any, step: str | int) -> list[Any]:
+    if _is_model(part):
+        found = fields_of(part).get(str(step))
+        return [] if found is None else [found]
+    arguments = get_args(part)
+    return [arguments[-1] if isinstance(step, str) else arguments[0]] if arguments else []
+
+
+def _is_model(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)

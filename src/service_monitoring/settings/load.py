@@ -1,0 +1,162 @@
+"""Loading: from a file to settings, or to everything that is wrong with it at once.
+
+Knows the order of reading: files, shapes, then what must fit together. Where a part is wrong, the rest is read without
+it, so that one mistake does not hide another. Does not know what a kind does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.ports import Kind
+from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath
+from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
+from service_monitoring.settings.kinds import LATER, Kinds
+from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.reading import Reading
+from service_monitoring.settings.routes import Recipients, read_routes
+from service_monitoring.settings.secrets import Redactor, SecretReader
+from service_monitoring.settings.sections import check_rest, read_smtp, read_store, read_web
+from service_monitoring.settings.services import TemplateCheck, read_services
+from service_monitoring.settings.shapes import FileShape
+from service_monitoring.settings.validation import faults
+from service_monitoring.settings.values import Settings
+
+_MOST_ROUNDS: Final = 10
+
+
+def load(
+    path: Path,
+    *,
+    sources: Mapping[str, Kind],
+    sinks: Mapping[str, Kind],
+    environment: Mapping[str, str],
+    template: TemplateCheck | None = None,
+) -> Settings:
+    """Read the configuration at `path`. Blocks on its files, on those of secrets and on the import of kinds.
+
+    `template` says what is wrong with a text's template, where somebody knows. Raises `InvalidSettings` with all
+    complaints, from which every known secret is struck out; nothing else for anything that a file may contain.
+    """
+    path = Path(path)
+    gathered = gather(path)
+    secrets = SecretReader(folder=path.parent, environment=environment)
+    reading = Reading(gathered, secrets=secrets, sources=Kinds("check", sources, LATER), sinks=Kinds("channel", sinks))
+    shape = _shaped(gathered, reading)
+    settings = _read(path, shape, reading, template)
+    redact = Redactor(secrets.found)
+    complaints = reading.complaints.found(redact=redact)
+    if complaints or gathered.complaints:
+        raise InvalidSettings(_in_order([*gathered.complaints, *complaints], gathered.files))
+    return settings
+
+
+def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateCheck | None) -> Settings:
+    services, checks = read_services(shape, reading, template=template)
+    recipients = Recipients(shape, reading)
+    routes = read_routes(shape, recipients, reading)
+    owners = recipients.resolve(shape.itself.notify, ("self", "notify"))
+    if not owners:
+        what = "nobody is told what concerns the monitor itself"
+        reading.warn(("self",), what, "write self: {notify: [channel.NAME]}")
+    if not services:
+        reading.warn(("services",), "nothing is monitored", "write services: {NAME: {checks: ..., rules: ...}}")
+    store = read_store(shape, path.parent, reading)
+    check_rest(shape, reading)
+    order = {name: position for position, name in enumerate(reading.gathered.files)}
+    return Settings(
+        file=path,
+        files=tuple(Path(name) for name in reading.gathered.files),
+        folder=path.parent,
+        timezone=shape.timezone,
+        store=store,
+        network=AddressPolicy.allowing(shape.network.allow),
+        checks=checks,
+        channels=recipients.channels,
+        smtp=read_smtp(shape.smtp, reading),
+        web=read_web(shape),
+        configuration=Configuration(services, routes, owners),
+        not_yet=tuple(
+            sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))
+        ),
+        warnings=tuple(_in_order(reading.warnings, reading.gathered.files)),
+        secrets=reading.secrets.found,
+    )
+
+
+def _shaped(gathered: Gathered, reading: Reading) -> FileShape:
+    """The file as shapes, with everything left out that is wrong. Complains of all of it."""
+    data = _filled(gathered.data)
+    reading.raw = _names_kept(data)
+    report: Callable[..., None] | None = reading.fault
+    for _ in range(_MOST_ROUNDS):
+        try:
+            return FileShape.model_validate(data, context={"secrets": reading.secrets})
+        except ValidationError as error:
+            found = faults(FileShape, data, error)
+            for fault in found if report else ():
+                reading.fault(fault)
+            # What is left without the faulty parts may have faults only because these are missing.
+            report = None
+            for fault in found:
+                _leave_out(data, fault.path)
+    return FileShape()
+
+
+def _filled(data: dict[str, Any]) -> dict[str, Any]:
+    """A section that is there without content is empty; so are the parts of services, which people leave empty, too."""
+    filled = {section: content for section, content in data.items() if content is not None}
+    services = filled.get("services")
+    if isinstance(services, dict):
+        filled["services"] = {
+            name: {key: part for key, part in service.items() if part is not None}
+            if isinstance(service, dict)
+            else {}
+            if service is None
+            else service
+            for name, service in services.items()
+        }
+    return filled
+
+
+def _names_kept(data: dict[str, Any]) -> dict[str, Any]:
+    """The tree with mappings of its own down to rules and checks, so that leaving out there loses no name here."""
+    return {section: _copied(content, 3 if section in NAMED else 0) for section, content in data.items()}
+
+
+def _copied(content: Any, levels: int) -> Any:
+    if levels and isinstance(content, dict):
+        return {key: _copied(value, levels - 1) for key, value in content.items()}
+    return content
+
+
+def _leave_out(data: dict[str, Any], path: KeyPath) -> None:
+    """Remove the smallest part around `path` that the rest can do without."""
+    depth = 1
+    if path and path[0] == "services":
+        depth = 4 if len(path) >= 4 and path[2] in {"rules", "checks"} else 3 if len(path) >= 3 else 2
+    elif path and path[0] in (*NAMED, "defaults") and path[0] not in LISTED:
+        depth = 2
+    target: Any = data
+    steps = path[:depth]
+    for step in steps[:-1]:
+        if not isinstance(target, dict) or step not in target:
+            return
+        target = target[step]
+    if steps and isinstance(target, dict):
+        target.pop(steps[-1], None)
+
+
+def _in_order(complaints: list[Complaint], files: list[str]) -> list[Complaint]:
+    order = {name: position for position, name in enumerate(files)}
+
+    def key(complaint: Complaint) -> tuple[int, int, int, str]:
+        place = complaint.place
+        return order.get(place.file, len(order)), place.line, place.column, complaint.path
+
+    return sorted(dict.fromkeys(complaints), key=key)

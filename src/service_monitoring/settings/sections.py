@@ -1,0 +1,117 @@
+"""The other sections: store, network, web, mail, rotas, inhibitions, maintenance, and what concerns the monitor itself.
+
+Knows what must hold across their keys, and which of them this version only reads. Does not know services or routes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from service_monitoring.domain.instants import Duration
+from service_monitoring.settings.complaints import KeyPath
+from service_monitoring.settings.problems import shown
+from service_monitoring.settings.reading import Reading
+from service_monitoring.settings.shapes import FileShape, MaintenanceShape, OncallShape, SmtpShape
+from service_monitoring.settings.validation import suggestion
+from service_monitoring.settings.values import SmtpSettings, StoreSettings, WebSettings
+
+
+def read_store(shape: FileShape, folder: Path, reading: Reading) -> StoreSettings:
+    """The data folder and how long things are kept."""
+    store = shape.store
+    if store.url is not None:
+        reading.postpone(("store", "url"), "PostgreSQL is not used yet", f"everything is kept in {store.path}")
+    if "\0" in store.path:
+        reading.complain(("store", "path"), "this is not a path", "write ./data")
+    made = StoreSettings(folder / store.path.replace("\0", ""))
+    history, facts = made.history_keep, made.facts_keep
+    if store.history is not None:
+        history = _kept(store.history.keep, ("store", "history", "keep"), reading)
+        what = "history is not moved into Parquet files yet"
+        reading.postpone(("store", "history"), what, "all samples stay in the sample file of the store")
+    if store.facts is not None:
+        facts = _kept(store.facts.keep, ("store", "facts", "keep"), reading)
+    return StoreSettings(made.path, history, facts)
+
+
+def read_smtp(shape: SmtpShape | None, reading: Reading) -> SmtpSettings | None:
+    """The server that takes mail."""
+    if shape is None:
+        return None
+    if (shape.username is None) is not (shape.password is None):
+        reading.complain(("smtp",), "username and password go together", "give both, or neither")
+    return SmtpSettings(shape.host, shape.port, shape.sender, shape.username, shape.password, shape.tls)
+
+
+def read_web(shape: FileShape) -> WebSettings:
+    """Where pages and API listen."""
+    host, _, port = shape.web.listen.rpartition(":")
+    return WebSettings(host.strip("[]"), int(port))
+
+
+def check_rest(shape: FileShape, reading: Reading) -> None:
+    """What is read and checked, and not done by this version."""
+    for name, rota in shape.oncall.items():
+        _check_rota(rota, ("oncall", name), reading)
+        reading.postpone(("oncall", name), "rotas are not asked yet", f"nobody is told through oncall.{name}")
+    for index, _ in enumerate(shape.inhibit):
+        reading.postpone(("inhibit", index), "inhibition is not done yet", "what it mutes is told")
+    names: dict[str, int] = {}
+    for index, maintenance in enumerate(shape.maintenance):
+        path: KeyPath = ("maintenance", index)
+        if names.setdefault(maintenance.name, index) != index:
+            reading.complain((*path, "name"), f"the name {maintenance.name} stands here twice", "choose another")
+        _check_maintenance(maintenance, path, reading)
+        reading.postpone(path, "maintenance is not kept yet", f"incidents during {maintenance.name} are told")
+    if shape.itself.heartbeat is not None:
+        what = "the monitor does not report its own life yet"
+        reading.postpone(("self", "heartbeat"), what, "the URL is never called")
+    if shape.itself.canaries:
+        what = "canaries are not probed yet"
+        reading.postpone(("self", "canaries"), what, "an outage of our own network looks like one of the services")
+
+
+def _kept(length: Duration, path: KeyPath, reading: Reading) -> Duration:
+    if length <= 0:
+        reading.complain(path, "nothing would be kept", "write 90d")
+    return length
+
+
+def _check_rota(rota: OncallShape, path: KeyPath, reading: Reading) -> None:
+    people = reading.names("people")
+
+    def check(name: str, where: KeyPath) -> None:
+        if name not in people:
+            reading.complain(where, f"there is no person {shown(name)}", suggestion(name, people[:20]))
+
+    for position, layer in enumerate(rota.layers):
+        for index, name in enumerate(layer.people):
+            check(name, (*path, "layers", position, "people", index))
+        if isinstance(layer.rotate, int) and layer.rotate <= 0:
+            reading.complain((*path, "layers", position, "rotate"), "nobody has a turn of no length", "write weekly")
+    for position, override in enumerate(rota.overrides):
+        where = (*path, "overrides", position)
+        check(override.person, (*where, "person"))
+        _check_span(override.begins, override.ends, where, reading)
+
+
+def _check_maintenance(shape: MaintenanceShape, path: KeyPath, reading: Reading) -> None:
+    sorts = ("once", "weekly", "monthly", "cron", "rrule")
+    given = [sort for sort in sorts if getattr(shape, sort) is not None]
+    if len(given) != 1:
+        problem = f"{' and '.join(given)} do not go together" if given else "nothing says when it is"
+        reading.complain(path, problem, f"write one of {', '.join(sorts)}")
+    elif shape.once is not None:
+        _check_span(shape.once.begins, shape.once.ends, (*path, "once"), reading)
+    elif shape.lasts is None:
+        reading.complain(path, "lasts is missing", "add lasts: 1h")
+    if shape.lasts is not None and shape.lasts <= 0:
+        reading.complain((*path, "lasts"), "it would be over at once", "write lasts: 1h")
+
+
+def _check_span(begins: str, ends: str, path: KeyPath, reading: Reading) -> None:
+    """Both are local to one zone, or have an offset; a mixture is compared by later versions only."""
+    first, last = datetime.fromisoformat(begins), datetime.fromisoformat(ends)
+    if (first.tzinfo is None) == (last.tzinfo is None) and last <= first:
+        reading.complain((*path, "until"), "this is not after its beginning", "write a later moment")

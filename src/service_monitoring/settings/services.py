@@ -1,0 +1,284 @@
+"""Services: checks with the options of their kinds, and rules as the domain judges them.
+
+Knows how a check's keys, defaults and kind go together, and what rules may refer to. Does not know channels or people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from service_monitoring.domain.configuration import Check, Service
+from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.rules import Lifecycle, Rule, Severity
+from service_monitoring.domain.strategies import Absence, Aggregate
+from service_monitoring.settings.complaints import KeyPath
+from service_monitoring.settings.conditions import (
+    COMPOSITES,
+    LATER,
+    comparison_of,
+    manner,
+    no_data_of,
+    recovery_of,
+    strategy_of,
+)
+from service_monitoring.settings.dependencies import Dependencies
+from service_monitoring.settings.kinds import LATER_REASONS, UNPOLLED
+from service_monitoring.settings.problems import InvalidValue, shown
+from service_monitoring.settings.quantities import duration_text
+from service_monitoring.settings.reading import Reading
+from service_monitoring.settings.rule_shapes import LEVELS, RuleShape
+from service_monitoring.settings.shapes import CheckShape, FileShape, ServiceShape
+from service_monitoring.settings.validation import faults_of_given, suggestion
+from service_monitoring.settings.values import CheckSettings
+
+TemplateCheck = Callable[[str], str | None]
+"""What is wrong with a template, or None."""
+
+DEFAULT_TIMEOUT: Final = Duration(10 * SECOND)
+SHORTEST_INTERVAL: Final = Duration(SECOND // 100)
+
+_COMMON: Final = frozenset(CheckShape.model_fields)
+
+
+@dataclass(slots=True)
+class _Checks:
+    """The checks of one service: `polled` are right and run; `names` also those that are wrong or run later."""
+
+    names: list[str]
+    polled: dict[str, CheckSettings] = field(default_factory=dict)
+    later: dict[str, str] = field(default_factory=dict)
+
+
+def read_services(
+    shape: FileShape, reading: Reading, *, template: TemplateCheck | None
+) -> tuple[tuple[Service, ...], tuple[CheckSettings, ...]]:
+    """Every service as decisions know it, and every check that is polled, in the order of the file."""
+    _check_defaults(shape, reading)
+    services: list[Service] = []
+    checks: list[CheckSettings] = []
+    dependencies = Dependencies(reading)
+    for name, service in shape.services.items():
+        found = _read_checks(name, service, shape, reading)
+        rules = [
+            rule
+            for rule_name, rule_shape in service.rules.items()
+            if (rule := _read_rule(name, rule_name, rule_shape, found, reading, template)) is not None
+        ]
+        _refuse_twins(name, rules, reading)
+        dependencies.add(name, service, rules)
+        checks.extend(found.polled.values())
+        services.append(_service(name, service, found, rules))
+    kept = dependencies.resolved()
+    return tuple(_with_dependencies(service, kept) for service in services), tuple(checks)
+
+
+def _service(name: str, shape: ServiceShape, checks: _Checks, rules: list[Rule]) -> Service:
+    return Service(
+        name=name,
+        labels=tuple(sorted(shape.labels.items())),
+        description=shape.description,
+        checks=tuple(
+            Check(each.service, each.name, each.kind, each.every, each.timeout, each.stale_after, each.retries)
+            for each in checks.polled.values()
+        ),
+        rules=tuple(rules),
+    )
+
+
+def _with_dependencies(service: Service, kept: Mapping[str, tuple[str, ...]]) -> Service:
+    if not any(rule.id in kept for rule in service.rules):
+        return service
+    rules = tuple(_depending(rule, kept[rule.id]) if rule.id in kept else rule for rule in service.rules)
+    return Service(service.name, service.labels, service.description, service.checks, rules)
+
+
+def _depending(rule: Rule, parents: tuple[str, ...]) -> Rule:
+    return Rule(**{name: getattr(rule, name) for name in Rule.__struct_fields__} | {"depends_on": parents})
+
+
+def _check_defaults(shape: FileShape, reading: Reading) -> None:
+    """Defaults are checked also where no check uses them."""
+    for kind, values in shape.defaults.items():
+        path: KeyPath = ("defaults", kind)
+        if kind not in reading.sources.names:
+            problem = f"{shown(kind)} is not a kind of check"
+            reading.complaints.add(
+                path, problem, suggestion(kind, reading.sources.names), at=reading.gathered.place_of_key(path)
+            )
+            continue
+        try:
+            model = reading.sources.model(kind)
+        except InvalidValue as error:
+            reading.complaints.invalid(path, error)
+            continue
+        own, common = _parted(values, kind, set(model.model_fields))
+        reading.validated(CheckShape, common, path, inherited={})
+        for fault in faults_of_given(model, own, secrets=reading.secrets):
+            reading.fault(fault, base=path)
+
+
+def _parted(given: Mapping[str, Any], kind: str, fields: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of the kind, and those that every polled check has."""
+    common = set() if kind in UNPOLLED else _COMMON - fields
+    own = {key: value for key, value in given.items() if key not in common}
+    return own, {key: value for key, value in given.items() if key in common}
+
+
+def _read_checks(service: str, shape: ServiceShape, file: FileShape, reading: Reading) -> _Checks:
+    raw = reading.raw["services"].get(service)
+    raw_checks = raw.get("checks") if isinstance(raw, dict) else None
+    found = _Checks(list(raw_checks) if isinstance(raw_checks, dict) else [])
+    for name, given in shape.checks.items():
+        path = ("services", service, "checks", name)
+        try:
+            kind = reading.sources.of(given, besides=_COMMON)
+            model = reading.sources.model(kind)
+        except InvalidValue as error:
+            reading.complaints.invalid(path, error)
+            continue
+        if reading.sources.is_later(kind):
+            found.later[name] = kind
+            reading.postpone(path, *LATER_REASONS[kind])
+        defaults = file.defaults.get(kind, {})
+        merged = {**defaults, **given}
+        inherited: dict[str, KeyPath] = {key: ("defaults", kind, key) for key in defaults if key not in given}
+        own, common = _parted(merged, kind, set(model.model_fields))
+        options = reading.validated(model, own, path, inherited=inherited)
+        cadence = reading.validated(CheckShape, common, path, inherited=inherited)
+        if options is None or cadence is None or kind in UNPOLLED:
+            continue
+        made = _check(service, name, kind, options, cadence, path, reading)
+        if name not in found.later:
+            found.polled[name] = made
+    return found
+
+
+def _check(
+    service: str, name: str, kind: str, options: Any, cadence: CheckShape, path: KeyPath, reading: Reading
+) -> CheckSettings:
+    every, tries = cadence.every, cadence.retries + 1
+    timeout = cadence.timeout if cadence.timeout is not None else Duration(min(DEFAULT_TIMEOUT, every // tries))
+    if every < SHORTEST_INTERVAL:
+        reading.complain((*path, "every"), "a check cannot run that often", f"write {duration_text(SHORTEST_INTERVAL)}")
+    elif timeout <= 0:
+        reading.complain((*path, "timeout"), "nothing can be done in no time", "write 5s")
+    elif timeout * tries > every:
+        problem = (
+            f"{tries} tries of {duration_text(timeout)} do not fit into {duration_text(every)}"
+            if tries > 1
+            else f"a try of {duration_text(timeout)} does not fit into {duration_text(every)}"
+        )
+        key = "every" if "every" in cadence.model_fields_set else "timeout"
+        remedy = f"write timeout: {duration_text(Duration(every // tries))}, or a longer every"
+        reading.complain((*path, key), problem, remedy)
+    stale_after = cadence.stale_after if cadence.stale_after is not None else Duration(every * 5 // 2)
+    if 0 < stale_after < every:
+        problem = f"its verdicts would turn unknown before the next run, {duration_text(every)} later"
+        reading.warn((*path, "stale_after"), problem, "write more than every")
+    return CheckSettings(service, name, kind, options, every, timeout, cadence.retries, stale_after)
+
+
+def _read_rule(
+    service: str, name: str, shape: RuleShape, checks: _Checks, reading: Reading, template: TemplateCheck | None
+) -> Rule | None:
+    path: KeyPath = ("services", service, "rules", name)
+    complain = reading.within(path)
+    strategy = strategy_of(shape.when, complain)
+    recovery = recovery_of(shape, strategy, complain)
+    _check_modifiers(shape, path, reading)
+    _check_templates(shape, path, reading, template)
+    check = _check_of(shape, path, checks, reading)
+    if shape.when.model_fields_set.isdisjoint(LATER):
+        later = checks.later.get(shape.when.check or "")
+        if later is not None:
+            reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
+    else:
+        reading.postpone((*path, "when"), LATER[manner(shape.when)], "the rule is not judged, and tells nobody")
+    if strategy is None or check is None:
+        return None
+    _check_window(strategy, check, path, reading)
+    return Rule(
+        service=service,
+        name=name,
+        check=check.name,
+        metric=shape.when.metric or "",
+        strategy=strategy,
+        severity=Severity(shape.severity),
+        holds_for=shape.holds_for,
+        recovery=recovery,
+        no_data=no_data_of(shape),
+        selects=tuple(sorted(shape.when.labels.items())),
+        labels=tuple(sorted(shape.labels.items())),
+        summary=shape.summary,
+        runbook=shape.runbook,
+        state=Lifecycle(shape.state),
+    )
+
+
+def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading) -> CheckSettings | None:
+    """The polled check whose samples the rule judges."""
+    name = shape.when.check
+    if name is None or COMPOSITES & shape.when.model_fields_set:
+        return None
+    if name not in checks.names:
+        problem = f"the service has no check {shown(name)}"
+        reading.complain((*path, "when", "check"), problem, suggestion(name, checks.names))
+        return None
+    if shape.when.heartbeat is not None and name in checks.polled:
+        problem = f"the check {name} has no schedule that could be missed"
+        reading.complain((*path, "when", "heartbeat"), problem, "name a check of the kind heartbeat")
+    return checks.polled.get(name)
+
+
+def _check_modifiers(shape: RuleShape, path: KeyPath, reading: Reading) -> None:
+    if shape.state == "draft":
+        reading.postpone((*path, "state"), "drafts are not judged yet", "the rule is read, and tells nobody")
+    if shape.active is not None:
+        hours = "at all hours" if shape.when.model_fields_set.isdisjoint(LATER) else "at no hour"
+        reading.postpone((*path, "active"), "active hours are not kept yet", f"the rule is judged {hours}")
+    for level, worse in shape.worse.items():
+        where = (*path, "worse", level)
+        if LEVELS.index(level) <= LEVELS.index(shape.severity):
+            problem = f"{level} is not worse than {shape.severity}, the severity of the rule"
+            reading.complain(where, problem, "name a higher one, or lower the severity of the rule")
+        comparison_of(worse, where, reading.within(()))
+        instead = f"incidents of the rule stay {shape.severity}"
+        reading.postpone(where, "severities are not raised yet", instead)
+
+
+def _check_templates(shape: RuleShape, path: KeyPath, reading: Reading, template: TemplateCheck | None) -> None:
+    if template is None:
+        return
+    for key in ("summary", "runbook"):
+        text = getattr(shape, key)
+        problem = template(text) if "{" in text else None
+        if problem:
+            reading.complain((*path, key), f"the template cannot be used: {problem}", "mend it")
+
+
+def _check_window(strategy: object, check: CheckSettings, path: KeyPath, reading: Reading) -> None:
+    """A window that is shorter than the cadence holds nothing most of the time."""
+    match strategy:
+        case Absence(after) if after <= check.every:
+            problem = f"the check runs every {duration_text(check.every)}, so this breaches between any two runs"
+            reading.warn((*path, "when", "absent_for"), problem, "write several times that")
+        case Aggregate(over=over) if over < check.every:
+            problem = f"the check runs every {duration_text(check.every)}, so this window is often empty"
+            reading.warn((*path, "when", "over"), problem, "write several times that")
+        case _:
+            pass
+
+
+def _refuse_twins(service: str, rules: list[Rule], reading: Reading) -> None:
+    seen: dict[tuple[object, ...], str] = {}
+    for rule in rules:
+        if rule.state is not Lifecycle.ACTIVE:
+            continue
+        first = seen.setdefault(rule.signature, rule.name)
+        if first != rule.name:
+            path = ("services", service, "rules", rule.name)
+            problem = f"this judges the same as {service}.{first}"
+            place = reading.gathered.place_of_key(path)
+            reading.complaints.add(path, problem, "remove one, or change its condition or for", at=place)

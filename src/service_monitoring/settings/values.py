@@ -1,0 +1,111 @@
+"""Settings as values: everything that the file says, checked and resolved, for those who build the program.
+
+Knows shapes of results alone. Nothing here changes, and no secret shows in any text of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.instants import DAY, Duration
+from service_monitoring.settings.complaints import Complaint, Place
+from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """One check that is polled; `options` is an instance of its kind's model."""
+
+    service: str
+    name: str
+    kind: str
+    options: Any = field(repr=False)
+    every: Duration
+    timeout: Duration
+    retries: int
+    stale_after: Duration
+
+    @property
+    def id(self) -> str:
+        """`service.check`, as people write it."""
+        return f"{self.service}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """One channel; `options` is an instance of its kind's model. A person's own contact is `NAME.kind`."""
+
+    name: str
+    kind: str
+    options: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The data folder, and how long samples and facts are kept."""
+
+    path: Path
+    history_keep: Duration = Duration(90 * DAY)
+    facts_keep: Duration = Duration(400 * DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """The server that takes mail."""
+
+    host: str
+    port: int
+    sender: str
+    username: str | None = None
+    password: Secret | None = None
+    tls: Literal["auto", "starttls", "implicit", "none"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where pages and API listen."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Something that is understood and checked, but not done by this version; `instead` says what happens."""
+
+    path: str
+    place: Place
+    what: str
+    instead: str
+
+    def __str__(self) -> str:
+        """One line, as a complaint."""
+        return f"{self.place} {self.path}: {self.what}; {self.instead}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One configuration, valid as a whole. `files` are all that it was read from; `folder` is what paths start from.
+
+    `warnings` are doubts that keep nothing from running. `secrets` are all secret values, to be struck out of texts.
+    """
+
+    file: Path
+    files: tuple[Path, ...]
+    folder: Path
+    timezone: str
+    store: StoreSettings
+    network: AddressPolicy
+    checks: tuple[CheckSettings, ...]
+    channels: Mapping[str, ChannelSettings]
+    smtp: SmtpSettings | None
+    web: WebSettings
+    configuration: Configuration
+    not_yet: tuple[NotYet, ...] = ()
+    warnings: tuple[Complaint, ...] = ()
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
