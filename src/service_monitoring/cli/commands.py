@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
+from rich.text import Text
 
 import service_monitoring
 from service_monitoring import bootstrap
@@ -24,6 +25,7 @@ from service_monitoring.settings import InvalidSettings, Settings
 from service_monitoring.storage import archive
 from service_monitoring.storage.folder import FACTS
 from service_monitoring.views.desk import Desk
+from service_monitoring.views.wording import one_line
 
 _WHOLE: Final = 16
 """Characters of an incident's id."""
@@ -102,12 +104,12 @@ def check(name: str, config: Path, form: Form) -> int:
 
 
 def _show_run(name: str, observation: Observation) -> None:
-    said = [show.word(name, "bold"), ": ", show.word(observation.outcome)]
+    said: list[str | Text] = [show.word(name, "bold"), ": ", show.word(observation.outcome)]
     if observation.reason is not None:
         said += [f" ({observation.reason})"]
     if observation.detail:
         said += [", ", show.word(observation.detail)]
-    show.lines(show.Text.assemble(*said))
+    show.lines(Text.assemble(*said))
     values = {measured.metric: measured.value for measured in observation.measurements if not measured.labels}
     phases = [(title, values[metric]) for metric, title in _PHASES.items() if metric in values]
     if phases:
@@ -129,7 +131,7 @@ def _show_run(name: str, observation: Observation) -> None:
 
 
 def _named(metric: str, labels: tuple[tuple[str, str], ...]) -> str:
-    return show.one_line(metric + (f"{{{','.join(f'{name}={value}' for name, value in labels)}}}" if labels else ""))
+    return one_line(metric + (f"{{{','.join(f'{name}={value}' for name, value in labels)}}}" if labels else ""))
 
 
 def status(config: Path, form: Form, *, verify: bool) -> int:
