@@ -32,7 +32,8 @@ from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.housekeeping import keep_house
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
-from service_monitoring.runtime.supervise import Loop, Supervisor, Watchdog
+from service_monitoring.runtime.supervise import Loop, Supervisor
+from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.web.api import api
@@ -177,7 +178,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
         yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
 
 
-async def probe_once(settings: Settings, name: str) -> tuple[Check, Observation]:
+async def probe_once(settings: Settings, name: str) -> Observation:
     """Run one check once, with its retries; nothing is stored. `NotFound` when there is no such check."""
     clock = SystemClock()
     check = next((each for each in checks_of(settings) if each.id == name), None)
@@ -190,7 +191,7 @@ async def probe_once(settings: Settings, name: str) -> tuple[Check, Observation]
 
     try:
         poller = Poller([check], open_sources(settings, clock), clock, nobody)
-        return check, await poller.run_once(name)
+        return await poller.run_once(name)
     finally:
         await _close_kinds(settings)
 

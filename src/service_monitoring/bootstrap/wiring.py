@@ -15,8 +15,6 @@ from service_monitoring import plugins, settings
 from service_monitoring.ports import Clock, Sink, SinkKind, Source, SourceKind, Surroundings
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import Settings
-from service_monitoring.settings.values import ChannelSettings
-from service_monitoring.sinks.email import Server
 
 
 def the_clock() -> Clock:
@@ -58,7 +56,7 @@ def socket_path(chosen: Settings) -> Path:
 
 def surroundings(chosen: Settings, clock: Clock) -> Surroundings:
     """What every source and sink may know of the world."""
-    return Surroundings(clock=clock, network=chosen.network)
+    return Surroundings(clock=clock, network=chosen.network, shared={"smtp": chosen.smtp})
 
 
 def open_sources(chosen: Settings, clock: Clock) -> dict[str, Source]:
@@ -73,22 +71,6 @@ def open_sinks(chosen: Settings, clock: Clock) -> dict[str, Sink]:
     """A sink for each channel, by name. Call it inside the running loop."""
     world = surroundings(chosen, clock)
     return {
-        channel.name: sink_kinds()[channel.kind].open_sink(_with_server(channel, chosen), surroundings=world)
+        channel.name: sink_kinds()[channel.kind].open_sink(channel.options, surroundings=world)
         for channel in chosen.channels.values()
     }
-
-
-def _with_server(channel: ChannelSettings, chosen: Settings) -> Any:
-    """The options of a channel; mail goes through the server of the `smtp` block unless the channel names its own."""
-    smtp = chosen.smtp
-    if channel.kind != "email" or smtp is None or channel.options.smtp is not None:
-        return channel.options
-    server = Server(
-        host=smtp.host,
-        port=smtp.port,
-        sender=smtp.sender,
-        username=smtp.username,
-        password=smtp.password,
-        tls=smtp.tls,
-    )
-    return channel.options.model_copy(update={"smtp": server})

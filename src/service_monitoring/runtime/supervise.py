@@ -6,10 +6,9 @@ Knows loops by name, their signs of life and the order of ending. Does not know 
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-import sys
 import threading
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -21,12 +20,21 @@ from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, in
 from service_monitoring.errors import MonitoringError
 from service_monitoring.ports import Clock, Tick
 from service_monitoring.runtime.deadlines import deadline_after, within
+from service_monitoring.runtime.watchdog import Watchdog as Watchdog
+
+_log = logging.getLogger(__name__)
 
 Beat = Callable[[], None]
 Run = Callable[[Beat], Awaitable[None]]
 
-SILENT: Final = Duration(60 * SECOND)
-"""How long a loop may give no sign of life before it is taken to be stuck."""
+SILENT: Final = Duration(50 * SECOND)
+"""How long a loop may give no sign of life before it is taken to be stuck: it is told well within a minute."""
+GRACE: Final = Duration(2 * SECOND)
+"""What each loop may take to end by itself."""
+WHOLE_GRACE: Final = Duration(8 * SECOND)
+"""What all of them may take together, however many there are."""
+_CUT: Final = Duration(500 * MILLISECOND)
+"""What a cancelled loop may take to let go; one that does not is left behind."""
 _FIRST_WAIT: Final = Duration(100 * MILLISECOND)
 _LONGEST_WAIT: Final = Duration(30 * SECOND)
 _STEADY: Final = Duration(60 * SECOND)
@@ -87,9 +95,10 @@ class Supervisor:
     """Owns the program's loops on one asyncio loop.
 
     `run` starts them in order and returns when they have ended: after `stop`, or the first SIGTERM or SIGINT, they are
-    stopped one after the other, each within `grace`; a second signal, or cancelling `run`, interrupts what is left at
-    once. A loop that fails is started again, after 100 ms at first and up to 30 s while it keeps failing; one that
-    gives no sign of life is reported and started again. Every loop ends in a named state.
+    stopped one after the other, each within `grace` and all within `WHOLE_GRACE`; a second signal, or cancelling
+    `run`, interrupts what is left at once. A loop that fails is started again, after 100 ms at first and up to 30 s
+    while it keeps failing; one that gives no sign of life is reported and started again. Every loop ends in a named
+    state.
     """
 
     def __init__(
@@ -97,7 +106,7 @@ class Supervisor:
         clock: Clock,
         *,
         troubled: Callable[[str, str], None],
-        grace: Duration = Duration(2 * SECOND),
+        grace: Duration = GRACE,
     ) -> None:
         """`troubled` hears (loop, sentence) of failures and silence; an empty sentence says that it is over."""
         self._clock = clock
@@ -123,16 +132,20 @@ class Supervisor:
         """Start the loops in this order, watch them, and end them in this order."""
         now = self._clock.tick()
         self._watched = [_Watched(loop, now) for loop in loops]
-        with self._signals():
+        with _Signals(self._signalled):
             for each in self._watched:
                 each.task = asyncio.create_task(self._keep(each), name=each.loop.name)
             watching = asyncio.create_task(self._watch(), name="watch loops")
             try:
                 await self._ending.wait()
                 await self._end()
+            except asyncio.CancelledError:
+                self._interrupted.set()
+                raise
             finally:
                 watching.cancel()
-                await self._interrupt([each.task for each in self._watched if each.task is not None])
+                for each in self._watched:
+                    await self._cut(each)
 
     async def _keep(self, each: _Watched) -> None:
         """Run one loop again and again, until it is to end."""
@@ -142,19 +155,32 @@ class Supervisor:
             try:
                 await each.loop.run(lambda: self._beat(each))
             except asyncio.CancelledError:
-                if not each.stuck:
+                if not each.stuck or self._ending.is_set():
                     each.state = JobState.INTERRUPTED if self._interrupted.is_set() else JobState.CANCELLED
                     raise
-                asyncio.current_task().uncancel()  # type: ignore[union-attr]  # inside a task there is one
-                each.stuck = False
+                each.state = JobState.FAILED
             except Exception as error:  # noqa: BLE001 - whatever it is, the loop is started again and it is told
-                each.state, each.error = JobState.FAILED, _sentence(error)
-                self._troubled(each.loop.name, f"the {each.loop.name} loop failed: {each.error}")
+                each.state = JobState.FAILED
+                self._trouble(each, f"failed: {_sentence(error)}")
             else:
                 each.state = JobState.DONE
-                if self._ending.is_set():
-                    return
-            await self._pause(each)
+                if not each.stuck and not self._ending.is_set():
+                    self._trouble(each, "ended though nobody asked it to")
+            if each.stuck:
+                each.stuck = False
+                _take_back_cancellations()
+            if not self._ending.is_set():
+                await self._pause(each)
+
+    def _trouble(self, each: _Watched, what: str) -> None:
+        each.error = what
+        self._tell(each.loop.name, f"the {each.loop.name} loop {what}")
+
+    def _tell(self, name: str, sentence: str) -> None:
+        try:
+            self._troubled(name, sentence)
+        except Exception:  # noqa: BLE001 - whoever hears of trouble must not become the trouble: the loops go on
+            _log.exception("nobody could be told: %s", sentence)
 
     async def _pause(self, each: _Watched) -> None:
         """Wait before a restart: longer each time, from the start again once it ran steadily."""
@@ -171,7 +197,7 @@ class Supervisor:
         each.heard = self._clock.tick()
         if each.error and each.heard.since(each.began) > SECOND:
             each.error = ""
-            self._troubled(each.loop.name, "")
+            self._tell(each.loop.name, "")
 
     async def _watch(self) -> None:
         """Find the loops that give no sign of life."""
@@ -181,30 +207,31 @@ class Supervisor:
             for each in self._watched:
                 silent = now.since(each.heard)
                 if each.state is JobState.RUNNING and silent > each.loop.silent and each.task is not None:
-                    each.error = f"no sign of life for {in_seconds(silent):.0f} s"
-                    self._troubled(each.loop.name, f"the {each.loop.name} loop gives {each.error}: started again")
+                    self._trouble(each, f"gives no sign of life for {in_seconds(silent):.0f} s: it is started again")
                     each.stuck = True
                     each.heard = now
                     each.task.cancel()
 
     async def _end(self) -> None:
         """One after the other, each within the grace, unless a second signal cuts it short."""
+        whole = deadline_after(self._clock, WHOLE_GRACE)
         for each in self._watched:
             if each.task is None or self._interrupted.is_set():
                 continue
+            if each.loop.stop is None:
+                await self._cut(each)
+                continue
+            grace = min(self._grace, whole.remaining(self._clock.tick()))
             try:
-                async with within(self._clock, deadline_after(self._clock, self._grace)):
-                    if each.loop.stop is not None:
-                        await self._or_interrupted(each.loop.stop())
-                        await self._or_interrupted(asyncio.wait({each.task}))
-                    else:
-                        await self._interrupt([each.task])
+                async with within(self._clock, deadline_after(self._clock, grace)):
+                    await self._or_interrupted(each.loop.stop())
+                    await self._or_interrupted(asyncio.wait({each.task}))
             except TimeoutError:
-                await self._interrupt([each.task])
+                await self._cut(each)
                 each.state = JobState.TIMED_OUT
             except Exception as error:  # noqa: BLE001 - the others are to end in order all the same
-                self._troubled(each.loop.name, f"the {each.loop.name} loop did not end well: {_sentence(error)}")
-                await self._interrupt([each.task])
+                self._trouble(each, f"did not end well: {_sentence(error)}")
+                await self._cut(each)
                 each.state = JobState.FAILED
 
     async def _or_interrupted(self, ending: Awaitable[object]) -> None:
@@ -220,14 +247,17 @@ class Supervisor:
             if not task.done():
                 task.cancel()
 
-    @staticmethod
-    async def _interrupt(tasks: Sequence[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _signals(self) -> _Signals:
-        return _Signals(self._signalled)
+    async def _cut(self, each: _Watched) -> None:
+        """Cancel a loop and wait for that; one that does not let go is left behind, and its state says so."""
+        if each.task is None or each.task.done():
+            return
+        each.task.cancel()
+        with suppress(TimeoutError):
+            async with within(self._clock, deadline_after(self._clock, _CUT)):
+                await asyncio.wait({each.task})
+        if not each.task.done() or each.state in (JobState.RUNNING, JobState.WAITING):
+            # Left behind, or cancelled before its first step.
+            each.state = JobState.INTERRUPTED
 
     def _signalled(self) -> None:
         if self._ending.is_set():
@@ -252,63 +282,11 @@ class _Signals:
                 asyncio.get_running_loop().remove_signal_handler(number)
 
 
-class Watchdog:
-    """A thread that sees when the event loop is blocked: it measures the lag and shows where the loop's thread stands.
-
-    `feed` is called from the loop, many times a second. `blocked` is called from the watchdog's own thread, once per
-    blockage, with the lag so far and the stack. `longest` is the longest lag seen.
-    """
-
-    def __init__(
-        self,
-        clock: Clock,
-        blocked: Callable[[Duration, str], None],
-        *,
-        limit: Duration = SECOND,
-        every: Duration = Duration(50 * MILLISECOND),
-    ) -> None:
-        self._clock = clock
-        self._blocked = blocked
-        self._limit = limit
-        self._every = every
-        self._fed = clock.tick()
-        self._thread_id = 0
-        self._quit = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
-        self.longest = Duration(0)
-
-    async def run(self, beat: Beat) -> None:
-        """Feed it from the running loop until cancelled; the thread ends with it."""
-        self._thread_id = threading.get_ident()
-        self._fed = self._clock.tick()
-        if not self._thread.is_alive():
-            self._quit = threading.Event()
-            self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
-            self._thread.start()
-        try:
-            while True:
-                beat()
-                self.feed()
-                await self._clock.wait_until(self._clock.tick().plus(self._every))
-        finally:
-            self._quit.set()
-
-    def feed(self) -> None:
-        """The loop is alive now."""
-        now = self._clock.tick()
-        self.longest = max(self.longest, Duration(max(0, now.since(self._fed) - self._every)))
-        self._fed = now
-
-    def _look(self) -> None:
-        told: Tick | None = None
-        while not self._quit.wait(in_seconds(self._every)):
-            fed = self._fed
-            lag = self._clock.tick().since(fed)
-            if lag > self._limit and told != fed:
-                told = fed
-                frame = sys._current_frames().get(self._thread_id)
-                stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
-                self._blocked(lag, stack)
+def _take_back_cancellations() -> None:
+    """Let the running task go on as if it had never been cancelled: else its later timeouts would be cancellations."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
 
 
 def _sentence(error: BaseException) -> str:
