@@ -346,7 +346,10 @@ class MonitoringPolicy:
         line = self._lines.get((check, metric, labels))
         if line is None:
             line = self._lines[check, metric, labels] = _Line(Series(self.service, check, metric, labels))
-        _append(line, at, value)
+        if line.heard != at:
+            line.heard, line.value = at, value
+        if line.window is not None and line.window.newest < at:
+            line.window.append(at, value)
 
     def _apply(self, track: _Track, step: Step, at: Instant) -> list[Event]:
         self._hold(track, step.hold)

@@ -138,6 +138,11 @@ class Window:
         return self._end - self._begin
 
     @property
+    def newest(self) -> int:
+        """The instant of the newest sample; earlier than any when there is none."""
+        return int(self._instants[self._end - 1]) if self._end > self._begin else -(1 << 63)
+
+    @property
     def instants(self) -> InstantColumn:
         """Instants in nanoseconds, increasing."""
         return self._instants[self._begin : self._end]

@@ -1,0 +1,287 @@
+"""The course over random days: the same decisions in every process and after any restart, and never an unsafe one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.course import Course, Decision, Progress
+from service_monitoring.domain.events import IncidentMoved
+from service_monitoring.domain.holds import StoredHold
+from service_monitoring.domain.incidents import FINAL, MOVES, Incident, State
+from service_monitoring.domain.inputs import Admitted, Configured, Marked, MarkKind, Observed, Stamp
+from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.notices import Notice, Page
+from service_monitoring.domain.policy import Key
+from service_monitoring.domain.routing import Group
+from service_monitoring.domain.samples import Outcome, Series
+from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule
+from service_monitoring.wire.codec import decode, encode
+from service_monitoring.wire.ledger import ledger
+from tests.domain import days
+
+SEEDS = 120
+BATCHES = 4
+
+
+a_day = cache(days.a_day)
+
+
+def batch(number: int) -> range:
+    return range(number * SEEDS // BATCHES, (number + 1) * SEEDS // BATCHES)
+
+
+# Determinism ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_inputs_give_the_same_decisions_under_any_hash_seed(project: Path) -> None:
+    """Sets and hashes order nothing that is decided."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.domain.days", "0", "12"],
+            cwd=project,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(project)},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("0", "4711")
+    }
+    assert len(digests) == 1
+
+
+def test_a_day_decided_twice_is_the_same_day() -> None:
+    for seed in range(20):
+        day = a_day(seed)
+        course = Course()
+        assert [pair for admitted in day.inputs for pair in course.step(admitted).decisions] == day.decided
+
+
+def test_decisions_come_in_the_order_of_their_stamps() -> None:
+    for seed in range(60):
+        stamps = [stamp for stamp, _ in a_day(seed).decided]
+        assert stamps == sorted(stamps)
+
+
+def test_an_input_out_of_order_is_a_defect_of_the_driver() -> None:
+    course = a_course(a_rule(), at="+10s")
+    with pytest.raises(AssertionError):
+        course.step(Admitted(Stamp(0, START), Marked(MarkKind.ALIVE)))
+    course.step(Admitted(Stamp(0, START.plus(Duration(20 * SECOND))), Marked(MarkKind.ALIVE)))
+    with pytest.raises(AssertionError):
+        course.step(Admitted(Stamp(0, START.plus(Duration(20 * SECOND))), Configured(a_configuration())))
+
+
+def test_when_it_wants_to_be_asked_again_is_never_later_than_its_next_timer() -> None:
+    """A driver that wakes at `due` and not a moment earlier decides what one that asks all the time decides."""
+    for seed in range(30):
+        day = a_day(seed)
+        course = Course()
+        decided: list[tuple[Stamp, Decision]] = []
+        for admitted in day.inputs:
+            # Nothing of an input of a later epoch is known before it comes.
+            while admitted.stamp.epoch == course.progress.judged.epoch:
+                due = course.due()
+                if due is None or due.plus(Duration(1)) >= admitted.stamp.at:
+                    break
+                woken = Admitted(Stamp(admitted.stamp.epoch, due.plus(Duration(1))), Marked(MarkKind.ALIVE))
+                decided += course.step(woken).decisions
+                again = course.due()
+                assert again is None or again > due
+            decided += course.step(admitted).decisions
+        assert decided == day.decided
+
+
+# Restart --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Shelf:
+    """Keeps what a store keeps, as bytes, and gives back no more of the observations than the reach asks for."""
+
+    configuration: bytes = b""
+    progress: bytes = b""
+    holds: dict[Key, bytes] = field(default_factory=dict)
+    incidents: dict[str, bytes] = field(default_factory=dict)
+    groups: dict[str, bytes] = field(default_factory=dict)
+    observed: list[Admitted] = field(default_factory=list)
+
+    def keep(self, course: Course, admitted: Admitted) -> None:
+        if isinstance(admitted.input, Observed):
+            self.observed.append(admitted)
+        if isinstance(admitted.input, Configured):
+            self.configuration = encode(admitted.input.configuration)
+        changes = course.take_changes()
+        self.progress = encode(course.progress)
+        if changes is None:
+            return
+        for key in changes.forgotten:
+            self.holds.pop(key, None)
+        for hold in changes.holds:
+            self.holds[hold.service, hold.rule, hold.series] = encode(hold)
+        for incident in changes.incidents:
+            self.incidents[incident.id] = encode(incident)
+        for group in changes.groups:
+            self.groups[group.id] = encode(group)
+
+    def revive(self) -> Course:
+        incidents = [decode(Incident, body) for body in self.incidents.values()]
+        course = Course.revive(
+            configuration=decode(Configuration, self.configuration),
+            progress=decode(Progress, self.progress),
+            # A store gives them back in an order of its own.
+            holds=[decode(StoredHold, body) for _, body in sorted(self.holds.items(), reverse=True)],
+            incidents=[incident for incident in incidents if incident.state not in FINAL],
+            groups=[decode(Group, body) for _, body in sorted(self.groups.items())],
+        )
+        for service in course.configuration.services:
+            for check in service.checks:
+                for admitted in self._within_reach(course, service.name, check.name):
+                    course.recall(admitted)
+        course.rebook()
+        return course
+
+    def _within_reach(self, course: Course, service: str, check: str) -> list[Admitted]:
+        reach = course.reach(service, check)
+        known = [
+            admitted
+            for admitted in self.observed
+            if isinstance(admitted.input, Observed)
+            and (admitted.input.service, admitted.input.check) == (service, check)
+        ]
+        needed = len(known)
+        counts: dict[Series, int] = defaultdict(int)
+        for index in range(len(known) - 1, -1, -1):
+            series = _series(known[index])
+            young = course.progress.judged.at.ns - _now(course, known[index]) < reach.over
+            if young or any(counts[each] < reach.samples for each in series):
+                needed = index
+            for each in series:
+                counts[each] += 1
+        return known[needed:]
+
+
+def _now(course: Course, admitted: Admitted) -> int:
+    shift = sum(delta for epoch, delta in course.progress.shifts if epoch > admitted.stamp.epoch)
+    return admitted.stamp.at.ns + shift
+
+
+def _series(admitted: Admitted) -> list[Series]:
+    what = admitted.input
+    assert isinstance(what, Observed)
+    if what.observation.outcome is Outcome.UNKNOWN:
+        return []
+    measured = what.observation.measurements
+    return [Series(what.service, what.check, each.metric, each.labels) for each in measured] + [
+        Series(what.service, what.check, "up")
+    ]
+
+
+@pytest.mark.parametrize("number", range(BATCHES))
+def test_after_a_restart_at_any_input_the_day_goes_on_as_if_nothing_had_happened(number: int) -> None:
+    for seed in batch(number):
+        day, random = a_day(seed), Random(seed)
+        restarts = set(random.sample(range(len(day.inputs)), 5))
+        course, shelf = Course(), Shelf()
+        decided: list[tuple[Stamp, Decision]] = []
+        for index, admitted in enumerate(day.inputs):
+            decided += course.step(admitted).decisions
+            shelf.keep(course, admitted)
+            if index in restarts:
+                course = shelf.revive()
+                assert course.take_changes() is None, "a restart changes nothing"
+            # One by one, so that a failure shows the first decision that differs, and after which input.
+            wanted = day.decided[: len(decided)]
+            assert decided == wanted, f"seed {seed}, after input {index}, restarts {sorted(restarts)}"
+        assert decided == day.decided, f"seed {seed}, restarts {sorted(restarts)}"
+
+
+# Safety ---------------------------------------------------------------------------------------------------------------
+
+
+class Watcher:
+    """Sees every decision as it comes and asserts what must hold after each of them."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, Incident] = {}
+        self.current: dict[tuple[str, str, Series], str] = {}
+        self.sequences: dict[str, int] = defaultdict(int)
+        self.told: dict[str, set[str]] = defaultdict(set)
+        self.keys: set[str] = set()
+
+    def see(self, decisions: Iterable[tuple[Stamp, Decision]]) -> None:
+        for stamp, decision in decisions:
+            assert decision.decided_at == stamp.at
+            if isinstance(decision, IncidentMoved):
+                self._moved(decision.incident)
+            elif isinstance(decision, Notice):
+                self._noticed(decision)
+
+    def _moved(self, incident: Incident) -> None:
+        before = self.states.get(incident.id)
+        key = (incident.service, incident.rule, incident.series)
+        if before is None:
+            assert incident.state is State.PENDING
+            assert incident.sequence == 1
+            assert key not in self.current, "one episode at a time"
+            self.current[key] = incident.id
+        else:
+            assert incident.sequence == before.sequence + 1
+            assert any(MOVES[pair] is incident.state for pair in MOVES if pair[0] is before.state)
+            assert (incident.breached_at, incident.previous) == (before.breached_at, before.previous)
+        if incident.state in FINAL:
+            del self.current[key]
+        self.states[incident.id] = incident
+
+    def _noticed(self, notice: Notice) -> None:
+        assert notice.key not in self.keys, "a key names one notice"
+        self.keys.add(notice.key)
+        if notice.page is Page.OWNER:
+            return
+        assert notice.sequence == self.sequences[notice.group] + 1
+        self.sequences[notice.group] = notice.sequence
+        state = self.states[notice.facts.incident].state
+        if notice.page in {Page.RECOVERED, Page.CLOSED}:
+            assert state in FINAL
+            assert notice.channel in self.told[notice.group], "only who was told of it is told of its end"
+        else:
+            assert state is State.OPEN
+            if notice.held is None:
+                assert notice.channel not in self.told[notice.group], "nobody is told twice that it opened"
+                self.told[notice.group].add(notice.channel)
+
+
+def test_one_episode_at_a_time_by_the_table_in_sequence_and_told_once() -> None:
+    for seed in range(SEEDS):
+        day = a_day(seed)
+        watcher, course = Watcher(), Course()
+        for admitted in day.inputs:
+            watcher.see(course.step(admitted).decisions)
+            alive = {incident.id for incident in course.incidents()}
+            assert alive == set(watcher.current.values()), f"seed {seed}"
+            assert all(watcher.states[incident.id] == incident for incident in course.incidents())
+
+
+def test_the_days_are_worth_something() -> None:
+    reached = {
+        decision.incident.state
+        for seed in range(60)
+        for _, decision in a_day(seed).decided
+        if isinstance(decision, IncidentMoved)
+    }
+    assert reached == set(State)
+
+
+def test_the_ledger_of_a_day_does_not_depend_on_the_order_of_its_decisions() -> None:
+    for seed in range(10):
+        decided = [decision for _, decision in a_day(seed).decided]
+        shuffled = Random(seed).sample(decided, len(decided))
+        assert ledger(shuffled) == ledger(decided)
