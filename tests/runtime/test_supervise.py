@@ -146,7 +146,7 @@ async def test_a_loop_that_waits_for_ever_is_found_within_a_minute_and_started_a
 
 async def test_a_loop_that_swallows_its_cancellation_can_still_use_timeouts_and_be_ended() -> None:
     async with a_stage() as stage:
-        ends = []
+        ends: list[str] = []
 
         async def stubborn(beat: Beat) -> None:
             if not ends:

@@ -20,7 +20,6 @@ from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, in
 from service_monitoring.errors import MonitoringError
 from service_monitoring.ports import Clock, Tick
 from service_monitoring.runtime.deadlines import deadline_after, within
-from service_monitoring.runtime.watchdog import Watchdog as Watchdog
 
 _log = logging.getLogger(__name__)
 
