@@ -162,7 +162,8 @@ class Shelf:
         for index in range(len(known) - 1, -1, -1):
             series = _series(known[index])
             young = course.progress.judged.at.ns - _now(course, known[index]) < reach.over
-            if young or any(counts[each] < reach.samples for each in series):
+            few = reach.samples > 1 and any(counts[each] < reach.samples for each in series)
+            if young or few or index == len(known) - 1:
                 needed = index
             for each in series:
                 counts[each] += 1

@@ -120,10 +120,9 @@ class MonitoringPolicy:
 
     def incidents(self) -> Iterator[Incident]:
         """The incidents that are not over, in the order of rule and series."""
-        for key in sorted(self._tracks):
-            incident = self._tracks[key].incident
-            if incident is not None:
-                yield incident
+        for track in self._in_order():
+            if track.incident is not None:
+                yield track.incident
 
     def breached_now(self, incident: Incident, check: str, at: Instant) -> bool:
         """Whether the run of `check` at `at` left the incident's verdict breached.
@@ -190,8 +189,8 @@ class MonitoringPolicy:
         """Judge what a run of a check yielded."""
         events: list[Event] = []
         if observation.outcome is Outcome.UNKNOWN:
-            for line in [line for line in self._lines.values() if line.series.check == check]:
-                for track in line.tracks:
+            for track in self._in_order():
+                if track.line.series.check == check:
                     events += self._apply(track, holds.unknown(track.hold, track.terms, at.ns), at)
             return events
         self._said[check] = (observation.reason, observation.detail)
@@ -316,6 +315,10 @@ class MonitoringPolicy:
         return bool(self._dirty or self._forgotten or self._moved)
 
     # How it does it ---------------------------------------------------------------------------------------------------
+
+    def _in_order(self) -> list[_Track]:
+        """By rule, then series: the order at one instant, which no restart has to remember."""
+        return [self._tracks[key] for key in sorted(self._tracks)]
 
     def _hear(
         self,
@@ -477,7 +480,7 @@ class MonitoringPolicy:
 
     def _satisfy_absence(self, series: Series, at: Instant, events: list[Event]) -> None:
         """A series speaks for the first time: absences that waited for any like it have it to judge from now on."""
-        for place, line in list(self._awaited.items()):
+        for place, line in sorted(self._awaited.items()):
             if line.heard or line.series == series:
                 del self._awaited[place]
                 continue
@@ -492,7 +495,7 @@ class MonitoringPolicy:
     def _close(self, rule: Rule, at: Instant, cause: Cause) -> list[Event]:
         """Let go of a rule's tracks; what was open closes, what was pending is dropped."""
         events: list[Event] = []
-        for track in [track for (name, _), track in sorted(self._tracks.items()) if name == rule.name]:
+        for track in [track for track in self._in_order() if track.rule.name == rule.name]:
             if track.incident is not None:
                 pending = track.incident.state is State.PENDING
                 events.append(self._change(track, Move.DROP if pending else Move.CLOSE, at, cause))
