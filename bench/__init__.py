@@ -1,0 +1,1 @@
+"""Benchmarks: programs that print ratios to an anchor of the same run. They never run among the tests."""
