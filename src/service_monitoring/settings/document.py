@@ -8,6 +8,7 @@ decided here, because PyYAML reads `no`, `on` and `22:00` by the rules of YAML 1
 from __future__ import annotations
 
 import gc
+import marshal
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -105,12 +106,14 @@ class Document:
         """Read YAML from memory. What is wrong with its tree, as duplicate keys, is left in `complaints`."""
         if len(content) > LARGEST:
             raise _unusable(Place(name), f"the file is larger than {LARGEST >> 20} MiB", "split it with include")
-        with _uncollected():
+        with uncollected():
             root = _composed(content, name)
             if root is None:
                 return cls(name, {}, None)
             walk = _Walk(name)
-            return cls(name, walk.value(root), root, tuple(walk.complaints))
+            # Values that live on keep the memory of the nodes around them from being given back: these are new ones.
+            values = marshal.loads(marshal.dumps(walk.value(root)))  # noqa: S302 - written in this very line
+            return cls(name, values, root, tuple(walk.complaints))
 
     def place(self, path: KeyPath) -> Place:
         """Where the value at `path` stands; steps that do not exist are left out, so the nearest holder answers."""
@@ -163,7 +166,7 @@ class Document:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Hold the garbage collector: a large file makes millions of nodes without a cycle, and looking at them again and
     again takes three times as long as making them.
     """
@@ -214,7 +217,7 @@ class _Walk:
         self._open: set[Hashable] = set()
         self._aliases = 0
 
-    def value(self, node: Node, step: str | int | None = None) -> object:
+    def value(self, node: Node, step: str | int | None = None) -> Any:
         """The value of `node`, which stands under `step` of the collection being read."""
         if isinstance(node, ScalarNode):
             return self._scalar(node, step)

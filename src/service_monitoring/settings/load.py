@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.ports import Kind
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath
+from service_monitoring.settings.document import uncollected
 from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
 from service_monitoring.settings.kinds import LATER, Kinds
 from service_monitoring.settings.network import AddressPolicy
@@ -43,7 +44,17 @@ def load(
     `template` says what is wrong with a text's template, where somebody knows. Raises `InvalidSettings` with all
     complaints, from which every known secret is struck out; nothing else for anything that a file may contain.
     """
-    path = Path(path)
+    with uncollected():
+        return _load(Path(path), sources, sinks, environment, template)
+
+
+def _load(
+    path: Path,
+    sources: Mapping[str, Kind],
+    sinks: Mapping[str, Kind],
+    environment: Mapping[str, str],
+    template: TemplateCheck | None,
+) -> Settings:
     gathered = gather(path)
     secrets = SecretReader(folder=path.parent, environment=environment)
     reading = Reading(gathered, secrets=secrets, sources=Kinds("check", sources, LATER), sinks=Kinds("channel", sinks))

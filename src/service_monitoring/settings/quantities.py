@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -29,6 +30,7 @@ _SCALES: Final = {
 _SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]*)", re.ASCII)
 
 
+@lru_cache(maxsize=4096)
 def duration(text: str) -> Duration:
     """Read `90s`, `2m`, `1h30m`, `1.5s` or `0`; anything else is `InvalidValue`."""
     match = _DURATION.fullmatch(text)

@@ -114,7 +114,7 @@ class WhenShape(ComparisonShape):
 
     check: str | None = Field(None, description="The check of this service whose samples are judged.")
     metric: Annotated[str, AfterValidator(_metric)] | None = Field(None, description="up, duration_seconds, ...")
-    labels: dict[str, str] = Field({}, description="Labels that a series must have.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels that a series must have.")
     last: int | None = Field(None, ge=1, le=10_000, description="Looks at so many samples.")
     need: Annotated[Any, WithJsonSchema({"anyOf": [{"enum": ["any", "all"]}, {"type": "integer", "minimum": 1}]})] = (
         Field(None, description="How many of the last must hold; all, where it is left out.")
@@ -173,12 +173,14 @@ class RuleShape(RuleValue):
     recover: RecoverShape | None = None
     no_data: Literal["keep", "resolve"] | BreachAfterShape = Field("keep", description="What silence means.")
     worse: dict[Literal["warning", "critical"], WorseLevelShape] = Field(
-        {}, description="Stronger comparisons that raise the severity."
+        default_factory=dict, description="Stronger comparisons that raise the severity."
     )
     active: ActiveShape | None = None
-    labels: LabelsField = {}
+    labels: LabelsField = Field(default_factory=dict)
     severity: Literal["info", "warning", "critical"] = "warning"
     summary: str = Field("", description="A template: {{ service }} is down: {{ reason }}")
     runbook: str = Field("", description="A template: where to read what to do.")
-    depends_on: list[str] = Field([], description="Rules (service.rule) or services that cause this one.")
+    depends_on: list[str] = Field(
+        default_factory=list, description="Rules (service.rule) or services that cause this one."
+    )
     state: Literal["draft", "active"] = "active"

@@ -93,16 +93,18 @@ class StoreShape(Shape):
 class NetworkShape(Shape):
     """Which addresses that are not public may be connected to."""
 
-    allow: list[Annotated[str, AfterValidator(_network)]] = Field([], description="Networks, as 10.0.0.0/8.")
+    allow: list[Annotated[str, AfterValidator(_network)]] = Field(
+        default_factory=list, description="Networks, as 10.0.0.0/8."
+    )
 
 
 class ServiceShape(Shape):
     """One service: what is polled, and what is wrong when."""
 
     description: str = Field("", description="What it is, for people.")
-    labels: LabelsField = Field({}, description="Labels of every incident of this service.")
-    checks: dict[Name, dict[str, Any]] = Field({}, description="What is polled, by name.")
-    rules: dict[Name, RuleShape] = Field({}, description="When something is wrong, by name.")
+    labels: LabelsField = Field(default_factory=dict, description="Labels of every incident of this service.")
+    checks: dict[Name, dict[str, Any]] = Field(default_factory=dict, description="What is polled, by name.")
+    rules: dict[Name, RuleShape] = Field(default_factory=dict, description="When something is wrong, by name.")
 
 
 class QuietHoursShape(Shape):
@@ -112,7 +114,7 @@ class QuietHoursShape(Shape):
     weekdays: WeekdaysField | None = None
     timezone: ZoneField | None = None
     excepted: list[Literal["info", "warning", "critical"]] = Field(
-        [], alias="except", description="Severities that are told nevertheless."
+        default_factory=list, alias="except", description="Severities that are told nevertheless."
     )
 
 
@@ -120,7 +122,9 @@ class PersonShape(Shape):
     """One person, and how to reach them: the first contact is used."""
 
     timezone: ZoneField | None = None
-    contact: list[Any] = Field([], description="channel.NAME, or a channel written in place: {email: ...}.")
+    contact: list[Any] = Field(
+        default_factory=list, description="channel.NAME, or a channel written in place: {email: ...}."
+    )
     quiet_hours: QuietHoursShape | None = None
 
 
@@ -151,7 +155,7 @@ class LayerShape(Shape):
     rotate: Literal["daily", "weekly"] | DurationField = "weekly"
     handover: HandoverField | None = None
     starts: MomentField | None = None
-    restrictions: list[RestrictionShape] = []
+    restrictions: list[RestrictionShape] = Field(default_factory=list)
 
 
 class OverrideShape(Shape):
@@ -167,7 +171,7 @@ class OncallShape(Shape):
 
     timezone: ZoneField | None = None
     layers: list[LayerShape] = Field(min_length=1)
-    overrides: list[OverrideShape] = []
+    overrides: list[OverrideShape] = Field(default_factory=list)
 
 
 class StepShape(Shape):
@@ -189,7 +193,7 @@ class RouteShape(Shape):
     escalate: list[StepShape] | None = Field(None, description="Who is told after which time.")
     repeat: int | None = Field(None, ge=1, description="Rounds of the escalation.")
     proceed: bool = Field(False, alias="continue", description="Whether later routes are asked, too.")
-    routes: list[RouteShape] = Field([], description="Narrower routes, asked before this one.")
+    routes: list[RouteShape] = Field(default_factory=list, description="Narrower routes, asked before this one.")
 
 
 class InhibitShape(Shape):
@@ -197,7 +201,7 @@ class InhibitShape(Shape):
 
     when: MatchersField
     mutes: MatchersField
-    same: list[str] = Field([], description="Labels that must agree.")
+    same: list[str] = Field(default_factory=list, description="Labels that must agree.")
 
 
 class SpanShape(Shape):
@@ -226,9 +230,9 @@ class MaintenanceShape(Shape):
 class SelfShape(Shape):
     """What concerns the monitor itself."""
 
-    notify: RecipientsField = []
+    notify: RecipientsField = Field(default_factory=list)
     heartbeat: Secret | None = Field(None, description="A URL that is called while all is well.")
-    canaries: list[str] = Field([], description="Targets that tell whether our own network is up.")
+    canaries: list[str] = Field(default_factory=list, description="Targets that tell whether our own network is up.")
 
 
 class WebShape(Shape):
@@ -241,18 +245,20 @@ class FileShape(Shape):
     """The configuration of service-monitoring."""
 
     timezone: ZoneField = Field("UTC", description="The default zone of calendars.")
-    include: list[str] = Field([], description="More files, relative to this one: [services/*.yaml].")
+    include: list[str] = Field(default_factory=list, description="More files, relative to this one: [services/*.yaml].")
     store: StoreShape = StoreShape()
     network: NetworkShape = NetworkShape()
-    defaults: dict[str, dict[str, Any]] = Field({}, description="Values for every check of a kind, by kind.")
-    services: dict[Name, ServiceShape] = Field({}, description="What is monitored, by name.")
-    people: dict[Name, PersonShape] = {}
-    channels: dict[Name, dict[str, Any]] = Field({}, description="Where notices go, by name.")
+    defaults: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Values for every check of a kind, by kind."
+    )
+    services: dict[Name, ServiceShape] = Field(default_factory=dict, description="What is monitored, by name.")
+    people: dict[Name, PersonShape] = Field(default_factory=dict)
+    channels: dict[Name, dict[str, Any]] = Field(default_factory=dict, description="Where notices go, by name.")
     smtp: SmtpShape | None = None
-    oncall: dict[Name, OncallShape] = {}
-    routes: list[RouteShape] = []
-    inhibit: list[InhibitShape] = []
-    maintenance: list[MaintenanceShape] = []
+    oncall: dict[Name, OncallShape] = Field(default_factory=dict)
+    routes: list[RouteShape] = Field(default_factory=list)
+    inhibit: list[InhibitShape] = Field(default_factory=list)
+    maintenance: list[MaintenanceShape] = Field(default_factory=list)
     itself: SelfShape = Field(SelfShape(), alias="self")
     web: WebShape = WebShape()
 
