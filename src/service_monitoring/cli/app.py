@@ -150,9 +150,9 @@ def doctor(
     reach: Annotated[bool, typer.Option("--reach", help="Also connect to where channels deliver to.")] = False,
 ) -> None:
     """Say what is wrong with this machine, the data folder or the configuration, and what to do about it."""
-    from service_monitoring.cli import doctor
+    from service_monitoring.cli.doctor import examine
 
-    raise typer.Exit(doctor.examine(config, _form(json=json), reach=reach))
+    raise typer.Exit(examine(config, _form(json=json), reach=reach))
 
 
 @app.command()

@@ -101,7 +101,7 @@ class Desk(Protocol):
         ...
 
     async def incident(self, id: str) -> IncidentDetail:
-        """One of them; an unambiguous beginning of its id will do."""
+        """One of them, by its whole id; `NotFound`."""
         ...
 
     async def act(self, act: Acted) -> IncidentRow:
