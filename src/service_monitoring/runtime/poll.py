@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -80,49 +80,47 @@ class _Cut(Enum):
     REMOVED = "cut off: its check was removed or changed"
 
 
-class _Named:
-    """What the agenda keeps in order by the name of its check. Hashed by identity, which costs least."""
+class _Line(Cadence):
+    """A check on the poller's line of ticks: its slots, its source, and its run, if one is going on.
 
-    __slots__ = ("name",)
+    It is its cadence, and keeps copies of its names, as each hop costs a miss of the cache, fifty thousand times over.
+    """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __lt__(self, other: _Named) -> bool:
-        return self.name < other.name
-
-
-class _Line(_Named):
-    """A check with its source, its cadence on the poller's line of ticks, and its run, if one is going on."""
-
-    __slots__ = ("cadence", "check", "prompt", "run", "service", "short", "source")
+    __slots__ = ("check", "name", "prompt", "run", "service", "short", "source")
 
     def __init__(self, check: Check, source: Source | Prompt, *, origin: int) -> None:
-        super().__init__(check.id)
+        cadence = Cadence.of(check.id, check.every, origin=origin)
+        super().__init__(cadence.every, cadence.phase)
+        self.name = check.id
         self.check = check
         self.service = check.service
         self.short = check.name
         self.source = source
-        self.cadence = Cadence.of(check.id, check.every, origin=origin)
         self.prompt = source.probe_now if isinstance(source, Prompt) else None
         self.run: _Run | None = None
 
+    def __lt__(self, other: _Line) -> bool:
+        return self.name < other.name
 
-class _Run(_Named):
+
+class _Run:
     """One run that is going on; in the agenda it stands for its `limit`, the tick at which it must be cut off.
 
     `stalled` is how long the loop had stalled in all when the attempt began.
     """
 
-    __slots__ = ("cancels", "cut", "limit", "stalled", "task")
+    __slots__ = ("cancels", "cut", "limit", "name", "stalled", "task")
 
     def __init__(self, name: str) -> None:
-        super().__init__(name)
+        self.name = name
         self.cut: _Cut | None = None
         self.cancels = 0
         self.limit = 0
         self.stalled = 0
         self.task: asyncio.Task[None] | None = None
+
+    def __lt__(self, other: _Run) -> bool:
+        return self.name < other.name
 
     def stop(self, cut: _Cut) -> None:
         """Cancel its task, for this reason."""
@@ -190,7 +188,7 @@ class Poller:
         self._capacity = capacity
         self._origin = clock.now().ns - clock.tick().ns
         self._lines = {check.id: _Line(check, sources[check.id], origin=self._origin) for check in checks}
-        self._agenda: Agenda[_Named] = Agenda()
+        self._agenda: Agenda[_Line | _Run] = Agenda()
         self._running: set[_Run] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
@@ -276,10 +274,14 @@ class Poller:
             lateness=self._lateness.statistics(),
         )
 
+    def measure_afresh(self) -> None:
+        """Forget the lateness measured so far; the counts stay."""
+        self._lateness = Lateness()
+
     def _book(self, start: int) -> None:
         for line in self._lines.values():
             if line not in self._agenda:
-                self._agenda.book(line, line.cadence.first(start), _SLOT)
+                self._agenda.book(line, line.first(start), _SLOT)
 
     async def _tick(self, tasks: asyncio.TaskGroup, beat: Callable[[], None]) -> None:
         now = self._clock.tick().ns
@@ -297,17 +299,16 @@ class Poller:
     async def _dispatch(self, now: int, tasks: asyncio.TaskGroup) -> None:
         """Everything due at `now`, at once: the next wake is a millisecond away at least."""
         started = self._clock.now()
-        book, submit, late = self._agenda.book, self._submit, self._lateness.record
+        book, submit, late = self._agenda.book, self._submit, self._lateness.record  # looked up once
         for due, _, what in self._agenda.pop_due(now):
-            if not isinstance(what, _Line):
-                self._end(cast("_Run", what), now)
+            if isinstance(what, _Run):
+                self._end(what, now)
                 continue
-            cadence = what.cadence
-            if now - due > TOLERATED and (given_up := cadence.too_late(due, now)):
+            if now - due > TOLERATED and (given_up := what.too_late(due, now)):
                 self._skipped += given_up
-                book(what, cadence.first(now), _SLOT)
+                book(what, what.first(now), _SLOT)
                 continue
-            book(what, cadence.next_slot(now), _SLOT)
+            book(what, what.next_slot(now), _SLOT)
             if self._stopping or what.run is not None:
                 self._skipped += 1
             elif what.prompt is not None:
