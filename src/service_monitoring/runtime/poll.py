@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import Enum
-from functools import partial
 from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -109,7 +109,7 @@ class _Run:
     `stalled` is how long the loop had stalled in all when the attempt began.
     """
 
-    __slots__ = ("cancels", "cut", "limit", "name", "stalled", "task")
+    __slots__ = ("cancels", "cut", "ended", "limit", "name", "stalled", "task")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -118,14 +118,15 @@ class _Run:
         self.limit = 0
         self.stalled = 0
         self.task: asyncio.Task[None] | None = None
+        self.ended: asyncio.Future[None] | None = None
 
     def __lt__(self, other: _Run) -> bool:
         return self.name < other.name
 
     def stop(self, cut: _Cut) -> None:
-        """Cancel its task, for this reason."""
+        """Cut it off, for this reason; one that no task has taken up yet never begins."""
+        self.cut = cut
         if self.task is not None:
-            self.cut = cut
             self.cancels += 1
             self.task.cancel()
 
@@ -189,7 +190,8 @@ class Poller:
         self._origin = clock.now().ns - clock.tick().ns
         self._lines = {check.id: _Line(check, sources[check.id], origin=self._origin) for check in checks}
         self._agenda: Agenda[_Line | _Run] = Agenda()
-        self._running: set[_Run] = set()
+        self._running: dict[_Line, _Run] = {}
+        self._spare: list[asyncio.Future[tuple[_Line, _Run]]] = []
         self._ticking: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -202,8 +204,13 @@ class Poller:
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Poll until `stop`; calls `beat` once a second or more often. Raises what `submit` raises."""
         self._book(self._clock.tick().ns)
-        async with asyncio.TaskGroup() as tasks:
-            self._ticking = tasks.create_task(self._tick(tasks, beat), name="poll")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._ticking = tasks.create_task(self._tick(tasks, beat), name="poll")
+        finally:
+            self._spare.clear()
+            for line, run in list(self._running.items()):
+                self._ended(line, run, _Cut.SHUTDOWN)  # their tasks were cancelled before they began
 
     async def stop(self, deadline: Deadline) -> None:
         """Start no further run; runs that go on past the deadline end as `unknown(shutdown)`. Then `run` returns."""
@@ -212,7 +219,9 @@ class Poller:
             async with within(self._clock, deadline):
                 await self._idle.wait()
         except TimeoutError:
-            await self._cut(list(self._running), _Cut.SHUTDOWN)
+            await self._cut(list(self._running.values()), _Cut.SHUTDOWN)
+        for place in self._spare:
+            place.cancel()
         if self._ticking is not None:
             self._ticking.cancel()
 
@@ -323,32 +332,58 @@ class Poller:
 
     def _start(self, line: _Line, due: int, tasks: asyncio.TaskGroup) -> None:
         line.run = run = _Run(line.name)
-        self._running.add(run)
+        self._running[line] = run
         self._idle.clear()
         self._peak = max(self._peak, len(self._running))
         self._started += 1
-        run.task = tasks.create_task(self._run(line, run, due))
-        # Not `finally` in the coroutine: a task that is cancelled before its first step never enters it.
-        run.task.add_done_callback(partial(self._ended, line, run))
+        self._lateness.record(self._clock.tick().ns - due)
+        while self._spare:
+            place = self._spare.pop()
+            if not place.done():
+                place.set_result((line, run))
+                return
+        tasks.create_task(self._work((line, run)))
 
-    def _ended(self, line: _Line, run: _Run, task: asyncio.Task[None]) -> None:
-        self._running.discard(run)
+    async def _work(self, job: tuple[_Line, _Run]) -> None:
+        """One run after the other, in one task: to make a task and to end it costs more than all the rest of a run."""
+        while True:
+            line, run = job
+            end: _Cut | None = _Cut.SHUTDOWN
+            try:
+                await self._run(line, run)
+                end = run.cut
+            finally:
+                self._ended(line, run, end if run.cut is not _Cut.REMOVED else run.cut)
+            if self._stopping:
+                return
+            place = asyncio.get_running_loop().create_future()
+            self._spare.append(place)
+            job = await place
+
+    def _ended(self, line: _Line, run: _Run, end: _Cut | None) -> None:
+        self._running.pop(line, None)
         self._agenda.cancel(run)
+        run.task = None
         if line.run is run:
             line.run = None
         if not self._running:
             self._idle.set()
-        if run.cut is _Cut.REMOVED:
+        if end is _Cut.REMOVED:
             self._cancelled += 1
-        elif run.cut is _Cut.SHUTDOWN or task.cancelled():
+        elif end is _Cut.SHUTDOWN:
             self._interrupted += 1
+        if run.ended is not None and not run.ended.done():
+            run.ended.set_result(None)
 
-    async def _run(self, line: _Line, run: _Run, due: int) -> None:
-        self._lateness.record(self._clock.tick().ns - due)
+    async def _run(self, line: _Line, run: _Run) -> None:
+        run.task = asyncio.current_task()
         started = self._clock.now()
-        observation = await self._observe(line.check, line.source, run)
+        if run.cut is None:
+            observation = await self._observe(line.check, line.source, run)
+        else:
+            observation = self._cut_off(run.cut)
         if run.cut is not _Cut.REMOVED:
-            await self._submit(Observed(line.check.service, line.check.name, observation, started))
+            await self._submit(Observed(line.service, line.short, observation, started))
 
     async def _observe(self, check: Check, source: Source | Prompt, run: _Run) -> Observation:
         """Try up to `retries` times more, each time with the whole timeout; the last attempt decides."""
@@ -409,14 +444,16 @@ class Poller:
             run.stop(_Cut.OVERRAN)
 
     async def _cut(self, runs: list[_Run], cut: _Cut) -> None:
-        tasks = [run.task for run in runs if run.task is not None]
+        """Cut runs off and wait until they ended, half a second at most: a faulty source may not let go."""
+        loop = asyncio.get_running_loop()
+        ends = []
         for run in runs:
+            run.ended = loop.create_future()
+            ends.append(run.ended)
             run.stop(cut)
-        try:
+        with suppress(TimeoutError):
             async with within(self._clock, Deadline(self._clock.tick().plus(OVERRUN))):
-                await asyncio.gather(*tasks, return_exceptions=True)
-        except TimeoutError:
-            pass  # it was cancelled once more with that, and whoever waits for `run` sees it
+                await asyncio.gather(*ends)
 
     def _overloaded(self) -> Observation:
         return Observation(
