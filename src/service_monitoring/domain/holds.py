@@ -269,7 +269,8 @@ def _healthy(now: Hold, terms: Terms, cause: Cause) -> Step:
 
 
 def _silenced(now: Hold, terms: Terms, *, was: Doubt) -> Step:
-    if terms.no_data.mode is not NoDataMode.RESOLVE or was is Doubt.SILENT or now.phase is Phase.QUIET:
+    begins = now.doubt is Doubt.SILENT and was is not Doubt.SILENT
+    if not begins or terms.no_data.mode is not NoDataMode.RESOLVE or now.phase is Phase.QUIET:
         return Step(now)
     turn = Turn.DROPPED if now.phase is Phase.PENDING else Turn.RESOLVED
     return Step(replace(now, phase=Phase.QUIET, accrued=0), ((turn, Cause.NO_DATA),))
