@@ -37,5 +37,7 @@ def test_the_diagram_is_that_of_the_table(module: str) -> None:
 if __name__ == "__main__":
     text = PAGE.read_text(encoding="utf-8")
     for each in TABLES:
-        text = block(each).sub(lambda found, each=each: found[1] + diagram(each) + found[3], text)
+        before, after = block(each).search(text), diagram(each)
+        assert before is not None
+        text = text[: before.start(2)] + after + text[before.end(2) :]
     PAGE.write_text(text, encoding="utf-8")

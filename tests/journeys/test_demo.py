@@ -1,4 +1,4 @@
-"""The main job, as a newcomer sees it: real clock, real sockets; and the proof that it was decided by the core alone."""
+"""The main job as a newcomer sees it, on the real clock and real sockets, and that the core alone decided it."""
 
 import subprocess
 from pathlib import Path

@@ -15,7 +15,7 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
-from service_monitoring.domain.instants import DAY, Instant
+from service_monitoring.domain.instants import DAY, Duration, Instant
 from service_monitoring.domain.samples import Observation, Outcome, Reason
 from service_monitoring.errors import Refused
 from service_monitoring.sources.tls import Kind, Options
@@ -253,7 +253,7 @@ async def test_dates_are_judged_by_the_clock_that_was_handed_in(authority: Path)
     ends = NOW + timedelta(days=30)
     async with speaking_tls(issued("127.0.0.1", ends=ends)) as port:
         now = Instant(int(NOW.timestamp()) * 1_000_000_000)
-        later = await looked_at(port, ca=authority, clock=SimulatedClock(now.plus(31 * DAY)))  # type: ignore[arg-type]
+        later = await looked_at(port, ca=authority, clock=SimulatedClock(now.plus(Duration(31 * DAY))))
     assert later.reason is Reason.TLS_EXPIRED
     assert days(later) == pytest.approx(-1, abs=0.1)
 

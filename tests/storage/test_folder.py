@@ -113,7 +113,7 @@ async def test_an_opening_that_fails_lets_go_of_the_folder(folder: Path) -> None
         raise RuntimeError("no connection today")
 
     with pytest.raises(RuntimeError):
-        await SqliteStore.open(folder, SimulatedClock(), tuning=Tuning(reserve=0, connect=broken))  # type: ignore[arg-type]
+        await SqliteStore.open(folder, SimulatedClock(), tuning=Tuning(reserve=0, connect=broken))  # type: ignore[arg-type]  # broken on purpose
     async with await SqliteStore.open(folder, SimulatedClock(), tuning=Tuning(reserve=0)):
         pass
 

@@ -5,7 +5,6 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
@@ -22,11 +21,11 @@ from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
 from service_monitoring.domain.samples import Observation
-from service_monitoring.errors import NotFound, Refused
+from service_monitoring.errors import NotFound
 from service_monitoring.ports import Clock, Sink
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
-from service_monitoring.runtime.cycle import Cycle
+from service_monitoring.runtime.cycle import Cycle, ask_once
 from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.housekeeping import keep_house
@@ -164,16 +163,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
         monitor = await Monitor.resume(store)
 
         async def ask(what: Input) -> None:
-            cycle = Cycle(
-                await Monitor.resume(store), clock, capacity=1, owed=lambda owed: None, troubled=_refuse_to_wait
-            )
-            await cycle.start()
-            running = asyncio.create_task(cycle.run(lambda: None))
-            try:
-                await cycle.ask(what)
-            finally:
-                await cycle.stop()
-                await running
+            await ask_once(await Monitor.resume(store), clock, what)
 
         yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
 
@@ -199,11 +189,6 @@ async def probe_once(settings: Settings, name: str) -> Observation:
 def checks_of(settings: Settings) -> list[Check]:
     """The checks that are polled."""
     return [check for service in settings.configuration.services for check in service.checks]
-
-
-def _refuse_to_wait(sentence: str) -> None:
-    if sentence:
-        raise Refused(f"it cannot be stored: {sentence}")
 
 
 async def _close_kinds(settings: Settings) -> None:

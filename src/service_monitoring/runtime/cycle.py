@@ -194,3 +194,22 @@ class Cycle:
                 await self._clock.wait_until(self._clock.tick().plus(_AGAIN))
         if troubled:
             self._troubled("")
+
+
+async def ask_once(monitor: Monitor, clock: Clock, what: Input) -> Ruling:
+    """A run of the program that admits one input: for a command, while no program has the store open.
+
+    `Refused` and `Unavailable` as from `ask`; a store that cannot be written is not waited for.
+    """
+
+    def refuse(sentence: str) -> None:
+        raise Unavailable(sentence)
+
+    cycle = Cycle(monitor, clock, capacity=1, owed=lambda owed: None, troubled=refuse)
+    await cycle.start()
+    running = asyncio.create_task(cycle.run(lambda: None), name="cycle")
+    try:
+        return await cycle.ask(what)
+    finally:
+        await cycle.stop()
+        await running

@@ -6,6 +6,7 @@ Knows clocks and the cancelling of the block inside. Does not know what is await
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,7 +31,7 @@ async def within(clock: Clock, deadline: Deadline) -> AsyncIterator[None]:
 
         async def ring() -> None:
             await clock.wait_until(deadline.tick)
-            timeout.reschedule(loop.time())
+            timeout.reschedule(-math.inf)
 
         alarm = loop.create_task(ring(), name="deadline")
         try:
