@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import email
 import socket
+import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope
 
 from service_monitoring.testing.sink_laws import Behaviour, Received
+
+Authenticator = Callable[..., Any]
 
 ANSWERS = {
     Behaviour.ACCEPT: b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -89,3 +96,100 @@ class HttpServer:
         writer.write(self.answer if self.answer is not None else ANSWERS[self.behaviour])
         await writer.drain()
         return b"connection: close" not in (self.answer or b"").lower()
+
+
+class _Silent(asyncio.Protocol):
+    """Takes a connection and never says a word."""
+
+
+class SmtpServer:
+    """aiosmtpd on this loop, behaving as told; `refuse` answers a command (RCPT, MAIL, DATA) in a way of its own."""
+
+    def __init__(self, *, authenticator: Authenticator | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self.behaviour = Behaviour.ACCEPT
+        self.refuse: dict[str, str] = {}
+        self.received: list[Received] = []
+        self.envelopes: list[Envelope] = []
+        self.greetings: list[str] = []
+        self.port = 0
+        self._authenticator = authenticator
+        self._tls = tls
+        self._open: set[asyncio.Transport] = set()
+
+    def connections(self) -> int:
+        return sum(not transport.is_closing() for transport in self._open)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[SmtpServer]:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(self._protocol, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for transport in tuple(self._open):
+                transport.abort()
+            await asyncio.sleep(0.01)
+
+    def _protocol(self) -> asyncio.Protocol:
+        outer = self
+
+        class Session(SMTP):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                assert isinstance(transport, asyncio.Transport)
+                outer._open.add(transport)
+                super().connection_made(transport)
+
+            def connection_lost(self, error: Exception | None) -> None:
+                outer._open.discard(self.transport)
+                super().connection_lost(error)
+
+        class Hanging(_Silent):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                assert isinstance(transport, asyncio.Transport)
+                self.transport = transport
+                outer._open.add(transport)
+
+            def connection_lost(self, error: Exception | None) -> None:
+                outer._open.discard(self.transport)
+
+        if self.behaviour is Behaviour.HANG:
+            return Hanging()
+        return Session(
+            self,
+            hostname="mail.test",
+            ident="ready",
+            authenticator=self._authenticator,
+            auth_require_tls=self._tls is not None,
+            auth_required=self._authenticator is not None,
+            tls_context=self._tls,
+        )
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):  # type: ignore[no-untyped-def] # noqa: N802 - aiosmtpd's hook
+        session.host_name = hostname
+        self.greetings.append(hostname)
+        return responses
+
+    async def handle_MAIL(self, server, session, envelope, address, options):  # type: ignore[no-untyped-def] # noqa: N802 - aiosmtpd's hook
+        envelope.mail_from = address
+        return self.refuse.get("MAIL", "250 OK")
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # type: ignore[no-untyped-def] # noqa: N802 - aiosmtpd's hook
+        if self.behaviour is Behaviour.NOT_NOW:
+            return "451 4.7.1 greylisted, come back later"
+        if self.behaviour is Behaviour.NEVER:
+            return "550 5.1.1 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return self.refuse.get("RCPT", "250 OK")
+
+    async def handle_DATA(self, server, session, envelope):  # type: ignore[no-untyped-def] # noqa: N802 - aiosmtpd's hook
+        content: bytes = envelope.original_content
+        mail = email.message_from_bytes(content)
+        self.envelopes.append(envelope)
+        self.received.append(Received(str(mail["Message-ID"]).strip("<>").partition("@")[0], content))
+        if self.behaviour is Behaviour.RESET:
+            connection: socket.socket = server.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            server.transport.abort()
+        return self.refuse.get("DATA", "250 2.0.0 queued as 42")

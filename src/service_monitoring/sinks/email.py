@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -19,7 +21,14 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
 from typing import Annotated, Final, Literal
 
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected, SMTPTimeoutError
+from aiosmtplib import (
+    SMTP,
+    SMTPException,
+    SMTPHeloError,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+    SMTPTimeoutError,
+)
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service_monitoring.domain.instants import SECOND, Instant, in_seconds
@@ -190,38 +199,48 @@ class Email:
 
     async def _conversation(self, content: bytes, attempt: _Attempt) -> Answer:
         server = self._server
-        secured = server.tls == "implicit"
-        encrypt = {"starttls": True, "none": False, "implicit": False}.get(
-            server.tls, True if server.password else None
-        )
+        # Without a password `auto` takes whatever encrypts: a listener who can forge can also strip STARTTLS.
+        trusting = server.tls == "auto" and server.password is None
+        context = None if server.tls == "none" else await self._names.run(lambda: _context(trusting=trusting))
         connection = await self._connected()
+        # From here on the library owns the connection: what follows does not wait before it has taken it over.
         client = SMTP(
             hostname=server.host,
             sock=connection,
             local_hostname=self._domain,
             timeout=None,
-            use_tls=secured,
-            start_tls=encrypt,
-            # Without a password `auto` accepts whatever encrypts: a listener who can forge can also strip STARTTLS.
-            validate_certs=secured or encrypt is not None,
-            username=server.username,
-            password=server.password.reveal() if server.password is not None else None,
+            use_tls=server.tls == "implicit",
+            start_tls=False,
+            tls_context=context,
         )
         try:
             await client.connect()
+            await self._secured(client)
             await client.mail(server.sender)
             await client.rcpt(self._mailbox)
             attempt.sent = True
             accepted = await client.data(content)
             await _farewell(client)
         finally:
+            # Closing alone would wait for the other side to take what is still to be written.
             transport = client.transport
             client.close()
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
-            else:
-                connection.close()
         return Accepted(one_line(f"{accepted.code} {accepted.message}")[:300])
+
+    async def _secured(self, client: SMTP) -> None:
+        """Encrypt and log in, as far as configured. Not left to the library's `connect`, which then closes politely."""
+        server = self._server
+        if server.tls == "starttls" or (server.tls == "auto" and server.password is not None):
+            await client.starttls()
+        elif server.tls == "auto":
+            with suppress(SMTPHeloError):  # a server that knows HELO alone is greeted so by the next command
+                await client.ehlo()
+            if client.supports_extension("starttls"):
+                await client.starttls()
+        if server.username is not None and server.password is not None:
+            await client.login(server.username, server.password.reveal())
 
     async def _connected(self) -> socket.socket:
         """A connection to the first address that takes one; each gets an equal share of a short time."""
@@ -266,11 +285,21 @@ class Email:
         return _unanswered(attempt, said)
 
     def _told(self, error: Exception) -> str:
-        return one_line(self._redact(f"{type(error).__name__}: {error}"))[:300]
+        cause = error.__cause__ or error  # the library wraps what the socket said
+        return one_line(self._redact(f"{type(cause).__name__}: {cause}"))[:300]
 
 
 def _unanswered(attempt: _Attempt, said: str) -> Answer:
     return Uncertain(said) if attempt.sent else Later(said)
+
+
+def _context(*, trusting: bool) -> ssl.SSLContext:
+    """Reads the certificates that this machine trusts, which blocks."""
+    context = ssl.create_default_context()
+    if trusting:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def _farewell(client: SMTP) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 _THREADS = 8
+
+Result = TypeVar("Result")
 
 
 class Address(NamedTuple):
@@ -34,10 +37,14 @@ class BlockingNames:
 
     async def addresses(self, host: str, port: int, *, family: int = socket.AF_UNSPEC) -> list[Address]:
         """The addresses of `host`, the preferred one first; `OSError` where it has none."""
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+        found = await self.run(lambda: _look_up(host, port, family))
         if not found:
             raise OSError(f"{host} has no address")
         return found
+
+    async def run(self, blocking: Callable[[], Result]) -> Result:
+        """What another blocking call returns, made in the same threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, blocking)
 
     def close(self) -> None:
         """Start no more look-ups; those under way end by themselves."""

@@ -1,0 +1,317 @@
+"""Mail against a real SMTP server: what its answers mean, and what arrives in the mailbox."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import ssl
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from typing import Any
+
+import msgspec
+import pytest
+import trustme
+from aiosmtpd.smtp import AuthResult
+from pydantic import ValidationError
+
+from service_monitoring.domain.notices import Facts, Page
+from service_monitoring.domain.verdicts import Evidence
+from service_monitoring.errors import Refused
+from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Sink, Surroundings, Uncertain
+from service_monitoring.runtime.clock import SystemClock
+from service_monitoring.settings import AddressPolicy
+from service_monitoring.sinks.email import Email, Kind, Options
+from service_monitoring.testing.sink_laws import (
+    SHORT,
+    Behaviour,
+    FarSide,
+    NetworkSinkLaws,
+    Received,
+    a_deadline,
+    a_notice,
+)
+from tests.sinks.servers import SmtpServer, free_port
+
+WORLD = Surroundings(SystemClock(), AddressPolicy())
+
+
+class MailFarSide:
+    def __init__(self, server: SmtpServer, sink: Email, unreachable: Email) -> None:
+        self.server = server
+        self.sink: Sink = sink
+        self.unreachable: Sink = unreachable
+        self.received: list[Received] = server.received
+
+    def behave(self, behaviour: Behaviour) -> None:
+        self.server.behaviour = behaviour
+
+    def connections(self) -> int:
+        return self.server.connections()
+
+
+@pytest.fixture
+async def kind() -> AsyncIterator[Kind]:
+    kind = Kind()
+    yield kind
+    await kind.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[SmtpServer]:
+    async with SmtpServer().listening() as server:
+        yield server
+
+
+def a_sink(kind: Kind, port: int, **smtp: Any) -> Email:
+    block = {"host": "127.0.0.1", "port": port, "from": "monitoring@example.com", **smtp}
+    options = Options.model_validate({"email": "desk@example.com", "smtp": block})
+    return kind.open_sink(options, surroundings=WORLD)
+
+
+async def answer_to(sink: Email) -> Answer:
+    return await sink.send(sink.render(a_notice()), a_deadline())
+
+
+def arrived(server: SmtpServer, number: int = 0) -> EmailMessage:
+    mail = email.message_from_bytes(server.received[number].content, policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    return mail
+
+
+def body(server: SmtpServer, number: int = 0) -> str:
+    return str(arrived(server, number).get_content()).replace("\r\n", "\n")
+
+
+class TestLaws(NetworkSinkLaws):
+    @pytest.fixture
+    async def far_side(self, kind: Kind, server: SmtpServer) -> FarSide:
+        return MailFarSide(server, a_sink(kind, server.port), a_sink(kind, free_port()))
+
+
+async def test_what_arrives_can_be_read_sorted_and_threaded(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    page, recovery = a_notice(page=Page.FIRST), a_notice(page=Page.RECOVERED)
+    await sink.send(sink.render(page), a_deadline())
+    await sink.send(sink.render(recovery), a_deadline())
+    first, second = arrived(server, 0), arrived(server, 1)
+    assert first["Subject"] == "[critical] shop.down: shop is down: timeout"
+    assert (first["From"], first["To"]) == ("monitoring@example.com", "desk@example.com")
+    assert first["Date"] == "Mon, 05 Jan 2026 09:00:15 +0000"
+    assert first["Message-ID"] == f"<{page.key}@example.com>"
+    assert first["References"] == first["In-Reply-To"] == second["References"] == f"<{page.thread}@example.com>"
+    assert first["Message-ID"] != second["Message-ID"]
+    assert first["Auto-Submitted"] == "auto-generated"
+    assert second["Subject"].startswith("[recovered] shop.down")
+    assert first.get_content().splitlines() == [
+        "shop is down: timeout",
+        "",
+        "Service:   shop",
+        "Rule:      down",
+        "Severity:  critical",
+        "State:     open",
+        'Series:    shop/health/up{zone="a"}',
+        "Value:     0",
+        "Reason:    timeout: no answer within 2 s",
+        "Breached:  2026-01-05 09:00:00 UTC",
+        "Opened:    2026-01-05 09:00:10 UTC",
+        "Labels:    team=payments, tier=gold",
+        "Runbook:   https://wiki.example/down",
+        "Incident:  0000000000000001",
+    ]
+    (envelope, _) = server.envelopes
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("monitoring@example.com", ["desk@example.com"])
+    assert server.greetings == ["example.com", "example.com"]
+
+
+async def test_text_beyond_ascii_arrives_through_servers_that_know_no_more(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    await sink.send(sink.render(a_notice(summary="Größe + 変 🔥\n.\nend")), a_deadline())
+    assert server.received[0].content.isascii()
+    assert arrived(server)["Subject"] == "[critical] shop.down: Größe + 変 🔥"
+    assert body(server).startswith("Größe + 変 🔥\n.\nend\n")
+
+
+async def test_a_far_side_cannot_write_headers_into_our_mail(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    evil = Evidence(detail="x\r\nBcc: everybody@example.com\r\n\r\nbody")
+    await sink.send(sink.render(a_notice(summary="{{ detail }}", evidence=evil)), a_deadline())
+    assert arrived(server)["Bcc"] is None
+    message = msgspec.structs.replace(sink.render(a_notice()), subject="a\r\nBcc: everybody@example.com")
+    assert isinstance(await sink.send(message, a_deadline()), Accepted)
+    assert arrived(server, 1)["Bcc"] is None
+    message = msgspec.structs.replace(message, headers=(("X-Evil", "a\r\nBcc: everybody@example.com"),))
+    assert isinstance(await sink.send(message, a_deadline()), Rejected)
+    assert len(server.received) == 2
+
+
+async def test_a_message_of_the_builtin_text_can_be_sent_too(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    assert isinstance(await sink.send(Message("k1", "t1", "subject", "plain text"), a_deadline()), Accepted)
+    assert arrived(server)["Message-ID"] == "<k1@example.com>"
+    assert arrived(server)["To"] == "desk@example.com"
+
+
+async def test_a_text_that_could_not_be_made_as_configured_says_so(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    await sink.send(sink.render(a_notice(summary="{{ nope }}")), a_deadline())
+    assert "could not be made as configured (summary: 'nope' is undefined)" in arrived(server).get_content()
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("451 greylisted", Later), ("421 shutting down", Later), ("550 never", Rejected), ("554 spam", Rejected)],
+)
+async def test_four_hundreds_are_later_and_five_hundreds_are_never(
+    kind: Kind, server: SmtpServer, command: str, said: str, expected: type[Answer]
+) -> None:
+    server.refuse = {command: said}
+    answer = await answer_to(a_sink(kind, server.port))
+    assert type(answer) is expected
+    assert answer.detail == said
+
+
+async def test_greylisted_it_arrives_once_when_it_comes_back_with_the_same_id(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    message = sink.render(a_notice())
+    server.behaviour = Behaviour.NOT_NOW
+    assert isinstance(await sink.send(message, a_deadline()), Later)
+    server.behaviour = Behaviour.ACCEPT
+    assert isinstance(await sink.send(message, a_deadline()), Accepted)
+    assert [received.key for received in server.received] == [message.key]
+
+
+async def test_dropped_before_the_final_answer_it_comes_again_with_the_same_id(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    message = sink.render(a_notice())
+    server.behaviour = Behaviour.RESET
+    assert isinstance(await sink.send(message, a_deadline()), Uncertain)
+    server.behaviour = Behaviour.ACCEPT
+    assert isinstance(await sink.send(message, a_deadline()), Accepted)
+    first, second = server.received
+    assert first == second
+
+
+async def test_a_server_that_hangs_before_it_has_the_text_is_later(kind: Kind, server: SmtpServer) -> None:
+    server.behaviour = Behaviour.HANG
+    sink = a_sink(kind, server.port)
+    answer = await sink.send(sink.render(a_notice()), a_deadline(SHORT))
+    assert answer == Later("not accepted within 0.05 s")
+
+
+def _authenticator(*_: Any) -> Any:
+    def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == (b"monitoring", b"s3cret"), handled=False)
+
+    return check
+
+
+async def test_a_password_is_never_sent_unencrypted(kind: Kind) -> None:
+    async with SmtpServer().listening() as server:
+        answer = await answer_to(a_sink(kind, server.port, username="monitoring", password="s3cret"))
+    assert isinstance(answer, Rejected), answer
+    assert "STARTTLS" in answer.detail
+    assert server.received == []
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def _certified(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+async def test_with_a_password_it_logs_in_over_verified_encryption(
+    kind: Kind, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with SmtpServer(authenticator=_authenticator(), tls=_certified(authority)).listening() as server:
+        sink = a_sink(kind, server.port, username="monitoring", password="s3cret")
+        assert isinstance(await answer_to(sink), Later)  # nobody vouches for the certificate
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert isinstance(await answer_to(sink), Accepted)
+        wrong = await answer_to(a_sink(kind, server.port, username="monitoring", password="wr0ng"))
+    assert isinstance(wrong, Rejected)
+    assert "wr0ng" not in wrong.detail
+    assert len(server.received) == 1
+
+
+async def test_without_a_password_whatever_encrypts_is_taken(kind: Kind, authority: trustme.CA) -> None:
+    async with SmtpServer(tls=_certified(authority)).listening() as server:
+        assert isinstance(await answer_to(a_sink(kind, server.port)), Accepted)
+        assert isinstance(await answer_to(a_sink(kind, server.port, tls="none")), Accepted)
+        assert isinstance(await answer_to(a_sink(kind, server.port, tls="starttls")), Later)
+
+
+async def test_a_server_that_cannot_encrypt_is_refused_where_encryption_is_asked_for(
+    kind: Kind, server: SmtpServer
+) -> None:
+    assert isinstance(await answer_to(a_sink(kind, server.port, tls="starttls")), Rejected)
+
+
+async def test_the_server_is_that_of_the_whole_configuration_unless_a_channel_names_one(
+    kind: Kind, server: SmtpServer
+) -> None:
+    class Block:
+        host, port, sender, username, password, tls = "127.0.0.1", server.port, "a@example.com", None, None, "auto"
+
+    world = Surroundings(SystemClock(), AddressPolicy(), {"smtp": Block()})
+    sink = kind.open_sink(Options(email="desk@example.com"), surroundings=world)
+    assert isinstance(await answer_to(sink), Accepted)
+    assert arrived(server)["From"] == "a@example.com"
+
+
+def test_without_any_server_a_mailbox_is_refused() -> None:
+    with pytest.raises(Refused, match="write smtp"):
+        Kind().open_sink(Options(email="desk@example.com"), surroundings=WORLD)
+
+
+def test_a_block_that_cannot_work_is_refused_by_its_key() -> None:
+    class Block:
+        host, port, sender, username, password, tls = "h", 25, "not an address", None, None, "auto"
+
+    world = Surroundings(SystemClock(), AddressPolicy(), {"smtp": Block()})
+    with pytest.raises(Refused, match=r"smtp\.from"):
+        Kind().open_sink(Options(email="desk@example.com"), surroundings=world)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "desk", "desk@", "@example.com", "a@b\r\nRCPT TO:<c@d>", "a b@example.com", "a@exa mple.com", "<a@b.c>",
+     "a@b@c", ".a@example.com", "a..b@example.com", "größe@example.com", "a@example.com, b@example.com",
+     "a@example.com\n"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError):
+        Options(email=address)
+
+
+@pytest.mark.parametrize(
+    "smtp",
+    [
+        {"host": "h"},
+        {"host": "", "from": "a@b.c"},
+        {"host": "h\r\n", "from": "a@b.c"},
+        {"host": "h", "from": "a@b.c", "port": 0},
+        {"host": "h", "from": "a@b.c", "username": "u"},
+        {"host": "h", "from": "a@b.c", "password": "p"},
+        {"host": "h", "from": "a@b.c", "username": "u\n", "password": "p"},
+        {"host": "h", "from": "a@b.c", "tls": "yes"},
+    ],
+)
+def test_a_server_that_cannot_work_is_refused(smtp: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Options.model_validate({"email": "desk@example.com", "smtp": smtp})
+
+
+def test_a_notice_to_the_owners_is_short() -> None:
+    options = Options.model_validate({"email": "desk@example.com", "smtp": {"host": "h", "from": "a@b.c"}})
+    sink = Kind().open_sink(options, surroundings=WORLD)
+    told = msgspec.structs.replace(a_notice(page=Page.OWNER), facts=Facts(summary="ops refused a notice"))
+    message = sink.render(told)
+    assert (message.subject, message.body) == ("[monitor] ops refused a notice", "ops refused a notice\n")
