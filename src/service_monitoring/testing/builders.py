@@ -181,9 +181,15 @@ class Trial:
 
     # What happens -----------------------------------------------------------------------------------------------------
 
+    def tell(self, at: str, what: Input) -> Self:
+        """Any input."""
+        ruling = self._step(at, what)
+        assert not ruling.refusal, ruling.refusal
+        return self
+
     def configure(self, at: str, configuration: Configuration) -> Self:
         """A revision comes into force."""
-        return self._tell(at, Configured(configuration))
+        return self.tell(at, Configured(configuration))
 
     def hear(self, at: str, *, check: str = "health", service: str = "shop", **values: float) -> Self:
         """A run that was ok measured these metrics, or none."""
@@ -191,7 +197,7 @@ class Trial:
 
     def observe(self, at: str, observation: Observation, *, check: str = "health", service: str = "shop") -> Self:
         """A run ended in this way."""
-        return self._tell(at, Observed(service, check, observation, self._at(at)))
+        return self.tell(at, Observed(service, check, observation, self._at(at)))
 
     def fail(self, at: str, reason: Reason = Reason.CONNECT, *, check: str = "health", service: str = "shop") -> Self:
         """A run failed and measured nothing."""
@@ -218,29 +224,29 @@ class Trial:
 
     def gap(self, began: str, ended: str, cause: GapCause = GapCause.RESTART) -> Self:
         """Nobody watched in between."""
-        return self._tell(began, GapBegan(cause))._tell(ended, GapEnded())
+        return self.tell(began, GapBegan(cause)).tell(ended, GapEnded())
 
     def wait(self, until: str) -> Self:
         """Nothing happens but time."""
-        return self._tell(until, Marked(MarkKind.ALIVE))
+        return self.tell(until, Marked(MarkKind.ALIVE))
 
     def step_clock(self, at: str, by: str) -> Self:
         """The wall clock is set: `-1h`. What was `at` by elapsed time stays so."""
         self._epoch += 1
         self._start = self._starts[self._epoch] = self._start.plus(span(by))
-        return self._tell(at, Stepped(span(by)))
+        return self.tell(at, Stepped(span(by)))
 
     def acknowledge(self, at: str, rule: str, by: str = "ada") -> Self:
         """A person takes on the rule's incident."""
-        return self._tell(at, Acted(self.incident(rule).id, Act.ACKNOWLEDGE, by))
+        return self.tell(at, Acted(self.incident(rule).id, Act.ACKNOWLEDGE, by))
 
     def resolve(self, at: str, rule: str, by: str = "ada") -> Self:
         """A person ends the rule's incident."""
-        return self._tell(at, Acted(self.incident(rule).id, Act.RESOLVE, by))
+        return self.tell(at, Acted(self.incident(rule).id, Act.RESOLVE, by))
 
     def retire(self, at: str, rule: str, reason: str = "no longer needed", *, service: str = "shop") -> Self:
         """A person retires a rule."""
-        return self._tell(at, Retired(service, rule, reason, "ada"))
+        return self.tell(at, Retired(service, rule, reason, "ada"))
 
     def refused(self, at: str, what: Input) -> str:
         """The sentence with which `what` is refused."""
@@ -280,11 +286,6 @@ class Trial:
             for stamp, decision in self.decisions
             if isinstance(decision, Notice)
         ]
-
-    def _tell(self, at: str, what: Input) -> Self:
-        ruling = self._step(at, what)
-        assert not ruling.refusal, ruling.refusal
-        return self
 
     def _step(self, at: str, what: Input) -> Ruling:
         ruling = self.course.step(Admitted(Stamp(self._epoch, self._at(at)), what))
