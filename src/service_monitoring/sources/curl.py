@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from itertools import chain
 from selectors import DefaultSelector
 from typing import Final
 
@@ -23,8 +24,11 @@ import pycurl
 
 from service_monitoring.errors import Unavailable
 
-_KEPT: Final = 256
-"""Idle handles that are kept: each takes some kilobytes, and making one costs more than a whole small request."""
+Manner = tuple[tuple[int, object], ...]
+"""Options of libcurl and their values, in the order in which they are set."""
+
+_MOST_KEPT: Final = 512
+"""Idle handles that are kept, of all manners together: each takes some kilobytes."""
 
 _PATIENCE: Final = 0.5
 """Seconds that closing waits for libcurl's threads."""
@@ -37,7 +41,8 @@ class Engine:
         self._loop = loop
         self._multi = pycurl.CurlMulti()
         self._transfers: dict[pycurl.Curl, asyncio.Future[int]] = {}
-        self._idle: list[pycurl.Curl] = []
+        self._idle: dict[Manner, list[pycurl.Curl]] = {}
+        self._kept = 0
         self._selector = DefaultSelector()
         # Every selector that POSIX systems choose by default has a descriptor of its own, which becomes readable when
         # one of those that it watches is ready.
@@ -56,15 +61,25 @@ class Engine:
         """How many transfers are going on."""
         return len(self._transfers)
 
-    def take(self) -> pycurl.Curl:
-        """A handle without any option set."""
-        return self._idle.pop() if self._idle else pycurl.Curl()
+    def take(self, manner: Manner) -> pycurl.Curl:
+        """A handle with the options of `manner`, and none besides but those that its last user may leave."""
+        idle = self._idle.get(manner)
+        if idle:
+            self._kept -= 1
+            return idle.pop()
+        handle = pycurl.Curl()
+        for option, value in manner:
+            handle.setopt(option, value)
+        return handle
 
-    def give_back(self, handle: pycurl.Curl) -> None:
-        """Keep a handle that is not in use for the next one who takes one; its options are gone."""
-        if len(self._idle) < _KEPT and not self._closed:
-            handle.reset()
-            self._idle.append(handle)
+    def give_back(self, handle: pycurl.Curl, manner: Manner) -> None:
+        """Keep a handle for the next one who takes one in this manner: setting its options costs tens of microseconds.
+
+        Whoever set an option that the next one will not set anyway closes the handle instead.
+        """
+        if self._kept < _MOST_KEPT and not self._closed:
+            self._kept += 1
+            self._idle.setdefault(manner, []).append(handle)
         else:
             handle.close()
 
@@ -104,8 +119,9 @@ class Engine:
             if scheduled is not None:
                 scheduled.cancel()
         self._loop.remove_reader(self._descriptor)
-        while self._idle:
-            self._idle.pop().close()
+        for handle in chain.from_iterable(self._idle.values()):
+            handle.close()
+        self._idle.clear()
         gone = asyncio.Event()
         threading.Thread(target=self._dismantle, args=(gone,), name="closing-curl", daemon=True).start()
         with suppress(TimeoutError):

@@ -38,11 +38,11 @@ class OurFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. `headers` are whole lines."""
+    """What is sent. `headers` are whole lines, one at least: a handle keeps those of its last request otherwise."""
 
     method: str
     url: str
-    headers: Sequence[str] = ()
+    headers: Sequence[bytes]
     body: bytes | None = None
 
 
@@ -89,19 +89,35 @@ class Measured:
 
     def measurements(self) -> tuple[Measurement, ...]:
         """Everything that was completed."""
-        return tuple(Measurement(metric, value) for metric, value in self.values.items())
+        return tuple([Measurement(metric, value) for metric, value in self.values.items()])
+
+
+class _Vetting:
+    """Asks the policy, and remembers its last answer: a policy is pure, and most checks connect to one address."""
+
+    __slots__ = ("_last", "_network")
+
+    def __init__(self, network: AddressPolicy) -> None:
+        self._network = network
+        self._last: tuple[str, str | None] = ("", None)
+
+    def refusal(self, address: str) -> str | None:
+        if self._last[0] != address:
+            self._last = (address, self._network.refusal(ip_address(address.partition("%")[0])))
+        return self._last[1]
 
 
 class _Reception:
     """Receives what libcurl hands over. Called inside libcurl, where nobody sees what is raised."""
 
     __slots__ = (
-        "_keep", "_limit", "_network", "_skip", "body", "head", "headers", "lines", "opened", "own", "received",
+        "_keep", "_limit",  "_skip",
+        "_vetting", "body", "head", "headers", "lines", "opened", "own", "received",
         "refusals", "skipped", "status", "stopped",
     )  # fmt: skip
 
-    def __init__(self, network: AddressPolicy, *, limit: int, keep: bool, skip: frozenset[int]) -> None:
-        self._network = network
+    def __init__(self, vetting: _Vetting, *, limit: int, keep: bool, skip: frozenset[int]) -> None:
+        self._vetting = vetting
         self._limit = limit
         self._keep = keep
         self._skip = skip
@@ -146,7 +162,7 @@ class _Reception:
     def open_socket(self, purpose: int, address: pycurl.CurlSockAddr) -> _Lent | int:
         """The last word on an address: libcurl is about to connect to this very one."""
         try:
-            refusal = self._network.refusal(ip_address(str(address.addr[0]).partition("%")[0]))
+            refusal = self._vetting.refusal(str(address.addr[0]))
             if refusal is not None:
                 self.refusals.append(refusal)
                 return pycurl.SOCKET_BAD
@@ -172,7 +188,7 @@ class Exchanges:
         self, engine: Engine, network: AddressPolicy, manner: Mapping[int, object], *, limit: int, keep: bool
     ) -> None:
         self._engine = engine
-        self._network = network
+        self._vetting = _Vetting(network)
         self._manner = tuple({**_ALWAYS, **manner}.items())
         self._limit = limit
         self._keep = keep
@@ -194,11 +210,9 @@ class Exchanges:
         did. Cancelled, the connection is closed at once. `now`, in seconds, is what the certificate's end is
         compared with.
         """
-        reception = _Reception(self._network, limit=self._limit, keep=self._keep, skip=skip)
-        handle = self._engine.take()
+        reception = _Reception(self._vetting, limit=self._limit, keep=self._keep, skip=skip)
+        handle = self._engine.take(self._manner)
         try:
-            for option, value in self._manner:
-                handle.setopt(option, value)
             _address(handle, request, resolved)
             handle.setopt(pycurl.TIMEOUT_MS, milliseconds)
             handle.setopt(pycurl.HEADERFUNCTION, reception.header)
@@ -213,7 +227,12 @@ class Exchanges:
             measured.end_request()
             return Answer(reception.status, reception.headers, bytes(reception.body), reception.received)
         finally:
-            self._engine.give_back(handle)
+            # The handle still holds the reception, until its next user sets another.
+            reception.body = bytearray()
+            if _is_plain(request):
+                self._engine.give_back(handle, self._manner)
+            else:
+                handle.close()
 
 
 _ALWAYS: Final[Mapping[int, object]] = MappingProxyType(
@@ -233,18 +252,23 @@ _ALWAYS: Final[Mapping[int, object]] = MappingProxyType(
 )
 
 
+def _is_plain(request: Request) -> bool:
+    """Whether it needs no option but those that every request sets, so that nothing of it stays behind in a handle."""
+    return request.method == "GET" and request.body is None
+
+
 def _address(handle: pycurl.Curl, request: Request, resolved: str) -> None:
     handle.setopt(pycurl.URL, request.url.encode())
-    if request.headers:
-        handle.setopt(pycurl.HTTPHEADER, [line.encode() for line in request.headers])
-    if resolved:
+    handle.setopt(pycurl.HTTPHEADER, request.headers)
+    if resolved:  # stays behind, as what libcurl knows of names does: for all handles of an engine anyway
         handle.setopt(pycurl.RESOLVE, [resolved])
+    if _is_plain(request):
+        return
+    handle.setopt(pycurl.CUSTOMREQUEST, request.method)
     if request.body is not None:
         handle.setopt(pycurl.POSTFIELDS, request.body)
     elif request.method == "HEAD":
         handle.setopt(pycurl.NOBODY, 1)
-    if request.method != "GET" or request.body is not None:
-        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
 
 
 def _measure(handle: pycurl.Curl, measured: Measured, *, secure: bool, now: float) -> None:

@@ -15,7 +15,6 @@ import re
 import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -196,7 +195,8 @@ class HttpSource:
         self._followed = frozenset() if options.redirects == "refuse" else _MOVED - self._expectations.statuses
         self._refused = _MOVED - self._expectations.statuses - self._followed
         self._first = Request(options.method, options.http, _headers(options), _content(options))
-        self._plain = (f"User-Agent: {options.user_agent}", "Expect:")
+        self._first_name = _name(options.http)
+        self._plain = (f"User-Agent: {options.user_agent}".encode(), b"Expect:")
         self._exchanges = Exchanges(
             engine,
             surroundings.network,
@@ -246,10 +246,8 @@ class HttpSource:
 
     async def _resolved(self, url: str, measured: Measured, deadline: Deadline) -> str:
         """`host:port:addresses` of a name, for libcurl; nothing for an address, which needs no looking up."""
-        parts = _split(url)
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-        with suppress(ValueError):
-            ip_address(host)
+        host, port = self._first_name if url is self._first.url else _name(url)
+        if not host:
             return ""
         begun = self._clock.tick()
         try:
@@ -297,7 +295,7 @@ class HttpSource:
             raise Failed(Reason.TIMEOUT, "the time was up while judging the body") from None
 
 
-def _headers(options: HttpOptions) -> tuple[str, ...]:
+def _headers(options: HttpOptions) -> tuple[bytes, ...]:
     lines = [f"{name}: {value.reveal()}" if value.reveal() else f"{name};" for name, value in options.headers.items()]
     given = {name.lower() for name in options.headers}
     if options.auth is not None:
@@ -306,11 +304,23 @@ def _headers(options: HttpOptions) -> tuple[str, ...]:
         lines.append(f"User-Agent: {options.user_agent}")
     if options.body is not None and "content-type" not in given:
         lines.append("Content-Type:")  # libcurl would call any body a form
-    return (*lines, "Expect:")  # no waiting for leave to send the body
+    lines.append("Expect:")  # no waiting for leave to send the body
+    return tuple(line.encode() for line in lines)
 
 
 def _content(options: HttpOptions) -> bytes | None:
     return None if options.body is None else options.body.encode()
+
+
+def _name(url: str) -> tuple[str, int]:
+    """The name to look up, and the port; no name where the URL has an address."""
+    parts = _split(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    try:
+        ip_address(host)
+    except ValueError:
+        return host, port
+    return "", port
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:
