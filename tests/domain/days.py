@@ -83,7 +83,7 @@ def the_rules(random: Random) -> list[Rule]:
             "slow",
             Threshold(above(1.5)),
             holds_for=some(),
-            recovery=recovering(below(0.5), holds_for=some()),
+            recovery=recovering(below(0.5), holds_for=f"{random.randint(0, 9)}s"),
             on_no_data=silence(),
             depends_on=["shop.down"],
         ),
@@ -102,7 +102,8 @@ def the_rules(random: Random) -> list[Rule]:
     ]
     if random.random() < 0.3:
         rules = [rule for rule in rules if rule.name not in {"sustained", "jumpy"}]
-    return random.sample(rules, random.randint(1, len(rules)))
+    slow, *others = sorted(rules, key=lambda rule: rule.name != "slow")
+    return [slow, *random.sample(others, random.randint(0, len(others)))]
 
 
 def the_configuration(random: Random) -> Configuration:
@@ -123,7 +124,7 @@ def an_observation(random: Random, mood: int) -> Observation:
     outcome = Outcome.FAILED if mood == 2 and random.random() < 0.7 else Outcome.OK
     measured = []
     if random.random() < 0.8 and mood < MUTE:
-        measured.append(Measurement("value", float(mood)))
+        measured.append(Measurement("value", float(mood) if random.random() < 0.8 else 1.0))
     if random.random() < 0.6 and mood < MUTE:
         queue = random.choice(["a", "b"])
         measured.append(Measurement("depth", float(random.randint(0, 3)), (("queue", queue),)))
