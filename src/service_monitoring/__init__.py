@@ -7,7 +7,6 @@ asked for.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version("service-monitoring")
+        return import_module("importlib.metadata").version("service-monitoring")
     if name in _HOME:
         return getattr(import_module(f"service_monitoring.{_HOME[name]}"), name)
     raise AttributeError(f"service_monitoring has no {name}")
