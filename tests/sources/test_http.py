@@ -208,7 +208,12 @@ async def test_what_one_check_sends_is_not_sent_by_the_next_on_the_same_handle(k
 
 
 async def test_every_attempt_has_a_connection_of_its_own(kind: Kind) -> None:
-    async with answering(saying(OK)) as server:
+    async def answer_and_stay(request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request:
+            writer.write(OK)
+            request = await reader.readuntil(b"\r\n\r\n")
+
+    async with answering(answer_and_stay) as server:
         source = kind.open_source(options(server.url()), surroundings=surroundings())
         assert [(await probed(source)).outcome for _ in range(3)] == [Outcome.OK] * 3
         assert server.connections == 3

@@ -94,10 +94,17 @@ async def test_fifty_endless_bodies_at_once_take_less_than_ten_megabytes() -> No
 
         async def main(url):
             kind = Kind()
-            source = lambda: kind.open_source(HttpOptions(http=url), surroundings=surroundings())
-            await probed(source(), 30)
+            counted = HttpOptions.model_validate({"http": url})
+            kept = HttpOptions.model_validate({
+                "http": url, "max_body": "64KiB", "expect": {"body": {"contains": "nothing of this kind"}}
+            })
+
+            async def run(options):
+                return await probed(kind.open_source(options, surroundings=surroundings()), 30)
+
+            await asyncio.gather(run(counted), run(kept))
             before = peak()
-            seen = await asyncio.gather(*(probed(source(), 30) for _ in range(50)))
+            seen = await asyncio.gather(*(run(options) for options in [counted, kept] * 25))
             assert {each.reason for each in seen} == {Reason.TOO_LARGE}, seen
             print(peak() - before)
             await kind.close()
