@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 the answer is bad (complaints, faults found, a failed chec
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -34,10 +35,8 @@ def main() -> None:
     code: object = _run()
     try:
         sys.stdout.flush()
-    except _EnoughError:
-        pass
-    except OSError as error:
-        code = _say(error, UNAVAILABLE)
+    except _EnoughError as enough:
+        code = code or enough.code
     sys.exit(code if isinstance(code, int) else DONE if code is None else BAD_ANSWER)
 
 
@@ -62,11 +61,11 @@ def _run() -> object:
 
 
 class _EnoughError(SystemExit):
-    """Whoever read our output has seen enough: no fault, and whatever the command had begun is left in order."""
+    """Nothing more can be printed. What the command had begun is left in order."""
 
 
 class _Output(io.FileIO):
-    """Standard output. Libraries turn a broken pipe into exit code 1, each in its own way; none sees it here."""
+    """Standard output. A reader that has seen enough is no fault: libraries turn that into 1, each in its own way."""
 
     def __init__(self) -> None:
         super().__init__(1, "w", closefd=False)
@@ -74,11 +73,14 @@ class _Output(io.FileIO):
     def write(self, content: ReadableBuffer, /) -> int:
         try:
             return super().write(content)
-        except BrokenPipeError:
+        except OSError as error:
+            # What is still in the buffer goes nowhere, or the interpreter would complain of it at its end.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.close(nowhere)
-            raise _EnoughError(DONE) from None
+            if error.errno == errno.EPIPE:
+                raise _EnoughError(DONE) from None
+            raise _EnoughError(_say(error, UNAVAILABLE)) from None
 
 
 def _say(error: Exception, code: int) -> int:

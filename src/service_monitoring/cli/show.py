@@ -60,8 +60,11 @@ def warn(text: str) -> None:
 def lines(*what: RenderableType) -> None:
     """Print for people; texts from outside go through `word` first."""
     console = Console(highlight=False, markup=False, emoji=False)
-    for each in what:
-        console.print(each)
+    with console.capture() as printed:
+        for each in what:
+            console.print(each)
+    # Columns are padded to their width; nobody wants that in a file.
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
 
 
 def word(text: str, style: str | None = None) -> Text:
@@ -159,7 +162,7 @@ def _since(row: Mapping[str, Any], now: Instant) -> str:
 def incident(detail: Mapping[str, Any], now: Instant) -> None:
     """One incident with its transitions and notices."""
     row = detail["incident"]
-    facts = [
+    facts: list[tuple[str | Text, RenderableType]] = [
         ("rule", word(f"{row['service']}.{row['rule']}")),
         ("state", Text.assemble(word(row["state"]), ", ", word(row["severity"]))),
         ("summary", word(row["summary"] or "-")),
@@ -207,7 +210,7 @@ def status(answer: Mapping[str, Any], now: Instant) -> None:
     """How the program itself is."""
     how = Text("running", "green") if answer["running"] else Text("not running", "yellow")
     watched = ", ".join(amount(answer[f"{what}s"], what) for what in ("service", "check", "rule"))
-    facts = [
+    facts: list[tuple[str | Text, RenderableType]] = [
         ("watches", Text(watched)),
         ("incidents", Text(counts(answer["incidents"]))),
         ("notices", Text(counts(answer["outbox"]))),
@@ -232,13 +235,13 @@ def _flat(what: Any) -> str:
     return ("; " if inner else ", ").join(parts)
 
 
-def facts_table(facts: Iterable[tuple[str, RenderableType]]) -> Table:
+def facts_table(facts: Iterable[tuple[str | Text, RenderableType]]) -> Table:
     """Names and what is to be said of them, in two columns."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, min_width=12)
     table.add_column(overflow="fold")
     for name, what in facts:
-        table.add_row(f"  {name}", what)
+        table.add_row(Text.assemble("  ", name), what)
     return table
 
 

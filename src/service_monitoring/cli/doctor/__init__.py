@@ -45,7 +45,7 @@ def findings(config: Path, *, reach: bool) -> list[Finding]:
 
 def _print(found: list[Finding]) -> None:
     for finding in found:
-        show.lines(show.facts_table([(finding.level, Text(f"{finding.topic}: {one_line(finding.what)}"))]))
+        show.lines(show.facts_table([(show.word(finding.level), Text(f"{finding.topic}: {one_line(finding.what)}"))]))
         more = [("why it matters", finding.why), ("what to do", finding.remedy)]
         if finding.level is not Level.FINE:
             show.lines(show.facts_table([("", show.word(f"{name}: {text}", "")) for name, text in more if text]))

@@ -15,7 +15,7 @@ from msgspec import Struct
 from service_monitoring import bootstrap
 from service_monitoring.cli.doctor.findings import Finding, doubtful, fine, wrong
 from service_monitoring.errors import MonitoringError
-from service_monitoring.settings import InvalidSettings, Settings
+from service_monitoring.settings import InvalidSettings, Secret, Settings
 
 _PATIENCE: Final = 5.0
 _PORTS: Final = {"http": 80, "https": 443}
@@ -69,9 +69,14 @@ def exposed(file: Path, settings: Settings) -> Iterator[Finding]:
     if not stat.S_IMODE(file.stat().st_mode) & 0o044:
         return
     text = file.read_text(encoding="utf-8")
-    if any(len(secret.reveal()) >= 4 and secret.reveal() in text for secret in settings.secrets):
+    written = [each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= 4 and each in text]
+    remedy = f"chmod 600 {file}, or write {{env: NAME}} or {{file: PATH}}"
+    if any(not each.startswith(("http://", "https://")) for each in written):
         why = "every user of this machine can read the secret"
-        yield wrong("secrets", f"{file} holds a secret and can be read by others", why, f"chmod 600 {file}")
+        yield wrong("secrets", f"{file} holds a secret and can be read by others", why, remedy)
+    elif written:
+        why = "whoever knows the address of many a webhook can post to it"
+        yield doubtful("secrets", f"{file} holds a webhook's address and can be read by others", why, remedy)
 
 
 def reach(settings: Settings) -> list[Finding]:
@@ -83,8 +88,8 @@ def reach(settings: Settings) -> list[Finding]:
 def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, int]]]:
     for name, channel in settings.channels.items():
         target = getattr(channel.options, channel.kind, None)
-        url = urlsplit(str(target)) if target is not None else None
-        if url is not None and url.scheme in _PORTS and url.hostname:
+        url = urlsplit(target.reveal() if isinstance(target, Secret) else str(target))
+        if url.scheme in _PORTS and url.hostname:
             yield name, (url.hostname, url.port or _PORTS[url.scheme])
         elif channel.kind == "email" and settings.smtp is not None:
             yield name, (settings.smtp.host, settings.smtp.port)

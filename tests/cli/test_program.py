@@ -1,0 +1,196 @@
+"""The program as its users start it: quick help, exit codes, pipes and words that are not understood."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service_monitoring.cli import BAD_ANSWER, DONE, REFUSED, UNAVAILABLE, UNUSABLE, USAGE
+from tests.cli.conftest import FILE, Command, running
+
+PROGRAM = [sys.executable, "-m", "service_monitoring"]
+HEAVY = {"numpy", "fastapi", "sqlalchemy", "pydantic", "aiohttp", "pycurl", "uvicorn", "alembic", "jinja2", "yaml"}
+COMMANDS = ["init", "run", "demo", "validate", "schema", "check", "status", "doctor", "backup", "restore"]
+EVERY_HELP = [
+    *[(each,) for each in COMMANDS],
+    *[("incidents", each) for each in ("list", "show", "ack", "resolve")],
+    ("rules", "retire"),
+]
+
+
+def program(
+    *arguments: str, folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    names = {"PATH": os.environ["PATH"], "USER": "ada", "HOME": str(folder)} | (environment or {})
+    return subprocess.run(
+        [*PROGRAM, *arguments], cwd=folder, env=names, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+def helped(folder: Path, commands: list[tuple[str, ...]]) -> set[str]:
+    """The modules that are loaded after the help of these commands, shown in one process."""
+    script = f"""
+import json, sys
+from service_monitoring.cli import main
+for words in {commands!r}:
+    sys.argv = ["service-monitoring", *words, "--help"]
+    out = sys.stdout
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, (words, end.code)
+    sys.stdout = out
+sys.stderr.write(json.dumps(sorted(sys.modules)))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={"COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert ended.stdout.count("Usage:") == len(commands)
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+    return set(json.loads(ended.stderr))
+
+
+def ours(loaded: set[str]) -> set[str]:
+    return {name for name in loaded if name.startswith("service_monitoring.")}
+
+
+def test_help_loads_nothing_heavy(folder: Path) -> None:
+    loaded = helped(folder, [()])
+    assert loaded & HEAVY == set()
+    assert ours(loaded) == {"service_monitoring.cli", "service_monitoring.cli.app", "service_monitoring.errors"}
+
+
+def test_the_help_of_a_command_loads_none_of_what_the_command_needs(folder: Path) -> None:
+    loaded = helped(folder, EVERY_HELP)
+    # typer itself reads the options of a command with pydantic.
+    assert loaded & HEAVY == {"pydantic"}
+    assert ours(loaded) == {"service_monitoring.cli", "service_monitoring.cli.app", "service_monitoring.errors"}
+
+
+def nothing(folder: Path) -> None:
+    """An empty folder."""
+
+
+def configured(folder: Path) -> None:
+    (folder / "monitoring.yaml").write_text(FILE)
+
+
+def complained(folder: Path) -> None:
+    (folder / "monitoring.yaml").write_text("services: {shop: {chekcs: {}}}\n")
+
+
+def damaged(folder: Path) -> None:
+    configured(folder)
+    (folder / "data").mkdir(mode=0o700)
+    (folder / "data" / "facts.db").write_bytes(b"this is no database" * 1000)
+
+
+EXIT_CODES = [
+    (nothing, ("--version",), DONE),
+    (nothing, ("incidents", "--help"), DONE),
+    (nothing, ("schema",), DONE),
+    (nothing, ("init", "http://127.0.0.1:1/"), DONE),
+    (configured, ("validate",), DONE),
+    (configured, ("incidents", "list"), DONE),
+    (complained, ("validate",), BAD_ANSWER),
+    (configured, ("check", "shop.health"), BAD_ANSWER),
+    (configured, ("status", "--check"), BAD_ANSWER),
+    (nothing, ("doctor",), BAD_ANSWER),
+    (nothing, ("frobnicate",), USAGE),
+    (nothing, ("incidents", "frobnicate"), USAGE),
+    (nothing, ("validate", "--frobnicate"), USAGE),
+    (configured, ("incidents", "list", "--limit", "0"), USAGE),
+    (configured, ("incidents", "list", "--state", "asleep"), USAGE),
+    (configured, ("rules", "retire", "shop.down"), USAGE),
+    (nothing, ("init",), USAGE),
+    (damaged, ("incidents", "list"), UNUSABLE),
+    (configured, ("incidents", "show", "abc"), REFUSED),
+    (configured, ("restore", "nothing.zip"), REFUSED),
+]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "code"), EXIT_CODES, ids=lambda each: each if isinstance(each, int) else None
+)
+def test_the_exit_code_says_how_it_ended(
+    folder: Path, command: Command, prepare: Callable[[Path], None], arguments: tuple[str, ...], code: int
+) -> None:
+    prepare(folder)
+    ended = command(*arguments)
+    assert ended.code == code, ended.out + ended.err
+    assert "Traceback" not in ended.err
+    if code not in {DONE, BAD_ANSWER}:
+        assert ended.out == "" and ended.err
+
+
+@pytest.mark.parametrize(("prepare", "code"), [(nothing, REFUSED), (complained, REFUSED), (damaged, UNUSABLE)])
+def test_a_run_that_cannot_begin_says_why_in_its_exit_code(
+    folder: Path, prepare: Callable[[Path], None], code: int
+) -> None:
+    prepare(folder)
+    ended = program("run", folder=folder)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.real_time("uvicorn looks around ten times a second")
+def test_a_second_program_on_the_folder_is_refused_naming_the_first(folder: Path) -> None:
+    configured(folder)
+    with running(folder):
+        ended = program("run", folder=folder)
+    assert ended.returncode == UNAVAILABLE
+    assert str(os.getpid()) in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_an_act_needs_somebody_who_does_it(folder: Path) -> None:
+    configured(folder)
+    ended = program("incidents", "ack", "abc", folder=folder, environment={"USER": ""})
+    assert ended.returncode == USAGE and "--by" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("schema",), ("--help",)])
+def test_a_reader_that_has_seen_enough_is_no_fault(folder: Path, arguments: tuple[str, ...]) -> None:
+    configured(folder)
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [*PROGRAM, *arguments], cwd=folder, stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(writing)
+        os.close(reading)  # before anything is written
+        _, err = process.communicate(timeout=50)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_full_device_under_the_output_is_said(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*PROGRAM, "schema"], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50, check=False
+        )
+    assert ended.returncode == UNAVAILABLE
+    assert ended.stderr.startswith("service-monitoring: ") and "Traceback" not in ended.stderr
+
+
+def test_output_is_plain_in_a_pipe_and_coloured_when_wanted(folder: Path) -> None:
+    configured(folder)
+    assert "\x1b" not in program("doctor", folder=folder).stdout
+    forced = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    assert "\x1b[" in program("status", folder=folder, environment=forced).stdout
+    assert "\x1b[33m" not in program("status", folder=folder, environment=forced | {"NO_COLOR": "1"}).stdout
+
+
+def test_an_output_that_is_not_utf_8_is_no_fault(folder: Path) -> None:
+    (folder / "monitoring.yaml").write_text(FILE.replace("shop:", "shöp:"), encoding="utf-8")
+    ended = program(
+        "validate", folder=folder, environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    )
+    assert ended.returncode == BAD_ANSWER and "Traceback" not in ended.stderr
