@@ -72,8 +72,12 @@ class Dependencies:
             return service, rule
         if not dot and service in self._names:
             return service, ""
-        known = [*self._names] if not dot else [f"{service}.{other}" for other in self._names.get(service, ())]
-        remedy = f"write {own}.{name}" if name in self._names.get(own, ()) else suggestion(name, known[:20])
+        if name in self._names.get(own, ()):
+            remedy = f"write {own}.{name}"
+        elif dot and service in self._names:
+            remedy = suggestion(rule, self._names[service], prefix=f"{service}.")
+        else:
+            remedy = suggestion(service, self._names)
         self._reading.complain(path, f"there is no {'rule' if dot else 'service'} {shown(name)}", remedy)
         return None
 
@@ -102,22 +106,21 @@ class Dependencies:
                     pending.pop()
                     done.add(trail.popitem()[0])
                     continue
-                node, path = following
+                node, _ = following
                 if node in trail:
-                    self._circle([*trail][[*trail].index(node) :], node, path)
+                    self._circle([*trail][[*trail].index(node) :])
                 elif node not in done:
                     trail[node] = None
                     pending.append(iter(self._edges.get(node, ())))
 
-    def _circle(self, nodes: list[_Node], back: _Node, path: KeyPath) -> None:
-        names = [".".join(part for part in node if part) for node in (*nodes, back)]
-        if not path:
-            # The step back is from a service to its rule: what is written is the step to the service.
-            last = nodes[-1]
-            before = nodes[-2] if len(nodes) > 1 else last
-            path = next((where for target, where in self._edges[before] if target == last), path)
-        shown_names = names if len(names) <= 8 else [*names[:7], "...", names[-1]]
-        self._reading.complain(path, f"this is a circle: {' -> '.join(shown_names)}", "remove one of its steps")
+    def _circle(self, nodes: list[_Node]) -> None:
+        """Told once, at the first of its rules: who comes first must not depend on where the search began."""
+        first = nodes.index(min(node for node in nodes if node[1]))
+        around = [*nodes[first:], *nodes[: first + 1]]
+        path = next(where for target, where in self._edges[around[0]] if target == around[1])
+        names = [".".join(part for part in node if part) for node in around]
+        named = names if len(names) <= 8 else [*names[:7], "...", names[-1]]
+        self._reading.complain(path, f"this is a circle: {' -> '.join(named)}", "remove one of its steps")
 
 
 def _rule_names(reading: Reading, service: str) -> list[str]:

@@ -63,18 +63,19 @@ class _Composer(CParser):
     def __init__(self, content: bytes) -> None:
         CParser.__init__(self, content)
         self._depth = 0
+        self._parent: Node | None = None
 
     def resolve(self, kind: type[Node], value: str | None, implicit: Any) -> str:
         if kind is ScalarNode:
             return _PLAIN if implicit[0] else _QUOTED
+        if self._depth > DEEPEST:
+            mark = self._parent.start_mark if self._parent is not None else None
+            raise _TooDeep(mark.line if mark else 0, mark.column if mark else 0)
         return _COLLECTION
 
     def descend_resolver(self, parent: Node | None, index: object) -> None:
         self._depth += 1
-        # A scalar is one level below the collection that holds it.
-        if self._depth > DEEPEST + 1:
-            mark = parent.start_mark if parent is not None else None
-            raise _TooDeep(mark.line if mark else 0, mark.column if mark else 0)
+        self._parent = parent
 
     def ascend_resolver(self) -> None:
         self._depth -= 1

@@ -14,7 +14,8 @@ from typing import Any, Final
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath, Place, path_text
 from service_monitoring.settings.document import Document
 from service_monitoring.settings.problems import shown
-from service_monitoring.settings.validation import suggestion
+from service_monitoring.settings.shapes import FileShape
+from service_monitoring.settings.validation import fields_of, suggestion
 
 NAMED: Final = ("services", "people", "channels", "oncall")
 """Sections that files share name by name."""
@@ -60,9 +61,12 @@ class Gathered:
             elif section in (*NAMED, *LISTED):
                 if content is not None:
                     self._complain(place, (section,), f"{_form(section)} is expected here", "write it as in one file")
+            elif section in fields_of(FileShape):
+                problem = "this is only possible in the main file"
+                self._complain(place, (section,), problem, f"move it to {self._main.file}")
             else:
-                remedy = f"write it into {self._main.file}, or {suggestion(section, (*NAMED, *LISTED))}"
-                self._complain(place, (section,), "this is not possible in an included file", remedy)
+                problem = "nothing of this name is known here"
+                self._complain(place, (section,), problem, suggestion(section, (*NAMED, *LISTED)))
 
     def place(self, path: KeyPath) -> Place:
         """Where the value at `path` stands."""

@@ -5,7 +5,7 @@ Knows places and kinds for those who read the sections. Does not know any sectio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -69,7 +69,13 @@ class Reading:
         return list(content) if isinstance(content, dict) else []
 
     def validated(
-        self, model: type[Model], given: Mapping[str, Any], path: KeyPath, *, inherited: Mapping[str, KeyPath]
+        self,
+        model: type[Model],
+        given: Mapping[str, Any],
+        path: KeyPath,
+        *,
+        inherited: Mapping[str, KeyPath],
+        besides: Iterable[str] = (),
     ) -> Model | None:
         """An instance of `model`, or None after complaining; `inherited` says where keys stand that are elsewhere."""
 
@@ -81,7 +87,7 @@ class Reading:
                 inner = Fault(fault.path[1:], fault.problem, fault.remedy, key=fault.key)
                 self.fault(inner, base=origin)
 
-        return validated(model, given, secrets=self.secrets, report=report)
+        return validated(model, given, secrets=self.secrets, report=report, besides=besides)
 
     def channel(self, name: str, given: Mapping[str, Any], path: KeyPath) -> ChannelSettings | None:
         """A channel as it is written at `path`, or None after complaining."""

@@ -57,8 +57,8 @@ class Recipients:
     def _resolve(self, text: str, path: KeyPath) -> str | None:
         sort, _, name = text.partition(".")
         if name not in self._known[sort]:
-            known = [f"{sort}.{other}" for other in self._known[sort]]
-            self._reading.complain(path, f"there is no {sort} {shown(name)}", suggestion(text, known[:20]))
+            remedy = suggestion(name, self._known[sort], prefix=f"{sort}.")
+            self._reading.complain(path, f"there is no {sort} {shown(name)}", remedy)
             return None
         if sort == "channel":
             return name if name in self.channels else None

@@ -139,7 +139,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[Secret]) -> None:
         forms = {form for secret in secrets for form in _forms(secret.reveal())}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._pattern = re.compile("|".join(map(_expression, longest_first))) if longest_first else None
 
     def __call__(self, text: str) -> str:
         """`text` with `(secret)` in place of every secret."""
@@ -195,9 +195,7 @@ def _forms(text: str) -> Iterator[str]:
         lambda plain: repr(plain)[1:-1],
     )
     for escape in escapes:
-        escaped = escape(text)
-        yield escaped
-        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), escaped)
+        yield escape(text)
     content = text.encode()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         whole = encode(content).decode()
@@ -210,6 +208,11 @@ def _forms(text: str) -> Iterator[str]:
             inner = encode(bytes(shift) + content).decode()[first:last]
             if len(inner) >= 8:
                 yield inner
+
+
+def _expression(form: str) -> str:
+    """A form as a regular expression: the digits of url-encoding may be small or capital letters."""
+    return re.sub("%([0-9A-Fa-f]{2})", r"(?i:%\1)", re.escape(form))
 
 
 def _reference_schema(key: str) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _check_rota(rota: OncallShape, path: KeyPath, reading: Reading) -> None:
 
     def check(name: str, where: KeyPath) -> None:
         if name not in people:
-            reading.complain(where, f"there is no person {shown(name)}", suggestion(name, people[:20]))
+            reading.complain(where, f"there is no person {shown(name)}", suggestion(name, people))
 
     for position, layer in enumerate(rota.layers):
         for index, name in enumerate(layer.people):

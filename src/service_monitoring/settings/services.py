@@ -145,7 +145,8 @@ def _read_checks(service: str, shape: ServiceShape, file: FileShape, reading: Re
         merged = {**defaults, **given}
         inherited: dict[str, KeyPath] = {key: ("defaults", kind, key) for key in defaults if key not in given}
         own, common = _parted(merged, kind, set(model.model_fields))
-        options = reading.validated(model, own, path, inherited=inherited)
+        besides = () if kind in UNPOLLED else _COMMON
+        options = reading.validated(model, own, path, inherited=inherited, besides=besides)
         cadence = reading.validated(CheckShape, common, path, inherited=inherited)
         if options is None or cadence is None or kind in UNPOLLED:
             continue

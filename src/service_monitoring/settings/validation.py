@@ -20,6 +20,9 @@ from service_monitoring.settings.secrets import SecretReader
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MOST_NAMED: Final = 20
+"""How many known names a complaint lists."""
+
 _EXPECTED: Final[Mapping[str, tuple[str, str]]] = {
     "string_type": ("a text is expected here", "put it in quotes"),
     "string_sub_type": ("a text is expected here", "put it in quotes"),
@@ -58,13 +61,21 @@ class Fault:
 
 
 def validated(
-    model: type[Model], given: object, *, secrets: SecretReader, report: Callable[[Fault], None]
+    model: type[Model],
+    given: object,
+    *,
+    secrets: SecretReader,
+    report: Callable[[Fault], None],
+    besides: Iterable[str] = (),
 ) -> Model | None:
-    """`given` as an instance of `model`, or None after reporting everything that is wrong with it."""
+    """`given` as an instance of `model`, or None after reporting everything that is wrong with it.
+
+    `besides` are keys that are known although they are not the model's.
+    """
     try:
         return model.model_validate(given, context={"secrets": secrets})
     except ValidationError as error:
-        for fault in faults(model, given, error):
+        for fault in faults(model, given, error, besides=besides):
             report(fault)
         return None
 
@@ -80,24 +91,32 @@ def faults_of_given(model: type[BaseModel], given: Mapping[str, Any], *, secrets
     return []
 
 
-def faults(model: type[BaseModel], given: object, error: ValidationError) -> list[Fault]:
+def faults(
+    model: type[BaseModel], given: object, error: ValidationError, *, besides: Iterable[str] = ()
+) -> list[Fault]:
     """What is wrong, one fault a place: the branches of a union count as one."""
     found: dict[KeyPath, list[Fault]] = {}
     for detail in error.errors(include_url=False, include_input=False):
-        fault = _fault(model, given, detail)
+        fault = _fault(model, given, detail, besides)
         found.setdefault(fault.path, []).append(fault)
+    holders = {path[:length] for path in found for length in range(len(path))}
+    for path, same in found.items():
+        if path in holders:
+            # Another branch of the union came further: that is the one that was meant.
+            found[path] = [fault for fault in same if not (fault.within and fault.mismatch)]
     return [fault for same in found.values() for fault in _joined(same)]
 
 
-def suggestion(key: str, known: Iterable[str]) -> str:
-    """What to write instead of an unknown `key`."""
+def suggestion(key: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """What to write instead of an unknown `key`; `prefix` stands before each name, and makes none alike."""
     names = sorted(known)
     close = get_close_matches(key[:100], names, 1, 0.6)
     if close:
-        return f"write {close[0]}"
+        return f"write {prefix}{close[0]}"
     if not names:
         return "remove it"
-    return f"known here: {', '.join(names)}"
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"known here: {', '.join(prefix + name for name in names[:MOST_NAMED])}{more}"
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, Any]:
@@ -105,13 +124,14 @@ def fields_of(model: type[BaseModel]) -> dict[str, Any]:
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _fault(model: type[BaseModel], given: object, detail: Mapping[str, Any]) -> Fault:
+def _fault(model: type[BaseModel], given: object, detail: Mapping[str, Any], besides: Iterable[str]) -> Fault:
     location, sort = tuple(detail["loc"]), detail["type"]
     context = detail.get("ctx", {})
     if sort == "extra_forbidden":
         key = str(location[-1])
         path = (*_existing(given, location[:-1]), key)
-        return Fault(path, "nothing of this name is known here", suggestion(key, _keys_at(model, path[:-1])), key=True)
+        known = _keys_at(model, path[:-1]) | (set(besides) if len(path) == 1 else set())
+        return Fault(path, "nothing of this name is known here", suggestion(key, known), key=True)
     if sort == "missing":
         return Fault(_existing(given, location[:-1]), f"{location[-1]} is missing", f"add {location[-1]}: ...")
     path = _existing(given, location)
@@ -128,7 +148,7 @@ def _worded(sort: str, context: Mapping[str, Any], message: str) -> tuple[str, s
     if sort in _EXPECTED:
         return _EXPECTED[sort]
     if sort == "literal_error":
-        possible = str(context.get("expected", "")).replace("'", "")
+        possible = str(context.get("expected", "")).replace("'", "").replace("True", "true")
         return "this is none of what is possible here", f"write {possible}"
     if cause is not None:
         return _plain(str(cause)) or "this value cannot be used", ""

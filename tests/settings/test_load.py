@@ -1,0 +1,442 @@
+"""What a valid file becomes: the whole example, and each part by itself."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from service_monitoring import plugins
+from service_monitoring.domain.configuration import Matcher, MatchOperator, Route
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
+from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity
+from service_monitoring.domain.strategies import (
+    Absence,
+    Aggregate,
+    AnyStrategy,
+    Change,
+    Comparison,
+    Function,
+    LastOf,
+    Operator,
+    Threshold,
+)
+from service_monitoring.settings import InvalidSettings, Secret, Settings, load
+from tests.settings.rigs import SINKS, SOURCES, WHOLE, complaints, read, rule
+
+EXAMPLE = Path(__file__).parent / "example.yaml"
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Settings:
+    path = tmp_path / "monitoring.yaml"
+    path.write_bytes(EXAMPLE.read_bytes())
+    kinds = plugins.kinds(plugins.SOURCES), plugins.kinds(plugins.SINKS)
+    return load(path, sources=kinds[0], sinks=kinds[1], environment={"OPS_TOKEN": "canary-token"})
+
+
+def one_rule(folder: Path, body: str) -> Rule:
+    [service] = read(folder, rule(body)).configuration.services
+    [found] = service.rules
+    return found
+
+
+def test_the_example_becomes_what_it_says(example: Settings, tmp_path: Path) -> None:
+    assert example.timezone == "Europe/Berlin"
+    assert example.folder == tmp_path
+    assert example.store.path == tmp_path / "data"
+    assert (example.store.history_keep, example.store.facts_keep) == (90 * DAY, 400 * DAY)
+    assert example.network.allowed == (ip_network("127.0.0.0/8"),)
+    assert [(check.id, check.kind, check.every, check.timeout, check.retries) for check in example.checks] == [
+        ("shop.health", "http", 5 * SECOND, 2 * SECOND, 1),
+        ("shop.queue", "prometheus", 15 * SECOND, 10 * SECOND, 0),
+        ("shop.database", "tcp", 10 * SECOND, 10 * SECOND, 0),
+        ("shop.certificate", "tls", HOUR, 10 * SECOND, 0),
+    ]
+    assert example.checks[0].stale_after == 12.5 * SECOND
+    assert example.checks[0].options.user_agent == "service-monitoring"
+    assert [(channel.name, channel.kind) for channel in example.channels.values()] == [
+        ("ops", "webhook"),
+        ("desk", "email"),
+        ("log", "console"),
+        ("responder_a.email", "email"),
+        ("responder_b.email", "email"),
+    ]
+    assert example.channels["ops"].options.headers["Authorization"].reveal() == "canary-token"
+    assert example.smtp is not None
+    assert (example.smtp.host, example.smtp.port, example.smtp.sender) == (
+        "127.0.0.1",
+        1025,
+        "monitoring@example.com",
+    )
+    assert (example.web.host, example.web.port) == ("127.0.0.1", 8080)
+
+
+def test_the_example_is_judged_by_the_rules_that_this_version_knows(example: Settings) -> None:
+    [shop] = example.configuration.services
+    assert shop.labels == (("team", "payments"), ("tier", "gold"))
+    assert [(found.name, found.check, found.strategy) for found in shop.rules] == [
+        ("down", "health", Threshold(Comparison(Operator.BELOW, 1))),
+        (
+            "slow",
+            "health",
+            Aggregate(
+                Comparison(Operator.ABOVE, 0.8), function=Function.PERCENTILE, over=Duration(5 * MINUTE), percentile=95
+            ),
+        ),
+        ("backlog", "queue", LastOf(3, 3, Comparison(Operator.AT_LEAST, 100))),
+        ("silent", "queue", Absence(Duration(2 * MINUTE))),
+        ("certificate", "certificate", Threshold(Comparison(Operator.BELOW, 14 * 86_400))),
+        ("database_down", "database", Threshold(Comparison(Operator.BELOW, 1))),
+    ]
+    assert shop.rules[1].recovery == Recovery(Comparison(Operator.BELOW, 0.5), MINUTE)
+    assert shop.rules[2].depends_on == ("shop.down",)
+
+
+def test_the_example_tells_the_channels_that_it_can_reach(example: Settings) -> None:
+    assert example.configuration.routes == (
+        Route("routes[0]", (Matcher("severity", MatchOperator.EQUALS, "critical"),), ("ops",)),
+        Route(
+            "routes[1]",
+            (
+                Matcher("severity", MatchOperator.EQUALS, "warning"),
+                Matcher("team", MatchOperator.MATCHES, "pay.*"),
+            ),
+            ("log",),
+        ),
+        Route("routes[2]", (), ("log",)),
+    )
+    assert example.configuration.owners == ("desk",)
+    assert example.warnings == ()
+
+
+def test_what_the_example_asks_for_in_vain_is_said_once_each(example: Settings, tmp_path: Path) -> None:
+    said = [str(each).removeprefix(f"{tmp_path}/monitoring.yaml:") for each in example.not_yet]
+    assert said == (EXAMPLE.parent / "example_not_yet.txt").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("condition", "strategy"),
+    [
+        ("above: 1", Threshold(Comparison(Operator.ABOVE, 1))),
+        ("at_least: 500ms", Threshold(Comparison(Operator.AT_LEAST, 0.5))),
+        ("at_most: 10MiB", Threshold(Comparison(Operator.AT_MOST, 10 << 20))),
+        ("outside: [1, 2]", Threshold(Comparison(Operator.OUTSIDE, 1, 2))),
+        ("inside: [1s, 1m]", Threshold(Comparison(Operator.INSIDE, 1, 60))),
+        ("last: 5, need: any, above: 1", LastOf(5, 1, Comparison(Operator.ABOVE, 1))),
+        ("last: 5, need: 3, above: 1", LastOf(5, 3, Comparison(Operator.ABOVE, 1))),
+        ("last: 5, above: 1", LastOf(5, 5, Comparison(Operator.ABOVE, 1))),
+        (
+            "aggregate: rate, over: 1m, above: 1",
+            Aggregate(Comparison(Operator.ABOVE, 1), function=Function.RATE, over=MINUTE),
+        ),
+        (
+            "aggregate: p99.9, over: 1m, above: 1",
+            Aggregate(Comparison(Operator.ABOVE, 1), function=Function.PERCENTILE, over=MINUTE, percentile=99.9),
+        ),
+        ("change_over: 3 samples, below: -1", Change(Comparison(Operator.BELOW, -1), samples=3)),
+        ("change_over: 10m, below: -1", Change(Comparison(Operator.BELOW, -1), over=Duration(10 * MINUTE))),
+        ("absent_for: 2m", Absence(Duration(2 * MINUTE))),
+    ],
+)
+def test_conditions_become_strategies(tmp_path: Path, condition: str, strategy: AnyStrategy) -> None:
+    found = one_rule(tmp_path, f"when: {{check: health, metric: up, {condition}}}")
+    assert found.strategy == strategy
+
+
+def test_the_modifiers_of_a_rule_reach_the_domain(tmp_path: Path) -> None:
+    found = one_rule(
+        tmp_path,
+        """
+        when: {check: health, metric: requests, labels: {path: /pay, code: "500"}, above: 1}
+        for: 90s
+        recover: {for: 1m}
+        no_data: {breach_after: 5m}
+        labels: {team: b, area: a}
+        severity: critical
+        summary: "{{ service }}"
+        runbook: https://example.com
+        state: draft
+        """,
+    )
+    assert found == Rule(
+        service="shop",
+        name="slow",
+        check="health",
+        metric="requests",
+        strategy=Threshold(Comparison(Operator.ABOVE, 1)),
+        severity=Severity.CRITICAL,
+        holds_for=Duration(90 * SECOND),
+        recovery=Recovery(None, MINUTE),
+        no_data=NoData(NoDataMode.BREACH_AFTER, Duration(5 * MINUTE)),
+        selects=(("code", "500"), ("path", "/pay")),
+        labels=(("area", "a"), ("team", "b")),
+        summary="{{ service }}",
+        runbook="https://example.com",
+        state=Lifecycle.DRAFT,
+    )
+
+
+def test_defaults_of_a_kind_stand_behind_the_keys_of_its_checks(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        defaults: {http: {every: 20s, timeout: 5s, retries: 2, max_body: 2KiB}, tcp: {every: 9s}}
+        services:
+          shop:
+            checks:
+              one: {http: "http://a/"}
+              two: {http: "http://a/", every: 1m, max_body: 1}
+              three: {tcp: "a:1", retries: 2}
+        """,
+    )
+    seen = [(check.every, check.timeout, check.retries) for check in settings.checks]
+    assert seen == [(20 * SECOND, 5 * SECOND, 2), (MINUTE, 5 * SECOND, 2), (9 * SECOND, 3 * SECOND, 2)]
+    assert [check.options.max_body for check in settings.checks[:2]] == [2048, 1]
+
+
+def test_a_mistake_in_defaults_is_told_once_and_where_it_stands(tmp_path: Path) -> None:
+    text = WHOLE.lstrip() + "defaults: {http: {max_body: much}}"
+    assert complaints(tmp_path, text) == [
+        'monitoring.yaml:11:29 defaults.http.max_body: "much" is not a size; write 512, 64KiB, 1MiB, 1.5GB'
+    ]
+
+
+def test_an_option_may_be_called_like_another_kind(tmp_path: Path) -> None:
+    settings = read(tmp_path, 'services: {a: {checks: {b: {http: "http://a/", tls: {verify: false}}}}}')
+    assert settings.checks[0].kind == "http"
+    assert settings.checks[0].options.tls.verify is False
+
+
+def test_included_files_are_joined_name_by_name(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "a.yaml").write_text("services: {a: {}}\nmaintenance: []\n", encoding="utf-8")
+    (tmp_path / "services" / "b.yaml").write_text(
+        "services: {b: {}}\nchannels: {log: {console: true}}\n", encoding="utf-8"
+    )
+    settings = read(tmp_path, "include: [services/*.yaml]\nservices: {c: {}}\nroutes: [{notify: [channel.log]}]\n")
+    assert [service.name for service in settings.configuration.services] == ["c", "a", "b"]
+    assert list(settings.channels) == ["log"]
+    assert [path.name for path in settings.files] == ["monitoring.yaml", "a.yaml", "b.yaml"]
+
+
+def test_a_name_in_two_files_is_told_with_both_places(tmp_path: Path) -> None:
+    text = "include: [more.yaml, other.yaml]\nservices:\n  shop: {}\n"
+    said = complaints(tmp_path, text, more="services:\n\n  shop: {}\n", other="routes: []\nservises: {}\n")
+    assert [line.replace(str(tmp_path) + "/", "") for line in said] == [
+        "more.yaml:3:3 services.shop: the name stands in two files, first at monitoring.yaml:3:3; remove one",
+        "other.yaml:1:1 routes: this is only possible in the main file; move it to monitoring.yaml",
+        "other.yaml:2:1 servises: nothing of this name is known here; write services",
+    ]
+
+
+def test_a_mistake_in_an_included_file_is_told_with_its_place_there(tmp_path: Path) -> None:
+    more = """
+        services:
+          shop:
+            checks:
+              a: {http: "http://a/", every: 2x}
+        maintenance: [{name: a b, match: {}}]
+    """
+    said = complaints(
+        tmp_path, "include: [more.yaml]\nmaintenance: [{name: x, match: {}, weekly: Sun 03:00, lasts: 1h}]", more=more
+    )
+    assert said[0] == 'more.yaml:5:37 services.shop.checks.a.every: "2x" is not a duration; write 90s, 2m, 1h30m'
+    assert said[1].startswith('more.yaml:6:22 maintenance[1].name: "a b" is not a name')
+
+
+def test_every_file_that_is_not_yaml_is_told(tmp_path: Path) -> None:
+    said = complaints(tmp_path, "include: [a.yaml, b.yaml, c.yaml]", a="[", b="{")
+    assert [line.partition(":")[0] for line in said] == ["monitoring.yaml", "a.yaml", "b.yaml"]
+    assert 'include[2]: no file is called "c.yaml"' in said[0]
+
+
+def test_a_person_is_told_through_their_first_contact(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        people:
+          ann: {contact: [{webhook: "http://a/"}, channel.log]}
+          bob: {contact: [channel.log]}
+        channels: {log: {console: true}}
+        routes:
+          - {match: {service: shop}, notify: [person.ann, person.bob, channel.log]}
+          - notify: [person.bob]
+        """,
+    )
+    assert [route.recipients for route in settings.configuration.routes] == [("ann.webhook", "log"), ("log",)]
+    assert settings.channels["ann.webhook"].options.webhook == "http://a/"
+    assert [each.path for each in settings.not_yet] == ["people.ann.contact[1]"]
+
+
+def test_the_tree_of_routes_is_laid_out_so_that_the_first_match_is_the_same(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        channels: {a: {console: true}, b: {console: true}, c: {console: true}}
+        routes:
+          - match: {team: x}
+            notify: [channel.a]
+            routes:
+              - {match: {severity: critical}, notify: [channel.b]}
+              - match: {severity: info}
+          - notify: [channel.c]
+        """,
+    )
+    team = Matcher("team", MatchOperator.EQUALS, "x")
+    assert settings.configuration.routes == (
+        Route("routes[0].routes[0]", (team, Matcher("severity", MatchOperator.EQUALS, "critical")), ("b",)),
+        Route("routes[0].routes[1]", (team, Matcher("severity", MatchOperator.EQUALS, "info")), ("a",)),
+        Route("routes[0]", (team,), ("a",)),
+        Route("routes[1]", (), ("c",)),
+    )
+
+
+def test_only_the_first_step_of_an_escalation_is_taken_and_the_rest_is_said(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        channels: {a: {console: true}, b: {console: true}}
+        routes:
+          - escalate:
+              - {after: 5m, notify: [channel.b]}
+          - escalate:
+              - {after: 0s, notify: [channel.a]}
+              - {after: 5m, notify: [channel.b]}
+        """,
+    )
+    assert [route.recipients for route in settings.configuration.routes] == [(), ("a",)]
+    assert [each.instead for each in settings.not_yet] == ["channel.b is not told after 5m"] * 2
+    assert [str(each).partition(" ")[2] for each in settings.warnings] == [
+        "self: nobody is told what concerns the monitor itself; write self: {notify: [channel.NAME]}",
+        "services: nothing is monitored; write services: {NAME: {checks: ..., rules: ...}}",
+        "routes[0]: nobody is told by this route; name a channel in notify",
+    ]
+
+
+def test_a_route_that_leads_to_a_rota_alone_tells_nobody_and_says_so(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        WHOLE.replace("channel.log]}]", "oncall.first]}]")
+        + "people: {ann: {contact: [channel.log]}}\noncall: {first: {layers: [{people: [ann]}]}}\n",
+    )
+    assert [f"{each.path}: {each.instead}" for each in settings.not_yet] == [
+        "routes[0].notify[0]: nobody is told through oncall.first",
+        "oncall.first: nobody is told through oncall.first",
+    ]
+    assert [each.path for each in settings.warnings] == ["routes[0]"]
+
+
+def test_rules_on_checks_that_yield_nothing_yet_are_left_out_and_said(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        services:
+          shop:
+            checks: {orders: {push: {}}, echo: {icmp: localhost, every: 5s}, port: {tcp: "a:1"}}
+            rules:
+              few: {when: {check: orders, metric: orders, below: 1}}
+              lost: {when: {check: echo, metric: up, below: 1}}
+              down: {when: {check: port, metric: up, below: 1}, depends_on: [shop.lost, shop]}
+        """,
+    )
+    [shop] = settings.configuration.services
+    assert [check.name for check in shop.checks] == ["port"]
+    assert [(found.name, found.depends_on) for found in shop.rules] == [("down", ("shop",))]
+    assert [each.path for each in settings.not_yet] == [
+        "services.shop.checks.orders",
+        "services.shop.checks.echo",
+        "services.shop.rules.few.when",
+        "services.shop.rules.lost.when",
+        "services.shop.rules.down.depends_on[0]",
+    ]
+
+
+def test_mail_goes_through_the_server_of_the_file_unless_a_channel_has_its_own(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        smtp: {host: mail, from: a@b.c}
+        channels:
+          one: {email: x@y.z}
+          two: {email: x@y.z, smtp: {host: other}}
+        """,
+    )
+    assert settings.channels["one"].options.smtp == {"host": "mail", "from": "a@b.c"}
+    assert settings.channels["two"].options.smtp == {"host": "other"}
+
+
+def test_what_can_never_hold_for_long_is_doubted(tmp_path: Path) -> None:
+    settings = read(tmp_path, rule("when: {check: health, metric: up, absent_for: 10s}"))
+    assert [each.path for each in settings.warnings] == ["services.shop.rules.slow.when.absent_for"]
+    settings = read(tmp_path, rule("when: {check: health, metric: up, aggregate: avg, over: 9s, below: 1}"))
+    assert [each.path for each in settings.warnings] == ["services.shop.rules.slow.when.over"]
+
+
+SECRETS = """
+services:
+  shop:
+    checks:
+      health: {{http: "http://localhost/", headers: {{A: canary-plain, B: {{env: TOKEN}}, C: {{file: token}}}}}}
+channels: {{log: {{console: true}}, hook: {{webhook: "http://a/", headers: {{A: canary-hook}}}}}}
+smtp: {{host: h, from: a@b.c, username: u, password: canary-mail}}
+store: {{url: "postgresql://u:canary-base@h/db"}}
+routes: [{{notify: [channel.{channel}]}}]
+self: {{notify: [channel.log], heartbeat: "https://canary-url"}}
+timezone: {zone}
+"""
+
+
+def test_no_secret_shows_in_settings_nor_in_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("canary-file\n", encoding="utf-8")
+    settings = read(tmp_path, SECRETS.format(channel="hook", zone="UTC"), environment={"TOKEN": "canary-environment"})
+    assert {secret.reveal() for secret in settings.secrets} >= {
+        "canary-plain",
+        "canary-environment",
+        "canary-file",
+        "canary-hook",
+        "canary-mail",
+    }
+    shown = [repr(settings), str(settings.channels), repr(settings.checks[0].options), repr(settings.smtp)]
+    shown += [msgspec.json.encode(settings.configuration).decode(), *map(str, settings.not_yet)]
+    assert not [text for text in shown if "canary" in text]
+    assert settings.checks[0].options.headers["C"] == Secret("canary-file")
+
+
+def test_no_complaint_shows_a_secret_even_where_it_stands_in_the_wrong_place(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("canary-file\n", encoding="utf-8")
+    text = (
+        SECRETS.format(channel="canary-hook", zone="canary-environment")
+        + "canary-plain: 1\nnetwork: {allow: [canary-mail]}\n"
+    )
+    said = complaints(tmp_path, text, environment={"TOKEN": "canary-environment"})
+    assert len(said) == 4
+    assert not [line for line in said if "canary" in line]
+    assert 'timezone: "(secret)" is not a time zone' in "\n".join(said)
+
+
+def test_a_value_of_the_wrong_sort_is_not_quoted_for_it_may_be_a_secret(tmp_path: Path) -> None:
+    text = WHOLE + "smtp: canary\nstore: {history: canary}\nself2: canary\n"
+    text = text.replace("timeout: 2s", "timeout: 2s, retries: canary, headers: canary")
+    assert not [line for line in complaints(tmp_path, text) if "canary" in line]
+
+
+def test_long_lists_of_complaints_are_cut_when_printed(tmp_path: Path) -> None:
+    text = "services:\n" + "".join(f"  s{index}: {{x: 1}}\n" for index in range(300))
+    with pytest.raises(InvalidSettings) as raised:
+        read(tmp_path, text)
+    assert len(raised.value.complaints) == 300
+    assert str(raised.value).splitlines()[-1] == "... and 100 more"
+
+
+def test_kinds_that_nobody_names_are_never_imported(tmp_path: Path) -> None:
+    class Guarded(dict[str, object]):
+        def __getitem__(self, name: str) -> object:
+            assert name in {"http", "console"}
+            return super().__getitem__(name)
+
+    path = tmp_path / "monitoring.yaml"
+    path.write_text(WHOLE, encoding="utf-8")
+    load(path, sources=Guarded(SOURCES), sinks=Guarded(SINKS), environment={})  # type: ignore[arg-type]  # on purpose
