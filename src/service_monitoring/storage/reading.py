@@ -15,7 +15,7 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
 from service_monitoring.domain.holds import StoredHold
-from service_monitoring.domain.incidents import Incident, State
+from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
@@ -67,7 +67,11 @@ class Story(Struct, frozen=True):
     notices: tuple[Posted, ...]
 
 
-_LIVE: Final = "ended_at IS NULL OR id IN (SELECT incident FROM groups WHERE ended = 0)"
+_LIVE: Final = (
+    "id IN (SELECT id FROM incidents WHERE ended_at IS NULL UNION SELECT incident FROM groups WHERE ended = 0)"
+)
+# Most records have no subject; the index leaves those out, and is used where a query says that it does, too.
+_ABOUT: Final = "subject = ? AND subject <> ''"
 _PAGE: Final = 1_000
 
 
@@ -118,6 +122,8 @@ def incidents(
     if states:
         conditions.append(f"state IN ({marks(len(states))})")
         given += [state.value for state in states]
+        if FINAL.isdisjoint(states):
+            conditions.append("ended_at IS NULL")
     if service is not None:
         conditions.append("service = ?")
         given.append(service)
@@ -137,7 +143,7 @@ def story(connection: sqlite3.Connection, incident: str) -> Story:
     The beginning of an id will do. `NotFound` when no incident has it, `Refused` when several have.
     """
     incident, body = _named(connection, incident)
-    rows = connection.execute(f"SELECT {_JOURNAL} FROM journal WHERE subject = ? ORDER BY position", (incident,))
+    rows = connection.execute(f"SELECT {_JOURNAL} FROM journal WHERE {_ABOUT} ORDER BY position", (incident,))
     records = [recorded.record for recorded in _recorded(connection, rows.fetchall())]
     return Story(
         incident=decode(Incident, body),
@@ -162,8 +168,8 @@ def _named(connection: sqlite3.Connection, start: str) -> tuple[str, bytes]:
 def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:
     """The notices of an incident, in the order in which they were decided, with their attempts."""
     rows = connection.execute(
-        "SELECT key, body, state, attempt, due_at, message FROM journal JOIN notices USING (position) "
-        "WHERE subject = ? AND kind = 'notice' ORDER BY position",
+        "SELECT key, body, state, attempt, due_at, message FROM journal CROSS JOIN notices USING (position) "
+        f"WHERE {_ABOUT} AND kind = 'notice' ORDER BY position",
         (incident,),
     ).fetchall()
     found: list[Posted] = []

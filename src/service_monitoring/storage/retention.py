@@ -47,7 +47,7 @@ class PruneJournal:
         gone = connection.execute(
             "DELETE FROM journal WHERE position > ? AND position <= ? AND at < ? "
             f"AND (subject = '' OR subject NOT IN ({_KEPT})) "
-            "AND (kind <> 'notice' OR position NOT IN (SELECT position FROM notices))",
+            "AND NOT EXISTS (SELECT 1 FROM notices WHERE notices.position = journal.position)",
             (self._after, old[-1], self._before.ns),
         ).rowcount
         return gone, old[-1] if len(old) == PIECE else None
@@ -81,16 +81,16 @@ class PruneIncidents:
         """How many incidents are gone."""
         ids = connection.execute(
             f"SELECT id FROM incidents WHERE ended_at < ? AND id NOT IN ({_KEPT}) "
-            "AND NOT EXISTS (SELECT 1 FROM journal JOIN notices USING (position) WHERE subject = incidents.id) LIMIT ?",
+            "AND NOT EXISTS (SELECT 1 FROM journal CROSS JOIN notices USING (position) "
+            "WHERE subject = incidents.id AND subject <> '') LIMIT ?",
             (self._before.ns, PIECE),
         ).fetchall()
         connection.executemany("DELETE FROM groups WHERE incident = ?", ids)
         connection.executemany("DELETE FROM incidents WHERE id = ?", ids)
         if len(ids) < PIECE:
             connection.execute(
-                "DELETE FROM configurations WHERE revision NOT IN (SELECT revision FROM progress) AND revision NOT IN "
-                "(SELECT json_extract(CAST(body AS TEXT), '$.revision') FROM journal "
-                "WHERE place IS NOT NULL AND kind = 'configured')"
+                "DELETE FROM configurations WHERE revision NOT IN (SELECT revision FROM progress) "
+                "AND NOT EXISTS (SELECT 1 FROM journal WHERE subject = configurations.revision AND subject <> '')"
             )
         return len(ids)
 

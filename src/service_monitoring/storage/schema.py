@@ -122,6 +122,7 @@ notices: Final = Table(
     _body("message", nullable=True),
 )
 Index("notices_due", notices.c.channel, notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
+Index("notices_position", notices.c.position)
 Index("notices_sending", notices.c.key, sqlite_where=text("state = 'sending'"))
 Index("notices_settled", notices.c.settled_at, sqlite_where=text("settled_at IS NOT NULL"))
 

@@ -33,7 +33,7 @@ class Opaque(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """A record in bytes. `service` and `subject` (incident, notice or check) are what people ask the journal for.
+    """A record in bytes. `service` and `subject` (incident, notice, rule, revision) are what the journal is asked for.
 
     `order` is the record's place among inputs of one instant; None for a decision. A configuration's body is its
     revision alone: the bytes of a revision are kept once.
@@ -76,7 +76,8 @@ def _written(admitted: Admitted) -> Written:
     kind = str(given.__struct_config__.tag)
     match given:
         case Configured(configuration=configuration):
-            return Written(kind, "", "", order, encode(Revision(revision(configuration))))
+            name = revision(configuration)
+            return Written(kind, "", name, order, encode(Revision(name)))
         case Acted(incident=incident):
             return Written(kind, "", incident, order, encode(given))
         case Retired(service=service, rule=rule):

@@ -127,6 +127,7 @@ def _outbox() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_index("notices_due", "notices", ["channel", "due_at"], sqlite_where=sa.text("due_at IS NOT NULL"))
+    op.create_index("notices_position", "notices", ["position"])
     op.create_index("notices_sending", "notices", ["key"], sqlite_where=sa.text("state = 'sending'"))
     op.create_index("notices_settled", "notices", ["settled_at"], sqlite_where=sa.text("settled_at IS NOT NULL"))
     op.create_table(

@@ -1,0 +1,111 @@
+"""No read and no piece of retention goes through a whole table: their cost stays flat while history grows."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from service_monitoring.domain.incidents import State
+from service_monitoring.domain.inputs import Stamp
+from service_monitoring.ports import Settlement
+from service_monitoring.storage import samples
+from service_monitoring.storage.files import connect
+from service_monitoring.storage.history import History
+from service_monitoring.storage.sqlite import SqliteStore, Tuning
+from service_monitoring.testing.store_laws import (
+    START,
+    a_commit,
+    a_message,
+    a_notice,
+    a_stamp,
+    an_incident,
+    an_observation,
+)
+from tests.storage.conftest import Open
+
+# Small or partial by nature: what is alive, what is waiting, one row, one page in order.
+WHOLE = re.compile(
+    r"SCAN (wanted|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|configurations|checks|series"
+    r"|groups USING INDEX groups_alive|groups USING COVERING INDEX groups_alive"
+    r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
+)
+
+
+def whole_tables(path: Path, statements: set[str]) -> dict[str, list[str]]:
+    """The statements that go through a whole table, each with what its plan says of it."""
+    connection = sqlite3.connect(path)
+    found: dict[str, list[str]] = {}
+    for statement in statements:
+        if not re.match(r"SELECT|UPDATE|DELETE|WITH|INSERT", statement):
+            continue
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        bad = [step for step in plan if (step.startswith("SCAN ") and not WHOLE.match(step)) or "AUTOMATIC" in step]
+        if bad:
+            found[statement] = bad
+    connection.close()
+    return found
+
+
+async def exercise(store: SqliteStore) -> None:
+    """Everything that reads, and retention."""
+    incident = an_incident()
+    notice = a_notice(incident)
+    await store.commit(replace(a_commit(1, versions=[("shop", 0)], notices=[notice]), incidents=(incident,)))
+    await store.record([an_observation(1), an_observation(1, epoch=1)])
+    (lease,) = await store.claim([a_message(notice)])
+    await store.settle([Settlement(lease.key, lease.token, "delivered", "", START)])
+    await store.load()
+    await store.beyond(Stamp(0, START))
+    await store.tail("shop", "health", until=a_stamp(9, epoch=1), since=START, least=3)
+    await store.due(10)
+    await store.due(10, channel="web")
+    await store.incidents(states=[State.OPEN, State.PENDING])
+    await store.incidents(service="shop", after=incident.id)
+    await store.incident(incident.id)
+    await store.journal()
+    await store.newest()
+    await store.commit(a_commit(20))
+    await store.prune(facts=a_stamp(9).at, samples=a_stamp(9).at)
+
+
+async def test_no_read_and_no_retention_goes_through_a_whole_table(opened: Open, folder: Path) -> None:
+    statements: dict[str, set[str]] = {"facts.db": set(), "samples.db": set()}
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(statements[path.name].add)
+        return connection
+
+    store = await opened(tuning=Tuning(reserve=0, connect=traced))
+    for readers in (store._facts_readers, store._samples_readers):
+        for connection in readers._connections:
+            connection.set_trace_callback(statements[readers._path.name].add)
+    await exercise(store)
+    with History(folder) as history:
+        history._facts.set_trace_callback(statements["facts.db"].add)
+        history._samples.set_trace_callback(statements["samples.db"].add)
+        assert [*history.inputs(), *history.decisions()] != []
+    assert len(statements["facts.db"]) > 20
+    assert len(statements["samples.db"]) > 10
+    assert whole_tables(folder / "facts.db", statements["facts.db"]) == {}
+    assert whole_tables(folder / "samples.db", statements["samples.db"]) == {}
+
+
+async def test_a_tail_reads_the_samples_of_its_own_check_only(opened: Open, folder: Path) -> None:
+    store = await opened()
+    (statement,) = await store._samples_readers.read(_of_a_tail)
+    connection = sqlite3.connect(folder / "samples.db")
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    connection.close()
+    assert plan[0].startswith("SEARCH o USING COVERING INDEX observations_check (check_id=? AND epoch=?")
+    assert plan[1] == "SEARCH s USING PRIMARY KEY (epoch=? AND at=?)"
+
+
+def _of_a_tail(connection: sqlite3.Connection) -> list[str]:
+    """The statement with which a tail reads its samples."""
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    list(samples._stretch(connection, samples.Names(connection), (1, 0, 0, 1)))
+    connection.set_trace_callback(None)
+    return [statement for statement in statements if "JOIN samples" in statement]
