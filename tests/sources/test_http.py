@@ -372,6 +372,18 @@ async def test_a_cancelled_attempt_that_is_still_connecting_leaves_nothing(kind:
             await cancelled(source, after=a_moment)
 
 
+async def test_an_attempt_over_tls_leaves_nothing_whether_it_ended_or_was_cancelled(
+    kind: Kind, authority: Path
+) -> None:
+    trusting = {"ca": str(authority)}
+    async with answering(hanging, context=speaking()) as silent, answering(saying(OK), context=speaking()) as good:
+        await asked(kind, good, tls=trusting)
+        async with nothing_left():
+            await asked(kind, good, tls=trusting)
+            source = kind.open_source(options(silent.url(), tls=trusting), surroundings=surroundings())
+            await cancelled(source, after=a_moment)
+
+
 async def test_closing_breaks_off_what_runs_as_unknown_and_leaves_nothing() -> None:
     async with answering(hanging) as server, nothing_left():
         kind = Kind()
