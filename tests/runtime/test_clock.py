@@ -9,7 +9,7 @@ import pytest
 from service_monitoring.domain.inputs import Stepped
 from service_monitoring.domain.instants import HOUR, MILLISECOND, MINUTE, SECOND, Duration, Instant
 from service_monitoring.ports import Tick
-from service_monitoring.runtime.clock import ClockWatch, Drift, Lagged, Reading, Suspended, SystemClock, read, watch
+from service_monitoring.runtime.clock import ClockWatch, Drift, Lagged, Reading, Suspended, SystemClock, read
 from service_monitoring.testing.clock import SimulatedClock
 
 
@@ -55,23 +55,21 @@ def test_small_steps_in_one_direction_add_up_to_one_that_is_seen() -> None:
     assert seen == [Stepped(Duration(6 * SECOND)), Stepped(Duration(6 * SECOND))]
 
 
-async def test_the_watch_reports_steps_and_suspends_within_one_look() -> None:
+async def test_the_watch_sees_on_a_clock_what_happened_to_it() -> None:
     clock = SimulatedClock()
-    reported: list[Drift] = []
-
-    async def report(drift: Drift) -> None:
-        reported.append(drift)
-
-    watching = asyncio.create_task(watch(clock, report))
-    await clock.advance(Duration(10 * SECOND))
-    clock.step(Duration(-HOUR))
-    await clock.advance(SECOND)
-    clock.suspend(HOUR)
-    await clock.advance(SECOND)
-    clock.stall(MINUTE)
-    await clock.advance(SECOND)
-    watching.cancel()
-    assert reported == [Stepped(Duration(-HOUR)), Suspended(HOUR), Lagged(Duration(59 * SECOND))]
+    sight = ClockWatch(read(clock), every=SECOND)
+    seen: list[Drift] = []
+    for second in range(20):
+        match second:
+            case 5:
+                clock.step(Duration(-HOUR))
+            case 10:
+                clock.suspend(HOUR)
+            case 15:
+                clock.stall(MINUTE)
+        await clock.advance(SECOND)
+        seen += sight.look(read(clock))
+    assert seen == [Stepped(Duration(-HOUR)), Suspended(HOUR), Lagged(MINUTE)]
 
 
 def test_a_reading_torn_by_a_stopped_process_is_taken_again() -> None:

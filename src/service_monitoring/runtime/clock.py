@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
@@ -126,19 +125,3 @@ class ClockWatch:
             found.append(Stepped(Duration(wall - self._wall)))
             self._wall = wall
         return tuple(found)
-
-
-async def watch(
-    clock: Clock,
-    report: Callable[[Drift], Awaitable[None]],
-    *,
-    every: Duration = SECOND,
-    beat: Callable[[], None] = lambda: None,
-) -> None:
-    """Look at the clocks for ever and await `report` with each drift, in order. Ends by cancellation only."""
-    sight = ClockWatch(read(clock), every=every)
-    while True:
-        beat()
-        await clock.wait_until(clock.tick().plus(every))
-        for drift in sight.look(read(clock)):
-            await report(drift)
