@@ -10,21 +10,39 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 
 from service_monitoring.domain.configuration import Configuration
-from service_monitoring.domain.course import Course, Decision, Progress
+from service_monitoring.domain.course import Course, Decision, Progress, order_of
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, MOVES, Incident, State
-from service_monitoring.domain.inputs import Admitted, Configured, Marked, MarkKind, Observed, Stamp
+from service_monitoring.domain.inputs import (
+    Act,
+    Acted,
+    Admitted,
+    Configured,
+    Delivery,
+    GapBegan,
+    GapCause,
+    GapEnded,
+    Input,
+    Marked,
+    MarkKind,
+    Observed,
+    Retired,
+    Settled,
+    Stamp,
+    Stepped,
+)
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.policy import Key
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Outcome, Series
-from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule
+from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule, an_observation
 from service_monitoring.wire.codec import decode, encode
 from service_monitoring.wire.ledger import ledger
 from tests.domain import days
@@ -34,6 +52,18 @@ BATCHES = 4
 
 
 a_day = cache(days.a_day)
+
+EXAMPLES: list[Input] = [
+    Acted("", Act.RESOLVE, "ada"),
+    Retired("shop", "slow", "-", "ada"),
+    Configured(a_configuration()),
+    Stepped(Duration(1)),
+    Observed("shop", "health", an_observation(), START),
+    Settled("", Delivery.DELIVERED, "ops", Page.FIRST),
+    Marked(MarkKind.ALIVE),
+    GapEnded(),
+    GapBegan(GapCause.RESTART),
+]
 
 
 def batch(number: int) -> range:
@@ -69,6 +99,13 @@ def test_decisions_come_in_the_order_of_their_stamps() -> None:
     for seed in range(60):
         stamps = [stamp for stamp, _ in a_day(seed).decided]
         assert stamps == sorted(stamps)
+
+
+def test_every_kind_of_input_has_its_place_in_the_order() -> None:
+    assert set(get_args(Input)) == {type(what) for what in EXAMPLES}
+    assert sorted(order_of(what).name for what in EXAMPLES) == [
+        "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OUTCOME", "PERSON", "PERSON",
+    ]  # fmt: skip
 
 
 def test_an_input_out_of_order_is_a_defect_of_the_driver() -> None:

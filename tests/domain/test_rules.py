@@ -237,6 +237,7 @@ def test_a_rule_that_does_not_exist_is_refused_with_a_sentence() -> None:
     trial = a_trial(a_rule())
     assert trial.refused("+1s", Retired("shop", "fast", "-", "ada")) == "service shop has no rule fast"
     assert trial.refused("+2s", Retired("base", "fast", "-", "ada")) == "there is no service base"
+    assert trial.course.take_changes() is None, "nothing of what was refused is to be stored"
 
 
 def test_two_active_rules_of_one_policy_must_not_have_the_same_signature() -> None:

@@ -8,10 +8,9 @@ input came, or where its decisions go.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from service_monitoring.domain import routing
 from service_monitoring.domain.agenda import Agenda
@@ -77,25 +76,26 @@ class Changes(Struct, frozen=True):
     groups: tuple[Group, ...]
 
 
+_ORDERS: Final[dict[type[Input], Order]] = {
+    Acted: Order.PERSON,
+    Retired: Order.PERSON,
+    Configured: Order.CONFIGURATION,
+    Stepped: Order.CONFIGURATION,
+    Observed: Order.OBSERVATION,
+    Settled: Order.OUTCOME,
+    Marked: Order.MARK,
+    GapEnded: Order.GAP_END,
+    GapBegan: Order.GAP_START,
+}
+
+
 def order_of(what: Input) -> Order:
     """Where an input stands among inputs and timers of the same instant."""
-    match what:
-        case Acted() | Retired():
-            return Order.PERSON
-        case Configured() | Stepped():
-            return Order.CONFIGURATION
-        case Observed():
-            return Order.OBSERVATION
-        case Settled():
-            return Order.OUTCOME
-        case Marked():
-            return Order.MARK
-        case GapEnded():
-            return Order.GAP_END
-        case GapBegan():
-            return Order.GAP_START
-        case _:
-            assert_never(what)
+    return _ORDERS[type(what)]
+
+
+_QUIET: Final = Ruling(())
+"""What nearly every observation decides."""
 
 
 class Course:
@@ -113,8 +113,11 @@ class Course:
         self._groups: dict[str, Group] = {}
         self._held: dict[str, Group] = {}
         self._told: dict[str, Group] = {}
-        self._progress = Progress(Stamp(0, Instant(0)))
-        self._order = Order.PERSON
+        self._touched: dict[str, None] = {}
+        self._judged = Stamp(0, Instant(0))
+        self._place = (0, 0, Order.PERSON)
+        self._shifts: tuple[tuple[int, Duration], ...] = ()
+        self._retired: tuple[tuple[str, str], ...] = ()
 
     # What it is asked -------------------------------------------------------------------------------------------------
 
@@ -126,7 +129,7 @@ class Course:
     @property
     def progress(self) -> Progress:
         """How far it came."""
-        return self._progress
+        return Progress(self._judged, self._shifts, self._retired)
 
     def due(self) -> Instant | None:
         """When it wants to be stepped again, if nothing comes before; it may turn out that nothing was to be done."""
@@ -156,24 +159,28 @@ class Course:
         if isinstance(what, Stepped):
             self._shift(stamp, what.delta)
         order = order_of(what)
-        assert (stamp, order) >= (self._progress.judged, self._order), f"{stamp} comes after {self._progress.judged}"
+        place = (stamp.epoch, stamp.at.ns, order)
+        assert place >= self._place, f"{what} at {stamp} comes after {self._judged} was decided"
         decisions = self._fire(stamp, order)
-        self._progress, self._order = replace(self._progress, judged=stamp), order
+        self._judged, self._place = stamp, place
         try:
             decided = self._decide(what, stamp.at)
         except Refused as refused:
             return Ruling(tuple(decisions), str(refused))
+        if not decided and not decisions:
+            return _QUIET
         return Ruling((*decisions, *((stamp, decision) for decision in decided)))
 
     def take_changes(self) -> Changes | None:
         """What changed since the last call; None when nothing did but time."""
-        touched = tuple(name for name, policy in self._policies.items() if policy.changed)
+        touched = tuple(name for name in sorted(self._touched) if self._policies[name].changed)
+        self._touched = {}
         if not touched and not self._told:
             return None
         parts = [self._policies[name].take_changes() for name in touched]
         told, self._told = tuple(self._told.values()), {}
         return Changes(
-            progress=self._progress,
+            progress=self.progress,
             touched=touched,
             holds=tuple(hold for part in parts for hold in part.holds),
             forgotten=tuple(key for part in parts for key in part.forgotten),
@@ -195,7 +202,9 @@ class Course:
     ) -> Course:
         """The course as it was stored; `recall` what it had heard, then `rebook`."""
         course = cls()
-        course._configuration, course._progress = configuration, progress
+        course._configuration, course._judged = configuration, progress.judged
+        course._place = (progress.judged.epoch, progress.judged.at.ns, Order.PERSON)
+        course._shifts, course._retired = progress.shifts, progress.retired
         for service in configuration.services:
             policy = course._policies[service.name] = MonitoringPolicy(service.name, course._agenda)
             policy.revive(service, [rule for name, rule in progress.retired if name == service.name])
@@ -203,6 +212,7 @@ class Course:
         for hold in holds:
             if hold.service in course._policies:
                 course._policies[hold.service].restore(hold, known.get(hold.incident))
+        course._touched = dict.fromkeys(course._policies)
         course._groups = {group.incident: group for group in groups if not group.ended}
         course._held = {group.incident: group for group in course._groups.values() if group.held is not None}
         return course
@@ -211,7 +221,7 @@ class Course:
         """Remember an observation that was judged before: windows fill, nothing is decided."""
         what, stamp = admitted.input, admitted.stamp
         assert isinstance(what, Observed)
-        shift = sum(delta for epoch, delta in self._progress.shifts if epoch > stamp.epoch)
+        shift = sum(delta for epoch, delta in self._shifts if epoch > stamp.epoch)
         self._policies[what.service].recall(what.check, what.observation, stamp.at.ns + shift)
 
     def rebook(self) -> None:
@@ -223,10 +233,12 @@ class Course:
 
     def _fire(self, stamp: Stamp, order: Order) -> list[tuple[Stamp, Decision]]:
         decisions: list[tuple[Stamp, Decision]] = []
-        while (entry := self._agenda.peek()) is not None and entry[:2] < (stamp.at.ns, order):
+        now = stamp.at.ns
+        while (entry := self._agenda.peek()) is not None and (entry[0] < now or (entry[0] == now and entry[1] < order)):
             due, what, key = entry
             self._agenda.cancel(key)
             at = Stamp(stamp.epoch, Instant(due))
+            self._touched[key[0]] = None
             events = self._policies[key[0]].fire(key, Order(what), at.at)
             decisions += [(at, decision) for decision in self._follow(events, at.at)]
         return decisions
@@ -245,6 +257,7 @@ class Course:
                 owners = self._configuration.owners if what.delivery is Delivery.PARKED else ()
                 return list(routing.tell_owners(owners, what, decided_at=at))
             case GapBegan() | GapEnded():
+                self._touched = dict.fromkeys(self._policies)
                 for policy in self._policies.values():
                     policy.blind(at) if isinstance(what, GapBegan) else policy.sight(at)
                 return []
@@ -257,13 +270,18 @@ class Course:
         policy = self._policies.get(what.service)
         if policy is None:
             return []  # the service was removed while this run was under way
-        decisions = self._follow(policy.observe(what.check, what.observation, at), at)
-        return decisions + self._release(what, at) if self._held else decisions
+        events = policy.observe(what.check, what.observation, at)
+        if policy.changed:
+            self._touched[what.service] = None
+        if not events and not self._held:
+            return []
+        return self._follow(events, at) + self._release(what, at)
 
     def _retire(self, what: Retired, at: Instant) -> list[Decision]:
-        decisions = self._follow(self.policy(what.service).retire(what.rule, what.reason, at), at)
-        retired = (*self._progress.retired, (what.service, what.rule))
-        self._progress = replace(self._progress, retired=retired)
+        policy = self.policy(what.service)
+        self._touched[what.service] = None
+        decisions = self._follow(policy.retire(what.rule, what.reason, at), at)
+        self._retired = (*self._retired, (what.service, what.rule))
         return decisions
 
     def _act(self, what: Acted, at: Instant) -> list[Event]:
@@ -271,6 +289,7 @@ class Course:
         if incident is None:
             raise Refused(f"no incident {what.incident} is open")
         policy = self._policies[incident.service]
+        self._touched[incident.service] = None
         if what.act is Act.ACKNOWLEDGE:
             return policy.acknowledge(incident, what.by, at)
         return policy.resolve(incident, what.by, at)
@@ -288,10 +307,11 @@ class Course:
                 self._policies[service.name] = MonitoringPolicy(service.name, self._agenda)
             mine = [rule for name, rule in retired if name == service.name]
             events += self._policies[service.name].configure(service, at, mine)
+        self._touched = dict.fromkeys(self._policies)
         # What closes is told in the words of the revision before.
         decisions = self._follow(events, at)
         self._configuration = configuration
-        self._progress = replace(self._progress, retired=retired)
+        self._retired = retired
         return decisions
 
     def _still_retired(self, configuration: Configuration) -> tuple[tuple[str, str], ...]:
@@ -299,7 +319,7 @@ class Course:
         before, after = _rules(self._configuration), _rules(configuration)
         return tuple(
             key
-            for key in self._progress.retired
+            for key in self._retired
             if key in before and key in after and before[key].revision == after[key].revision
         )
 
@@ -382,12 +402,12 @@ class Course:
 
     def _shift(self, stamp: Stamp, delta: Duration) -> None:
         """A new epoch: every due instant and every counted one moves with the clock."""
-        assert stamp.epoch == self._progress.judged.epoch + 1, "epochs follow one another"
+        assert stamp.epoch == self._judged.epoch + 1, "epochs follow one another"
         self._agenda.shift(delta)
+        self._touched = dict.fromkeys(self._policies)
         for policy in self._policies.values():
             policy.shift(delta)
-        shifts = (*self._progress.shifts, (stamp.epoch, delta))
-        self._progress = replace(self._progress, judged=Stamp(stamp.epoch, Instant(0)), shifts=shifts)
+        self._shifts = (*self._shifts, (stamp.epoch, delta))
 
 
 def _rules(configuration: Configuration) -> dict[tuple[str, str], Rule]:

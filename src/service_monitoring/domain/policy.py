@@ -6,7 +6,7 @@ asked again; it does not know who is told (`routing`), what other policies do (`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from typing import Final
 
@@ -16,7 +16,7 @@ from service_monitoring.domain import holds
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.configuration import Service
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
-from service_monitoring.domain.holds import Hold, Step, StoredHold, Terms, Turn
+from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Terms, Turn
 from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, State, begin, move
 from service_monitoring.domain.inputs import Order
 from service_monitoring.domain.instants import Duration, Instant
@@ -55,18 +55,28 @@ class _Line:
 
 
 class _Track:
-    """One rule on one series: its hold, and the incident that it carries."""
+    """One rule on one series: its hold, and the incident that it carries.
 
-    __slots__ = ("hold", "incident", "key", "line", "previous", "rule", "terms")
+    `usual` is the code that changes nothing: the verdict goes on, what accrues goes on, and the timer of silence moves
+    itself when it comes up. -1 where every sample counts.
+    """
+
+    __slots__ = ("hold", "incident", "judge", "key", "line", "previous", "rule", "terms", "usual")
 
     def __init__(self, rule: Rule, line: _Line, terms: Terms, hold: Hold) -> None:
         self.rule = rule
+        self.judge = _judge_of(rule)
         self.line = line
         self.terms = terms
-        self.hold = hold
         self.incident: Incident | None = None
         self.previous = ""
         self.key: Key = (rule.service, rule.name, line.series)
+        self.take(hold)
+
+    def take(self, hold: Hold) -> None:
+        """This hold from now on."""
+        self.hold = hold
+        self.usual = int(hold.code) if hold.doubt is Doubt.NONE and hold.credit == 0 else -1
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -133,7 +143,7 @@ class MonitoringPolicy:
         track = self._tracks.get((incident.rule, incident.series))
         if track is None or track.hold.code is not Code.BREACHED or incident.series.check != check:
             return False
-        silence = track.terms.absent_for is not None or track.hold.doubt is holds.Doubt.PRESUMED
+        silence = track.terms.absent_for is not None or track.hold.doubt is Doubt.PRESUMED
         return silence or track.line.heard == at.ns
 
     def reach(self, check: str) -> Reach:
@@ -250,7 +260,7 @@ class MonitoringPolicy:
             if line.window is not None:
                 line.window.shift(delta)
         for track in self._tracks.values():
-            track.hold = holds.shifted(track.hold, delta)
+            track.take(holds.shifted(track.hold, delta))
             self._dirty[track.key] = track
 
     # What is kept -----------------------------------------------------------------------------------------------------
@@ -274,7 +284,8 @@ class MonitoringPolicy:
             return
         line = self._line(stored.series, stored.hold.at)
         track = self._tracks[stored.rule, stored.series]
-        track.hold, track.incident, track.previous = stored.hold, incident, stored.previous
+        track.take(stored.hold)
+        track.incident, track.previous = incident, stored.previous
         if stored.heard > line.heard:
             line.heard, line.value = stored.heard, stored.value
             if stored.series.metric == "up":
@@ -337,13 +348,9 @@ class MonitoringPolicy:
             return  # a series has one value at an instant: the first stands
         _append(line, at.ns, value)
         for track in line.tracks:
-            code = _judge(track, line)
-            hold = track.hold
-            # The common case, kept cheap: the verdict goes on, nothing accrues differently, and the timer of silence
-            # moves itself when it surfaces.
-            if code == hold.code and hold.doubt is holds.Doubt.NONE and hold.credit == 0:
-                continue
-            events += self._apply(track, holds.judged(hold, track.terms, at.ns, Code(code)), at)
+            code = track.judge(line)
+            if code != track.usual:
+                events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code(code)), at)
 
     def _remember(self, check: str, metric: str, labels: tuple[tuple[str, str], ...], at: int, value: float) -> None:
         line = self._lines.get((check, metric, labels))
@@ -390,7 +397,7 @@ class MonitoringPolicy:
 
     def _hold(self, track: _Track, hold: Hold) -> None:
         if hold != track.hold:
-            track.hold = hold
+            track.take(hold)
             self._dirty[track.key] = track
         self._book(track)
 
@@ -408,7 +415,7 @@ class MonitoringPolicy:
             return Evidence()
         sample = Sample(Instant(line.heard), line.series, line.value)
         reason, detail = self._why(line.series)
-        if track.hold.doubt is not holds.Doubt.NONE or track.terms.absent_for is not None:
+        if track.hold.doubt is not Doubt.NONE or track.terms.absent_for is not None:
             return Evidence(None, sample, reason, detail)
         if line.window is None:
             return Evidence(line.value, sample, reason, detail)
@@ -467,6 +474,7 @@ class MonitoringPolicy:
             self._line(line.series, at.ns)
             for track in line.tracks:
                 track.rule = self._rules[track.rule.name]
+                track.judge = _judge_of(track.rule)
                 terms = self._terms(track.rule)
                 if terms != track.terms:
                     track.terms = terms
@@ -535,16 +543,24 @@ def _append(line: _Line, at: int, value: float) -> None:
         line.window.append(at, value)
 
 
-def _judge(track: _Track, line: _Line) -> int:
-    """The code at the newest sample: of the value alone where a rule needs no history, else of the window."""
-    rule = track.rule
-    if isinstance(rule.strategy, Threshold):
-        return int(code_of(line.value, rule.strategy.comparison, rule.recovery.comparison))
-    if line.window is None:
-        assert isinstance(rule.strategy, Absence)
-        return int(Code.RECOVERED)
-    instants, values = line.window.instants, line.window.values
-    return int(rule.strategy.codes(instants, values, len(values) - 1, rule.recovery.comparison)[0])
+def _judge_of(rule: Rule) -> Callable[[_Line], int]:
+    """What gives the code at a line's newest sample: of its value alone where no history is needed."""
+    strategy, recovery = rule.strategy, rule.recovery.comparison
+
+    def judge_value(line: _Line) -> int:
+        assert isinstance(strategy, Threshold)
+        return int(code_of(line.value, strategy.comparison, recovery))
+
+    def judge_window(line: _Line) -> int:
+        assert line.window is not None
+        values = line.window.values
+        return int(strategy.codes(line.window.instants, values, len(values) - 1, recovery)[0])
+
+    if isinstance(strategy, Threshold):
+        return judge_value
+    if isinstance(strategy, Absence):
+        return lambda _: int(Code.RECOVERED)
+    return judge_window
 
 
 def refuse_twins(service: Service) -> None:
