@@ -60,13 +60,12 @@ async def test_the_watch_sees_on_a_clock_what_happened_to_it() -> None:
     sight = ClockWatch(read(clock), every=SECOND)
     seen: list[Drift] = []
     for second in range(20):
-        match second:
-            case 5:
-                clock.step(Duration(-HOUR))
-            case 10:
-                clock.suspend(HOUR)
-            case 15:
-                clock.stall(MINUTE)
+        if second == 5:
+            clock.step(Duration(-HOUR))
+        elif second == 10:
+            clock.suspend(HOUR)
+        elif second == 15:
+            clock.stall(MINUTE)
         await clock.advance(SECOND)
         seen += sight.look(read(clock))
     assert seen == [Stepped(Duration(-HOUR)), Suspended(HOUR), Lagged(MINUTE)]
