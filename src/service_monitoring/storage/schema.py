@@ -109,8 +109,8 @@ Index("groups_alive", groups.c.id, sqlite_where=text("ended = 0"))
 notices: Final = Table(
     "notices",
     facts,
-    _text("key", primary_key=True),
-    _integer("position"),  # of the journal's record, which holds the body
+    _integer("position", primary_key=True),  # of the journal's record, which holds the body
+    _text("key"),
     _text("channel"),
     _integer("decided_at"),
     _integer("sequence"),
@@ -122,7 +122,7 @@ notices: Final = Table(
     _body("message", nullable=True),
 )
 Index("notices_due", notices.c.channel, notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
-Index("notices_position", notices.c.position)
+Index("notices_key", notices.c.key, unique=True)
 Index("notices_sending", notices.c.key, sqlite_where=text("state = 'sending'"))
 Index("notices_settled", notices.c.settled_at, sqlite_where=text("settled_at IS NOT NULL"))
 

@@ -113,8 +113,8 @@ def _incidents() -> None:
 def _outbox() -> None:
     op.create_table(
         "notices",
-        _text("key"),
         _integer("position"),
+        _text("key"),
         _text("channel"),
         _integer("decided_at"),
         _integer("sequence"),
@@ -124,10 +124,10 @@ def _outbox() -> None:
         _integer("due_at", nullable=True),
         _integer("settled_at", nullable=True),
         _body("message", nullable=True),
-        sa.PrimaryKeyConstraint("key"),
+        sa.PrimaryKeyConstraint("position"),
     )
     op.create_index("notices_due", "notices", ["channel", "due_at"], sqlite_where=sa.text("due_at IS NOT NULL"))
-    op.create_index("notices_position", "notices", ["position"])
+    op.create_index("notices_key", "notices", ["key"], unique=True)
     op.create_index("notices_sending", "notices", ["key"], sqlite_where=sa.text("state = 'sending'"))
     op.create_index("notices_settled", "notices", ["settled_at"], sqlite_where=sa.text("settled_at IS NOT NULL"))
     op.create_table(
