@@ -215,24 +215,33 @@ def status(answer: Mapping[str, Any], now: Instant) -> None:
         ("incidents", Text(counts(answer["incidents"]))),
         ("notices", Text(counts(answer["outbox"]))),
         ("judged", Text(f"until {moment(answer['judged_until'], now)}" if answer["judged_until"] else "nothing yet")),
-        ("on disk", Text(counts({f"B of {name}": size for name, size in answer["sizes"].items()}, "nothing"))),
-        *((name, word(_flat(answer[name]))) for name in ("loops", "queues", "polling") if answer[name]),
+        ("on disk", Text(counts({f"KiB of {name}": -(-size // 1024) for name, size in answer["sizes"].items()}))),
+        ("loops", word(", ".join(f"{name} {_loop(loop)}" for name, loop in answer["loops"].items()))),
+        ("queues", word(", ".join(f"{name} {_queue(queue)}" for name, queue in answer["queues"].items()))),
+        ("runs", Text(_counted(answer["polling"], ("done", "outstanding", "skipped", "shed", "overran")))),
     ]
+    facts = [(name, what) for name, what in facts if str(what)]
     lines(Text.assemble("service-monitoring ", answer["version"], ", ", how), facts_table(facts))
     for trouble in answer["trouble"]:
         lines(facts_table([("trouble", word(trouble, "bold red"))]))
 
 
-def _flat(what: Any) -> str:
-    """Nested numbers on one line: `inbox: offered 3, length 0; ...`."""
-    if not isinstance(what, dict):
-        return f"{what:g}" if isinstance(what, float) else str(what)
-    inner = any(isinstance(value, dict) for value in what.values())
-    parts = [
-        f"{name}: {_flat(value)}" if inner else f"{str(name).replace('_', ' ')} {_flat(value)}"
-        for name, value in what.items()
-    ]
-    return ("; " if inner else ", ").join(parts)
+def _loop(loop: Mapping[str, Any]) -> str:
+    restarts = loop.get("restarts", 0)
+    return str(loop.get("state", "")) + (f" ({amount(restarts, 'restart')})" if restarts else "")
+
+
+def _queue(queue: Mapping[str, Any]) -> str:
+    """What is in the inbox, or in the lane of a channel."""
+    if "capacity" in queue:
+        return f"{queue['length']} of {queue['capacity']}"
+    return _counted(queue, ("queued", "waiting", "sending"))
+
+
+def _counted(numbers: Mapping[str, Any], names: Iterable[str]) -> str:
+    return counts(
+        {name: numbers[name] for name in names if name in numbers}, "empty" if "queued" in numbers else "none"
+    )
 
 
 def facts_table(facts: Iterable[tuple[str | Text, RenderableType]]) -> Table:
