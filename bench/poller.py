@@ -312,9 +312,12 @@ def _table(rounds: int, seconds: float) -> None:
     }
     anchors = [name for name in ("blackbox_exporter", "aiohttp", "bare pycurl multi") if name in rows]
     print(f"{'':20}{'probes/s':>10}{'CPU ms':>9}{'p99 ms':>9}" + "".join(f"{'x ' + name:>22}" for name in anchors))
+    print("ratios: of probes a second, and of CPU (the anchor's by the row's, so that more is better in both)")
     for name, row in rows.items():
         p99 = "-" if row.p99 is None else f"{row.p99 * 1000:.1f}"
-        ratios = "".join(f"{row.probes / rows[anchor].probes:>22.2f}" for anchor in anchors)
+        ratios = "".join(
+            f"{f'{row.probes / rows[anchor].probes:.2f} / {rows[anchor].cpu / row.cpu:.2f}':>22}" for anchor in anchors
+        )
         print(f"{name:20}{row.probes:>10,.0f}{row.cpu * 1000:>9.3f}{p99:>9}{ratios}")
 
 
