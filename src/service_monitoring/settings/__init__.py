@@ -6,12 +6,12 @@ Knows the file and what may stand in it. Does not know how a kind of check or ch
 from __future__ import annotations
 
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, Place
-from service_monitoring.settings.initial import initial
-from service_monitoring.settings.load import load
+from service_monitoring.settings.first_file import initial
+from service_monitoring.settings.json_schema import schema
+from service_monitoring.settings.loading import load
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import DurationField, SizeField
-from service_monitoring.settings.schema import schema
 from service_monitoring.settings.secrets import Redactor, Secret, redact
 from service_monitoring.settings.values import (
     ChannelSettings,

@@ -44,6 +44,7 @@ LATER: Final = {
 COMPOSITES: Final = frozenset({"all_of", "any_of", "some_of"})
 
 _NOW: Final = frozenset({"last", "aggregate", "change_over", "absent_for"})
+_SORTS: Final = (*LATER, *sorted(_NOW))
 _COMPANIONS: Final = {
     "need": ("last",), "over": ("aggregate",), "within": ("crosses",), "fit": ("crosses",), "window": ("objective",),
     "burn": ("objective",),
@@ -59,10 +60,8 @@ _FALLING: Final = frozenset({Operator.BELOW, Operator.AT_MOST})
 
 def manner(when: WhenShape) -> str:
     """The key that says which sort of condition this is; `threshold` where there is only a comparison."""
-    for key in (*LATER, *sorted(_NOW)):
-        if key in when.model_fields_set:
-            return key
-    return "threshold"
+    given = when.model_fields_set
+    return "threshold" if given.isdisjoint(_SORTS) else next(key for key in _SORTS if key in given)
 
 
 def strategy_of(when: WhenShape, complain: Complain) -> AnyStrategy | None:
@@ -152,7 +151,7 @@ def _fits_together(when: WhenShape, sort: str, complain: Complain) -> bool:
         problems += 1
         complain(("when", key) if key in given else ("when",), problem, remedy)
 
-    sorts = [key for key in (*LATER, *sorted(_NOW)) if key in given]
+    sorts = [key for key in _SORTS if key in given]
     for other in sorts[1:]:
         wrong(other, f"{sorts[0]} and {other} do not go together", "write two rules")
     for companion, owners in _COMPANIONS.items():

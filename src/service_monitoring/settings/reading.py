@@ -15,6 +15,7 @@ from service_monitoring.settings.gather import Gathered
 from service_monitoring.settings.kinds import Kinds
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.secrets import SecretReader
+from service_monitoring.settings.shapes import CheckShape
 from service_monitoring.settings.validation import Fault, validated
 from service_monitoring.settings.values import ChannelSettings, NotYet
 
@@ -36,6 +37,7 @@ class Reading:
         self.complaints = Complaints(gathered.place, files=gathered.files)
         self.not_yet: list[NotYet] = []
         self.warnings: list[Complaint] = []
+        self.cadences: dict[tuple[object, ...], CheckShape] = {}
 
     def complain(self, path: KeyPath, problem: str, remedy: str = "") -> None:
         """Something is wrong with the value at `path`."""

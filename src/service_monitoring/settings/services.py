@@ -147,13 +147,29 @@ def _read_checks(service: str, shape: ServiceShape, file: FileShape, reading: Re
         own, common = _parted(merged, kind, set(model.model_fields))
         besides = () if kind in UNPOLLED else _COMMON
         options = reading.validated(model, own, path, inherited=inherited, besides=besides)
-        cadence = reading.validated(CheckShape, common, path, inherited=inherited)
+        cadence = _cadence(common, path, inherited, reading)
         if options is None or cadence is None or kind in UNPOLLED:
             continue
         made = _check(service, name, kind, options, cadence, path, reading)
         if name not in found.later:
             found.polled[name] = made
     return found
+
+
+def _cadence(
+    common: Mapping[str, Any], path: KeyPath, inherited: Mapping[str, KeyPath], reading: Reading
+) -> CheckShape | None:
+    """The common keys. Thousands of checks share a handful of cadences, so those that are right are kept."""
+    try:
+        key = tuple((name, type(value), value) for name, value in common.items())
+        known = reading.cadences.get(key)
+    except TypeError:
+        return reading.validated(CheckShape, common, path, inherited=inherited)
+    if known is None:
+        known = reading.validated(CheckShape, common, path, inherited=inherited)
+        if known is not None:
+            reading.cadences[key] = known
+    return known
 
 
 def _check(
