@@ -5,6 +5,7 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
@@ -35,8 +36,6 @@ from service_monitoring.runtime.supervise import Loop, Supervisor
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.web.api import api
-from service_monitoring.web.serve import serve
 from service_monitoring.wire.configuration import revision
 
 _INBOX: Final = 10_000
@@ -73,6 +72,9 @@ class Program:
     async def run(self) -> None:
         """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds."""
         await self._cycle.start(*self._news())
+        # What is there now stays: the collector need not walk through it while somebody waits for a probe.
+        gc.collect()
+        gc.freeze()
         await self._supervisor.run(self._loops())
 
     def stop(self) -> None:
@@ -86,6 +88,10 @@ class Program:
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
+        # Only a program that runs serves: commands that are over in a second do not wait for these imports.
+        from service_monitoring.web.api import api  # noqa: PLC0415 - as the comment above says
+        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the comment above says
+
         app = api(self.desk, version=service_monitoring.__version__)
         keep = self._settings.store
         return [

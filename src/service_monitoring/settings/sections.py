@@ -52,6 +52,9 @@ def read_web(shape: FileShape) -> WebSettings:
 
 def check_rest(shape: FileShape, reading: Reading) -> None:
     """What is read and checked, and not done by this version."""
+    if "web" in shape.model_fields_set:
+        instead = "the API answers on the socket in the data folder alone"
+        reading.postpone(("web", "listen"), "nothing is served over TCP yet", instead)
     for name, rota in shape.oncall.items():
         _check_rota(rota, ("oncall", name), reading)
         reading.postpone(("oncall", name), "rotas are not asked yet", f"nobody is told through oncall.{name}")

@@ -1,0 +1,56 @@
+"""The alarm: the owners hear of trouble with the store by a way that needs no store."""
+
+import asyncio
+
+from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.notices import Notice, Page
+from service_monitoring.ports import Accepted, Answer, Deadline, Message
+from service_monitoring.runtime.alarm import Alarm
+from service_monitoring.testing.clock import SimulatedClock
+
+
+class Mailbox:
+    """A sink that keeps what it is sent, or never answers."""
+
+    def __init__(self, clock: SimulatedClock, hangs: str = "") -> None:
+        self.clock = clock
+        self.hangs = hangs
+        self.got: list[Message] = []
+
+    def render(self, notice: Notice) -> Message:
+        assert notice.page is Page.OWNER
+        return Message(key=notice.key, thread=notice.thread, subject=notice.facts.summary, body=notice.facts.summary)
+
+    async def send(self, message: Message, deadline: Deadline) -> Answer:
+        if self.hangs:
+            await self.clock.wait_until(deadline.tick)
+        self.got.append(message)
+        return Accepted()
+
+
+async def test_every_owner_hears_and_one_that_hangs_keeps_no_other_from_it() -> None:
+    clock = SimulatedClock()
+    first, second, stranger = Mailbox(clock, hangs="yes"), Mailbox(clock), Mailbox(clock)
+    alarm = Alarm({"first": first, "second": second, "stranger": stranger}, ["first", "second"], clock)
+    ringing = asyncio.ensure_future(alarm.run(lambda: None))
+    alarm.ring("nothing can be stored: the disk is full")
+    await clock.advance(SECOND)
+    assert [message.body for message in second.got] == ["nothing can be stored: the disk is full"]
+    assert stranger.got == []
+    await clock.advance(Duration(10 * SECOND))
+    assert len(first.got) == 1
+    ringing.cancel()
+    await asyncio.gather(ringing, return_exceptions=True)
+
+
+async def test_the_same_trouble_on_another_day_has_another_key() -> None:
+    clock = SimulatedClock()
+    owner = Mailbox(clock)
+    alarm = Alarm({"owner": owner}, ["owner"], clock)
+    ringing = asyncio.ensure_future(alarm.run(lambda: None))
+    for _ in range(2):
+        alarm.ring("the disk is full")
+        await clock.advance(Duration(60 * SECOND))
+    assert len({message.key for message in owner.got}) == 2
+    ringing.cancel()
+    await asyncio.gather(ringing, return_exceptions=True)
