@@ -240,6 +240,10 @@ def test_a_stale_after_that_was_made_shorter_asks_for_nothing_in_the_past() -> N
     shorter = a_service(rule, checks=[replace(a_check(), stale_after=Duration(5 * SECOND))])
     trial.configure("+20s", a_configuration(shorter)).wait("+30s")
     assert trial.moves() == ["+10s pending", "+10s open", "+20s resolved"]
+    presumed = a_rule(on_no_data=no_data(NoDataMode.BREACH_AFTER, after="1s"))
+    trial = a_trial(presumed).hear("+10s", value=0)
+    shorter = a_service(presumed, checks=[replace(a_check(), stale_after=Duration(5 * SECOND))])
+    assert trial.configure("+20s", a_configuration(shorter)).wait("+30s").moves() == ["+21s pending", "+21s open"]
 
 
 def test_a_metric_that_nobody_judges_is_no_incident() -> None:

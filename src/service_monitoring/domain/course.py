@@ -236,11 +236,13 @@ class Course:
         now = stamp.at.ns
         while (entry := self._agenda.peek()) is not None and (entry[0] < now or (entry[0] == now and entry[1] < order)):
             due, what, key = entry
-            self._agenda.cancel(key)
-            at = Stamp(stamp.epoch, Instant(due))
-            self._touched[key[0]] = None
-            events = self._policies[key[0]].fire(key, Order(what), at.at)
-            decisions += [(at, decision) for decision in self._follow(events, at.at)]
+            policy = self._policies[key[0]]
+            events = policy.fire(key, what, due)
+            if policy.changed:
+                self._touched[key[0]] = None
+            if events:
+                at = Stamp(stamp.epoch, Instant(due))
+                decisions += [(at, decision) for decision in self._follow(events, at.at)]
         return decisions
 
     def _decide(self, what: Input, at: Instant) -> list[Decision]:

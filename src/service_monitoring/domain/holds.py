@@ -116,6 +116,10 @@ def due(hold: Hold, terms: Terms, heard: int) -> tuple[int, Order] | None:
     """
     if hold.blind:
         return None
+    if hold.phase is Phase.QUIET and hold.doubt is Doubt.NONE and terms.absent_for is None:
+        # All is well, as nearly always: nothing but silence is waited for.
+        stale_after = terms.stale_after
+        return None if stale_after is None else (max(heard + hold.credit + stale_after, hold.at), Order.STALE)
     wanted: list[tuple[int, Order]] = []
     if hold.phase is Phase.PENDING and hold.code is Code.BREACHED:
         wanted.append((hold.at + terms.holds_for - hold.accrued, Order.HOLD))

@@ -18,7 +18,6 @@ from service_monitoring.domain.configuration import Service
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
 from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Terms, Turn
 from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, State, begin, move
-from service_monitoring.domain.inputs import Order
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Sample, Series
@@ -219,16 +218,17 @@ class MonitoringPolicy:
         for measured in observation.measurements:
             self._remember(check, measured.metric, measured.labels, at, measured.value)
 
-    def fire(self, key: Key, order: Order, at: Instant) -> list[Event]:
-        """A timer that was booked for this policy is due at `at`; one that moved meanwhile is booked again."""
-        track = self._tracks.get(key[1:])
-        if track is None:
-            return []
+    def fire(self, key: Key, order: int, due: int) -> list[Event]:
+        """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
+        track = self._tracks[key[1:]]
         wanted = holds.due(track.hold, track.terms, track.line.heard)
-        if wanted != (at.ns, order):
-            self._book(track)
+        if wanted is None:
+            self._agenda.cancel(key)
             return []
-        return self._apply(track, holds.fired(track.hold, track.terms, at.ns, order), at)
+        if wanted != (due, order):
+            self._agenda.book(key, *wanted)
+            return []
+        return self._apply(track, holds.fired(track.hold, track.terms, due, wanted[1]), Instant(due))
 
     def acknowledge(self, incident: Incident, by: str, at: Instant) -> list[Event]:
         """A person takes the incident on."""
@@ -344,13 +344,16 @@ class MonitoringPolicy:
         if line is None:
             line = self._line(Series(self.service, check, metric, labels), at.ns)
             self._satisfy_absence(line.series, at, events)
-        if line.heard == at.ns:
+        now = at.ns
+        if line.heard == now:
             return  # a series has one value at an instant: the first stands
-        _append(line, at.ns, value)
+        line.heard, line.value = now, value
+        if line.window is not None:
+            line.window.append(now, value)
         for track in line.tracks:
             code = track.judge(line)
             if code != track.usual:
-                events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code(code)), at)
+                events += self._apply(track, holds.judged(track.hold, track.terms, now, Code(code)), at)
 
     def _remember(self, check: str, metric: str, labels: tuple[tuple[str, str], ...], at: int, value: float) -> None:
         line = self._lines.get((check, metric, labels))
@@ -537,29 +540,20 @@ def _place(series: Series) -> _Place:
     return (series.check, series.metric, series.labels)
 
 
-def _append(line: _Line, at: int, value: float) -> None:
-    line.heard, line.value = at, value
-    if line.window is not None:
-        line.window.append(at, value)
-
-
 def _judge_of(rule: Rule) -> Callable[[_Line], int]:
     """What gives the code at a line's newest sample: of its value alone where no history is needed."""
     strategy, recovery = rule.strategy, rule.recovery.comparison
-
-    def judge_value(line: _Line) -> int:
-        assert isinstance(strategy, Threshold)
-        return int(code_of(line.value, strategy.comparison, recovery))
+    if isinstance(strategy, Absence):
+        return lambda _: int(Code.RECOVERED)
+    if isinstance(strategy, Threshold):
+        comparison = strategy.comparison
+        return lambda line: int(code_of(line.value, comparison, recovery))
 
     def judge_window(line: _Line) -> int:
         assert line.window is not None
         values = line.window.values
         return int(strategy.codes(line.window.instants, values, len(values) - 1, recovery)[0])
 
-    if isinstance(strategy, Threshold):
-        return judge_value
-    if isinstance(strategy, Absence):
-        return lambda _: int(Code.RECOVERED)
     return judge_window
 
 
