@@ -424,8 +424,8 @@ async def test_many_that_wait_are_leased_and_settled_together() -> None:
         await bench.clock.advance(SECOND)
     assert len(bench.outcomes) == 200
     assert sum(calls) == 200
-    assert max(calls) == 20
-    assert len(calls) < 30
+    assert max(calls) > 100
+    assert len(calls) < 10
 
 
 async def test_stopping_lets_sends_under_way_end_and_their_outcomes_be_kept() -> None:
@@ -444,7 +444,7 @@ async def test_stopping_lets_sends_under_way_end_and_their_outcomes_be_kept() ->
     await asyncio.gather(running, stopping)
     assert bench.delivered() == {sending.key: ["delivered"]}
     row = bench.store.row(queued.key)
-    assert (row.status, row.leased, row.attempt) == ("owed", False, 0)
+    assert (row.status, row.leased, row.due_at) == ("waiting", False, bench.clock.now().plus(Duration(-2 * SECOND)))
     assert ops.cancelled == 0
 
 

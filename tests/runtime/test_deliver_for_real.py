@@ -25,6 +25,8 @@ from service_monitoring.testing.sink_laws import Behaviour, a_notice
 from service_monitoring.testing.store_laws import a_stamp
 from tests.sinks.servers import HttpServer
 
+pytestmark = pytest.mark.real_time("deadlines and sweeps of seconds are armed on the real clock; no test waits for one")
+
 WORLD = Surroundings(SystemClock(), AddressPolicy.allowing(["127.0.0.0/8"]))
 
 

@@ -8,7 +8,8 @@ because the sweep finds it again, and a notice whose lease died with the program
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
@@ -23,7 +24,6 @@ from service_monitoring.ports import (
     Clock,
     Deadline,
     Due,
-    Later,
     Lease,
     Message,
     Rejected,
@@ -33,7 +33,7 @@ from service_monitoring.ports import (
     Uncertain,
 )
 from service_monitoring.runtime.deadlines import deadline_after, within
-from service_monitoring.runtime.lanes import CAPACITY, Channel, Job, JobState, Lane, LaneStatistics
+from service_monitoring.runtime.lanes import AHEAD, CAPACITY, Channel, Job, JobState, Lane, LaneStatistics
 from service_monitoring.runtime.retry import LONGEST_ASKED, RetryAt, after
 from service_monitoring.views import wording
 
@@ -216,53 +216,66 @@ class Deliverer:
     def _staff(self, lane: Lane) -> None:
         if self._tasks is None:
             return
+        if not lane.leasing:
+            lane.leasing = True
+            self._spawn(self._lease(lane), self._idle)
         while lane.workers < lane.channel.concurrency:
             lane.workers += 1
             self._spawn(self._work(lane), self._idle)
+
+    async def _lease(self, lane: Lane) -> None:
+        """Lease what waits, many at once, somewhat ahead of the slots."""
+        while True:
+            await lane.leased.room()
+            keys = await lane.queue.take_many(AHEAD - len(lane.leased))
+            jobs = [lane.tracked[key] for key in keys if key in lane.tracked]
+            with self._uninterrupted():
+                await self._leased(lane, jobs)
+
+    async def _leased(self, lane: Lane, jobs: list[Job]) -> None:
+        wanted = [(job, job.message or _rendered(lane, job.notice)) for job in jobs]
+        try:
+            await self._claims.submit(wanted, self._spawn_busy)
+        except Exception as trouble:  # noqa: BLE001 - the sweep finds them again
+            self._troubled(f"notices to {lane.name} cannot be leased: {trouble}")
+        for job in jobs:
+            if job.lease is None:
+                self._drop(lane, job)  # settled, somebody else's, or not to be had
+            elif self._stop.is_set():
+                self._give_back(lane, job, job.lease)
+            else:
+                lane.leased.offer(job.notice.key)
+
+    def _give_back(self, lane: Lane, job: Job, lease: Lease) -> None:
+        if job.begun:
+            return
+        lane.jobs[JobState.CANCELLED] += 1
+        job.begun = True
+        self._spawn_busy(self._returned(lane, job, lease))
+
+    async def _returned(self, lane: Lane, job: Job, lease: Lease) -> None:
+        now = self._clock.now()
+        settlement = Settlement(
+            job.notice.key, lease.token, "waiting", "the program stopped before it was sent", now, now
+        )
+        await self._stored(lane, lambda: self._settlements.submit(settlement, self._spawn_busy))
+        job.lease, job.begun = None, False
 
     async def _work(self, lane: Lane) -> None:
         """One slot of a channel: one notice after the other."""
         try:
             while lane.workers <= lane.channel.concurrency and not self._stop.is_set():
-                job = lane.tracked.get(await lane.queue.take())
-                if job is not None:
-                    await self._deliver(lane, job)
+                job = lane.tracked.get(await lane.leased.take())
+                if job is not None and job.lease is not None:
+                    await self._attempt(lane, job, job.lease)
         finally:
             lane.workers -= 1
 
-    async def _deliver(self, lane: Lane, job: Job) -> None:
+    async def _attempt(self, lane: Lane, job: Job, lease: Lease) -> None:
         while (turn := lane.turn(now := self._clock.tick())) > now:
             await self._clock.wait_until(turn)
-        task = asyncio.current_task()
-        assert task is not None
-        # From here on the slot is not cancelled but by the end of the grace.
-        self._idle.discard(task)
-        self._busy.add(task)
-        try:
-            lease = await self._leased(lane, job)
-            if lease is not None:
-                await self._attempt(lane, job, lease)
-        finally:
-            self._busy.discard(task)
-            self._idle.add(task)
-
-    async def _leased(self, lane: Lane, job: Job) -> Lease | None:
-        message = job.message or _rendered(lane, job.notice)
-        try:
-            lease = await self._claims.submit((job, message), self._spawn_busy)
-        except Exception as trouble:  # noqa: BLE001 - the sweep finds it again
-            self._troubled(f"notices to {lane.name} cannot be leased: {trouble}")
-            lease = None
-        if lease is None:
-            self._drop(lane, job)
-        return lease
-
-    async def _attempt(self, lane: Lane, job: Job, lease: Lease) -> None:
-        job.message = lease.message
-        if self._stop.is_set():
-            lane.jobs[JobState.CANCELLED] += 1
-            answer: Answer = Later("the program stopped before it was sent")
-        else:
+        job.message, job.begun = lease.message, True
+        with self._uninterrupted():
             lane.sending += 1
             try:
                 answer = await self._send(lane, lease)
@@ -271,7 +284,7 @@ class Deliverer:
                 raise
             finally:
                 lane.sending -= 1
-            lane.heard(answer, self._clock.tick())
+        lane.heard(answer, self._clock.tick())
         # A task of its own: the slot is free for the next, and whoever cancels the slot does not lose the outcome.
         self._spawn_busy(self._settled(lane, job, lease, answer))
 
@@ -303,7 +316,7 @@ class Deliverer:
             due = await self._outcome(lane, job, lease, answer)
         finally:
             lane.settling -= 1
-        job.lease = None
+        job.lease, job.begun = None, False
         if due is None:
             self._drop(lane, job)
         elif not self._stop.is_set():
@@ -337,11 +350,11 @@ class Deliverer:
                 self._troubled(f"an outcome of {lane.name} cannot be stored: {trouble}")
                 await self._clock.wait_until(self._clock.tick().plus(_AGAIN))
 
-    async def _claim(self, wanted: list[tuple[Job, Message]]) -> list[Lease | None]:
-        leases = {lease.key: lease for lease in await self._store.claim([message for _, message in wanted])}
-        for job, message in wanted:
-            job.lease = leases.get(message.key)  # kept with the job, should its slot be cancelled just now
-        return [job.lease for job, _ in wanted]
+    async def _claim(self, wanted: list[list[tuple[Job, Message]]]) -> list[None]:
+        jobs = {message.key: (job, message) for each in wanted for job, message in each}
+        for lease in await self._store.claim([message for _, message in jobs.values()]):
+            jobs[lease.key][0].lease = lease  # kept with the job, should whoever asked be cancelled just now
+        return [None] * len(wanted)
 
     async def _settle(self, settlements: list[Settlement]) -> list[None]:
         await self._store.settle(settlements)
@@ -358,23 +371,42 @@ class Deliverer:
         task.add_done_callback(self._idle.discard)
         task.add_done_callback(self._busy.discard)
 
+    @contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        """Inside, the task is not cancelled when the deliverer is to stop, but only at the end of the grace."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._idle.discard(task)
+        self._busy.add(task)
+        try:
+            yield
+        finally:
+            self._busy.discard(task)
+            self._idle.add(task)
+
     def _spawn_busy(self, work: Work) -> None:
         self._spawn(work, self._busy)
 
     def _start(self, lane: Lane) -> None:
         """Put a lane to work. What was under way when an earlier run broke down may have been sent."""
+        known = lane.restart()
         self._staff(lane)
-        for job in lane.restart():
+        for job in known:
             lease = job.lease
             if lease is None:
                 self._take_up(lane, job)
             else:
+                job.begun = True
                 lane.add(job)
                 self._spawn_busy(self._settled(lane, job, lease, Uncertain("interrupted")))
 
     async def _wind_down(self) -> None:
         for task in tuple(self._idle):
             task.cancel()
+        for lane in self._lanes.values():
+            for job in tuple(lane.tracked.values()):
+                if job.lease is not None:
+                    self._give_back(lane, job, job.lease)
         try:
             async with within(self._clock, deadline_after(self._clock, self._terms.grace)):
                 while self._busy:

@@ -23,6 +23,9 @@ from service_monitoring.runtime.retry import LONGEST_ASKED
 CAPACITY: Final = 1000
 """Notices of one channel that are held in memory; the others wait in the store."""
 
+AHEAD: Final = 32
+"""Notices of one channel that may be leased before a slot is free: many leases cost the store as much as one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:
@@ -61,11 +64,12 @@ class LaneStatistics(Struct, frozen=True):
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """One notice on its way. `lease` is set while the right to send it is held."""
+    """One notice on its way. `lease`: the right to send it, while held; `begun`: from its send to its settling."""
 
     notice: Notice
     message: Message | None = None
     lease: Lease | None = None
+    begun: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -83,11 +87,13 @@ class Lane:
     settling: int = 0
     waiting: int = 0
     workers: int = 0
+    leasing: bool = False
     overflowed: int = 0
     jobs: Counter[JobState] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     tracked: dict[str, Job] = field(default_factory=dict)
     queue: Queue[str] = field(init=False)
+    leased: Queue[str] = field(init=False)
     _threads: dict[str, list[Job]] = field(default_factory=dict)
     _open_from: Tick = field(default_factory=lambda: Tick(0))
     _paced_from: Tick = field(default_factory=lambda: Tick(0))
@@ -97,8 +103,10 @@ class Lane:
 
     def restart(self) -> list[Job]:
         """Forget everything that was under way; what that was, each thread in its order."""
+        self.workers, self.leasing = 0, False
         # It never refuses: there are at most `capacity` jobs, and each of them is in it once.
         self.queue = Queue(f"outbox {self.name}", capacity=self.capacity, when_full=WhenFull.REFUSE)
+        self.leased = Queue(f"leased {self.name}", capacity=AHEAD, when_full=WhenFull.REFUSE)
         known = [job for line in self._threads.values() for job in line]
         self._threads.clear()
         self.tracked.clear()
@@ -153,7 +161,7 @@ class Lane:
         """What it holds and what came of it so far."""
         return LaneStatistics(
             channel=self.name,
-            queued=len(self.queue),
+            queued=len(self.queue) + len(self.leased),
             waiting=self.waiting,
             sending=self.sending,
             settling=self.settling,
