@@ -109,13 +109,20 @@ class StandIn:
         """Nothing is open."""
 
 
+class Telling(StandIn):
+    """A kind that says which metrics its checks yield."""
+
+    def metrics(self, options: Prometheus) -> frozenset[str]:
+        return frozenset(options.metrics)
+
+
 SOURCES = {
     kind.name: kind
     for kind in (
         StandIn("http", Http),
         StandIn("tcp", Tcp),
         StandIn("tls", TlsCheck),
-        StandIn("prometheus", Prometheus),
+        Telling("prometheus", Prometheus),
     )
 }
 SINKS = {kind.name: kind for kind in (StandIn("webhook", Webhook), StandIn("email", Mail), StandIn("console", Console))}

@@ -42,7 +42,6 @@ routes:
   - notify: [channel.log]            # everything else
 
 self: {notify: [channel.log]}        # what concerns the monitor itself
-web: {listen: 127.0.0.1:8080}
 """
 
 

@@ -64,6 +64,8 @@ class IcmpOptions(Shape):
 
 LATER: Final[Mapping[str, type[Shape]]] = {"heartbeat": HeartbeatOptions, "icmp": IcmpOptions, "push": PushOptions}
 """Kinds of checks that this version reads but does not run."""
+ALWAYS: Final = frozenset({"up", "duration_seconds"})
+"""Metrics of every check."""
 UNPOLLED: Final = frozenset({"heartbeat", "push"})
 """Kinds that nobody polls: what they say arrives by itself, so they have no cadence."""
 LATER_REASONS: Final = {
@@ -98,6 +100,12 @@ class Kinds:
         if isinstance(found, InvalidValue):
             raise found
         return found
+
+    def metrics(self, name: str, options: Any) -> frozenset[str] | None:
+        """The metrics that a check yields, where its kind says so by a method `metrics(options)`; None: any."""
+        tell = getattr(self._given.get(name), "metrics", None)
+        named: Iterable[str] | None = tell(options) if callable(tell) else None
+        return None if named is None else frozenset({*ALWAYS, *named})
 
     def of(self, given: Mapping[str, Any], *, besides: Iterable[str] = ()) -> str:
         """The kind that a mapping is of, by its keys; `InvalidValue` where that is none or several."""

@@ -213,6 +213,8 @@ def _read_rule(
             reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
     else:
         reading.postpone((*path, "when"), LATER[manner(shape.when)], "the rule is not judged, and tells nobody")
+    if check is not None:
+        _check_metric(shape, check, path, reading)
     if strategy is None or check is None:
         return None
     _check_window(strategy, check, path, reading)
@@ -247,6 +249,14 @@ def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading
         problem = f"the check {name} has no schedule that could be missed"
         reading.complain((*path, "when", "heartbeat"), problem, "name a check of the kind heartbeat")
     return checks.polled.get(name)
+
+
+def _check_metric(shape: RuleShape, check: CheckSettings, path: KeyPath, reading: Reading) -> None:
+    known = reading.sources.metrics(check.kind, check.options)
+    metric = shape.when.metric
+    if known is not None and metric is not None and metric not in known:
+        problem = f"the check {check.name} yields no {shown(metric)}"
+        reading.complain((*path, "when", "metric"), problem, suggestion(metric, known))
 
 
 def _check_modifiers(shape: RuleShape, path: KeyPath, reading: Reading) -> None:
