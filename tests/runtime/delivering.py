@@ -53,9 +53,10 @@ class FarSide:
     cancelled: int = 0
     at_once: int = 0
     most_at_once: int = 0
+    version: str = "rendered"
 
     def render(self, notice: Notice) -> Message:
-        return Message(notice.key, notice.thread, notice.facts.service, f"{notice.page} {notice.facts.incident}")
+        return Message(notice.key, notice.thread, notice.facts.service, f"{self.version} {notice.facts.incident}")
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
         self.sends.append((self.clock.tick(), message))

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_monitoring.domain.instants import HOUR, MINUTE, SECOND, Duration
+from service_monitoring.domain.instants import MINUTE, SECOND, Duration
 from service_monitoring.ports import Later, Rejected, Tick, Uncertain
 from service_monitoring.runtime.retry import LONGEST, LONGEST_ASKED, MOST_ATTEMPTS, Park, RetryAt, after, ceiling
 
 NOW = Tick(1_000 * SECOND)
 attempts = st.integers(1, MOST_ATTEMPTS - 1)
 spreads = st.floats(0, 1, exclude_max=True)
-wishes = st.none() | st.integers(0, 2 * HOUR).map(Duration)
+wishes = st.none() | st.integers(0, 7200).map(lambda number: Duration(number * SECOND))
 unfinished = st.builds(Later, st.just("busy"), wishes) | st.builds(Uncertain, st.just("reset"))
 
 
