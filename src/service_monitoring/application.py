@@ -162,32 +162,39 @@ async def _recall(store: Store, course: Course, configuration: Configuration) ->
     for service in configuration.services:
         for check in service.checks:
             reach = course.reach(service.name, check.name)
-            for admitted in await _history(store, service.name, check.name, course, reach):
+            metrics = {rule.metric for rule in service.rules if rule.check == check.name} - {"up"}
+            for admitted in await _history(store, service.name, check.name, course, reach, metrics):
                 course.recall(admitted)
     course.rebook()
 
 
-async def _history(store: Store, service: str, check: str, course: Course, reach: Reach) -> list[Admitted]:
+async def _history(
+    store: Store, service: str, check: str, course: Course, reach: Reach, metrics: set[str]
+) -> list[Admitted]:
     """The check's observations as far back as its rules look.
 
     A failed run lacks the measurements of the phases that it did not reach, so a rule over the last n samples may look
-    further back than n runs: look twice as far until every metric heard is there n times, or nothing older is stored.
+    further back than n runs: look twice as far until every series of a judged metric is there n times, or nothing older
+    is stored.
     """
     judged = course.progress.judged
-    since = judged.at.plus(Duration(-reach.over))
+    # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
+    forward = sum(max(0, delta) for _, delta in course.progress.shifts)
+    since = judged.at.plus(Duration(-reach.over - forward))
     least = reach.samples
     while True:
         history = await store.tail(service, check, until=judged, since=since, least=least)
-        if reach.samples == 1 or len(history) < least or least >= _DEEPEST or _full(history, reach.samples):
+        if reach.samples == 1 or len(history) < least or least >= _DEEPEST or _full(history, reach.samples, metrics):
             return history
         least *= 2
 
 
-def _full(history: Sequence[Admitted], samples: int) -> bool:
+def _full(history: Sequence[Admitted], samples: int, metrics: set[str]) -> bool:
     counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
     for admitted in history:
         if isinstance(admitted.input, Observed):
             for measured in admitted.input.observation.measurements:
-                place = (measured.metric, measured.labels)
-                counts[place] = counts.get(place, 0) + 1
-    return all(count >= samples for count in counts.values())
+                if measured.metric in metrics:
+                    place = (measured.metric, measured.labels)
+                    counts[place] = counts.get(place, 0) + 1
+    return metrics == {metric for metric, _ in counts} and all(count >= samples for count in counts.values())
