@@ -193,7 +193,8 @@ async def compare(ports: list[int]) -> None:
 
 def main() -> None:
     """Run it."""
-    with subprocess.Popen([sys.executable, "-c", FAR_SIDE], stdout=subprocess.PIPE, text=True) as far_side:
+    command = [sys.executable, "-c", FAR_SIDE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as far_side:
         assert far_side.stdout is not None
         try:
             asyncio.run(compare([int(far_side.stdout.readline()) for _ in range(6)]))

@@ -604,3 +604,31 @@ async def test_the_deadline_that_a_sink_gets_is_ten_seconds_away() -> None:
         await bench.commit([notice])
         await bench.clock.advance(MINUTE)
     assert seen == [Duration(10 * SECOND)]
+
+
+async def test_a_defect_in_one_loop_ends_the_run_with_its_own_error_and_the_next_run_goes_on() -> None:
+    bench = Bench()
+    notices = [a_notice(number) for number in range(6)]
+    ops = FarSide(bench.clock, takes=1.0)
+    deliverer = bench.deliverer(ops=Channel(ops, concurrency=2))
+    await bench.commit(notices)
+    beats = 0
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+        if beats == 2:
+            raise ZeroDivisionError
+
+    running = asyncio.create_task(deliverer.run(beat))
+    bench.spread = 0.0
+    await bench.clock.advance(seconds(0.5))
+    ops.takes = 10.0
+    await bench.clock.advance(seconds(9.0))
+    with pytest.raises(ExceptionGroup) as caught:
+        await running
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+    ops.takes = 0.0
+    async with bench.running(deliverer):
+        await bench.clock.advance(MINUTE)
+    assert bench.delivered() == {notice.key: ["delivered"] for notice in notices}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
@@ -366,7 +366,11 @@ class Deliverer:
         if self._tasks is None:
             work.close()
             raise Unavailable("the deliverer does not run")
-        task = self._tasks.create_task(work)
+        try:
+            task = self._tasks.create_task(work)
+        except RuntimeError as error:  # the group is breaking down: what is under way is settled when it runs again
+            work.close()
+            raise Unavailable(str(error)) from None
         among.add(task)
         task.add_done_callback(self._idle.discard)
         task.add_done_callback(self._busy.discard)
@@ -406,7 +410,8 @@ class Deliverer:
         for lane in self._lanes.values():
             for job in tuple(lane.tracked.values()):
                 if job.lease is not None:
-                    self._give_back(lane, job, job.lease)
+                    with suppress(Unavailable):
+                        self._give_back(lane, job, job.lease)
         try:
             async with within(self._clock, deadline_after(self._clock, self._terms.grace)):
                 while self._busy:
