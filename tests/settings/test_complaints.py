@@ -166,3 +166,12 @@ def test_a_path_of_keys_is_written_as_people_read_it() -> None:
     assert path_text(("routes", 0, "notify", 1)) == "routes[0].notify[1]"
     assert path_text(("services", "a b", "c")) == 'services."a b".c'
     assert path_text(("a\nb",)) == '"a\\nb"'
+
+
+def test_no_character_of_a_file_breaks_a_line_or_steers_a_terminal(tmp_path: Path) -> None:
+    said = complaints(tmp_path, 'services: {a: {checks: {b: {"\\e[2J\\x85": 1}}}}\n"x\\u2028y": 1\ntimezone: "\\x9b"\n')
+    assert [line.partition(";")[0] for line in said] == [
+        "monitoring.yaml:1:28 services.a.checks.b: \\x1b[2J\\x85 is not a kind of check",
+        'monitoring.yaml:2:1 "x\\u2028y": nothing of this name is known here',
+        'monitoring.yaml:3:11 timezone: "\\x9b" is not a time zone',
+    ]

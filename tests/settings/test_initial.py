@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service_monitoring import plugins
@@ -32,10 +32,10 @@ def loaded(folder: Path, text: str) -> Settings:
 
 
 def test_the_first_file_loads_without_a_doubt(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, initial(URLS))
-    assert settings.warnings == ()
-    assert settings.not_yet == ()
-    assert [(check.id, check.kind) for check in settings.checks] == [
+    made = loaded(tmp_path, initial(URLS))
+    assert made.warnings == ()
+    assert made.not_yet == ()
+    assert [(check.id, check.kind) for check in made.checks] == [
         ("example-com.page", "http"),
         ("127-0-0-1.page", "http"),
         ("localhost.page", "http"),
@@ -46,8 +46,8 @@ def test_the_first_file_loads_without_a_doubt(tmp_path: Path) -> None:
         ("example-com-81.page", "http"),
         ("host-7.port", "tcp"),
     ]
-    assert settings.checks[0].options.http == URLS[0]
-    assert [str(network) for network in settings.network.allowed] == ["10.0.0.5/32", "::1/128", "127.0.0.0/8"]
+    assert made.checks[0].options.http == URLS[0]
+    assert [str(network) for network in made.network.allowed] == ["10.0.0.5/32", "::1/128", "127.0.0.0/8"]
 
 
 def test_without_urls_there_is_an_example_to_change(tmp_path: Path) -> None:
@@ -66,6 +66,7 @@ def test_what_cannot_be_watched_is_refused_with_what_can(url: str) -> None:
         initial([url])
 
 
+@settings(max_examples=20)
 @given(st.lists(st.text(max_size=30), max_size=3), st.sampled_from(["http://", "https://", "tcp://", "tls://", ""]))
 def test_any_text_is_refused_or_loads(tmp_path_factory: pytest.TempPathFactory, texts: list[str], scheme: str) -> None:
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from service_monitoring.errors import Refused
-from service_monitoring.settings.problems import InvalidValue, shown
+from service_monitoring.settings.problems import InvalidValue, one_line, shown
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in the tree: names of keys and indices of lists, from the root."""
@@ -59,7 +59,7 @@ class Complaint:
     def __str__(self) -> str:
         """One line: place, key path, problem and remedy."""
         subject = f"{self.place} {self.path}: " if self.path else f"{self.place}: "
-        return subject + self.problem + (f"; {self.remedy}" if self.remedy else "")
+        return one_line(subject + self.problem + (f"; {self.remedy}" if self.remedy else ""))
 
 
 class InvalidSettings(Refused):

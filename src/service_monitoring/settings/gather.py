@@ -144,12 +144,12 @@ def _included(gathered: Gathered, folder: Path) -> Sequence[Path]:
     if not isinstance(patterns, list):
         return ()
     found: dict[Path, None] = {}
-    main = gathered.documents[0].file
+    main = Path(gathered.documents[0].file).resolve()
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str):
             continue
         matching = [] if "\0" in pattern else sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - absolute patterns, too
-        files = [folder / name for name in matching if (folder / name).is_file() and str(folder / name) != main]
+        files = [folder / name for name in matching if (folder / name).is_file() and (folder / name).resolve() != main]
         if not files:
             place = gathered.place(("include", index))
             problem = f"no file is called {shown(pattern)} in {folder}"

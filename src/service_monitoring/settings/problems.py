@@ -29,4 +29,10 @@ class InvalidValue(Refused, ValueError):
 
 def shown(given: str) -> str:
     """A text of the configuration in quotes, on one line and not too long, to be part of a complaint."""
-    return json.dumps(given if len(given) <= LONGEST_SHOWN else given[:LONGEST_SHOWN] + "...", ensure_ascii=False)
+    cut = given if len(given) <= LONGEST_SHOWN else given[:LONGEST_SHOWN] + "..."
+    return one_line(json.dumps(cut, ensure_ascii=False))
+
+
+def one_line(text: str) -> str:
+    """`text` with every character escaped that would end the line or steer a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

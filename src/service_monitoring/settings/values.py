@@ -14,6 +14,7 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import DAY, Duration
 from service_monitoring.settings.complaints import Complaint, Place
 from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.problems import one_line
 from service_monitoring.settings.secrets import Secret
 
 
@@ -85,7 +86,7 @@ class NotYet:
 
     def __str__(self) -> str:
         """One line, as a complaint."""
-        return f"{self.place} {self.path}: {self.what}; {self.instead}"
+        return one_line(f"{self.place} {self.path}: {self.what}; {self.instead}")
 
 
 @dataclass(frozen=True, slots=True)
