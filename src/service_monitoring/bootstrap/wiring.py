@@ -15,6 +15,7 @@ from service_monitoring import plugins, settings
 from service_monitoring.ports import Clock, Sink, SinkKind, Source, SourceKind, Surroundings
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import Settings
+from service_monitoring.views.wording import complaint
 
 
 def the_clock() -> Clock:
@@ -36,7 +37,7 @@ def sink_kinds() -> Mapping[str, SinkKind]:
 
 def load(config: Path) -> Settings:
     """Read a configuration with the kinds installed and the secrets of the environment; `InvalidSettings`."""
-    return settings.load(config, sources=source_kinds(), sinks=sink_kinds(), environment=os.environ)
+    return settings.load(config, sources=source_kinds(), sinks=sink_kinds(), environment=os.environ, template=complaint)
 
 
 def schema() -> dict[str, Any]:
