@@ -44,7 +44,7 @@ bench: setup-development ## measure; nothing else should run meanwhile
 	$(BIN)/python -m bench $(BENCH)
 
 faults: setup-development ## only the fault drills
-	$(BIN)/pytest tests/faults
+	$(BIN)/pytest -s -m drill tests/faults tests/journeys
 
 format: setup-development ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix-only $(SOURCES)
