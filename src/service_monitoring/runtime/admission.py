@@ -17,7 +17,7 @@ from service_monitoring.domain.inputs import (
     Stamp,
     Stepped,
 )
-from service_monitoring.domain.instants import NANOSECOND, SECOND, Duration, Instant
+from service_monitoring.domain.instants import NANOSECOND, SECOND, Duration
 from service_monitoring.ports import Clock
 from service_monitoring.runtime.clock import APART, ClockWatch, Lagged, Suspended, read
 
@@ -83,8 +83,3 @@ class Admission:
         now = self._clock.now()
         self._last = Stamp(self._last.epoch, max(now, self._last.at.plus(NANOSECOND)))
         return Admitted(self._last, what)
-
-    @property
-    def now(self) -> Instant:
-        """The last stamp's instant: nothing comes in before it any more."""
-        return self._last.at
