@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from service_monitoring.domain.configuration import Matcher, MatchOperator, Route
+from service_monitoring.domain.configuration import Route
 from service_monitoring.domain.inputs import Delivery, Settled
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld, notice_key, thread_key
-from service_monitoring.domain.routing import first_match, matches
+from service_monitoring.domain.routing import first_match
 from service_monitoring.domain.rules import NoDataMode, Rule, Severity
 from service_monitoring.domain.samples import Measurement, Observation, Outcome
 from service_monitoring.domain.strategies import Absence, Threshold
@@ -83,7 +84,7 @@ def test_labels_are_the_rules_over_the_series_over_the_services_and_reserved_one
 def test_matchers_are_anchored_and_an_absent_label_is_the_empty_string(
     operator: MatchOperator, value: str, labels: dict[str, str], *, holds: bool
 ) -> None:
-    assert matches(Matcher("x", operator, value), labels) is holds
+    assert Matcher("x", operator, value).holds(labels) is holds
     assert (first_match((Route("r", (Matcher("x", operator, value),)),), labels) is not None) is holds
 
 

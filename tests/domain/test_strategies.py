@@ -17,10 +17,10 @@ from service_monitoring.domain.samples import Measurement
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
-    AnyStrategy,
     Change,
     Comparison,
     Function,
+    Judging,
     LastOf,
     Operator,
     Threshold,
@@ -46,7 +46,7 @@ COMPARISONS = some.one_of(
     some.builds(Comparison, some.sampled_from([Operator.OUTSIDE, Operator.INSIDE]), some.just(0.1), some.just(1.5)),
 )
 RECOVERIES = some.none() | COMPARISONS
-STRATEGIES: some.SearchStrategy[AnyStrategy] = some.one_of(
+STRATEGIES: some.SearchStrategy[Judging] = some.one_of(
     some.builds(Threshold, COMPARISONS),
     some.integers(1, 5).flatmap(lambda n: some.builds(LastOf, some.just(n), some.integers(1, n), COMPARISONS)),
     some.builds(
@@ -80,7 +80,7 @@ def columns(steps: Column) -> tuple[list[int], list[float]]:
     return instants, values
 
 
-def at_once(strategy: AnyStrategy, steps: Column, recovery: Comparison | None) -> list[int]:
+def at_once(strategy: Judging, steps: Column, recovery: Comparison | None) -> list[int]:
     instants, values = columns(steps)
     return _listed(strategy.codes(np.array(instants), np.array(values), 0, recovery))
 
@@ -96,7 +96,7 @@ def _listed(codes: CodeColumn) -> list[int]:
 @given(STRATEGIES, COLUMNS, RECOVERIES, some.data())
 @example(Change(above(0.2), samples=8), [(1, 0.1)] * 5, None, None)
 def test_no_result_depends_on_chunks(
-    strategy: AnyStrategy, steps: Column, recovery: Comparison | None, data: some.DataObject | None
+    strategy: Judging, steps: Column, recovery: Comparison | None, data: some.DataObject | None
 ) -> None:
     instants, values = columns(steps)
     cuts = sorted(data.draw(some.sets(some.integers(1, len(steps))))) if data is not None else [1, 3]
@@ -119,7 +119,7 @@ def _seen(instants: list[int], index: int, begin: int, over: int) -> bool:
 
 @given(STRATEGIES, COLUMNS, RECOVERIES)
 def test_the_newest_window_judged_live_gives_the_codes_of_the_whole_column(
-    strategy: AnyStrategy, steps: Column, recovery: Comparison | None
+    strategy: Judging, steps: Column, recovery: Comparison | None
 ) -> None:
     window = Window(strategy.reach)
     live: list[int] = []
@@ -155,7 +155,7 @@ def test_a_window_keeps_little_more_than_its_reach() -> None:
 # Naive oracles --------------------------------------------------------------------------------------------------------
 
 
-def naive(strategy: AnyStrategy, instants: list[int], values: list[float], index: int) -> float | None:
+def naive(strategy: Judging, instants: list[int], values: list[float], index: int) -> float | None:
     """What is compared at one sample, by the sentence in the documentation and nothing else. None is Unknown."""
     match strategy:
         case Threshold():
@@ -216,7 +216,7 @@ MEASURING = STRATEGIES.filter(lambda strategy: not isinstance(strategy, LastOf |
 
 
 @given(MEASURING, COLUMNS)
-def test_what_is_compared_is_what_the_documentation_says(strategy: AnyStrategy, steps: Column) -> None:
+def test_what_is_compared_is_what_the_documentation_says(strategy: Judging, steps: Column) -> None:
     instants, values = columns(steps)
     measured = strategy.measured(np.array(instants), np.array(values), 0)
     expected = [naive(strategy, instants, values, index) for index in range(len(values))]
@@ -318,7 +318,7 @@ LARGE = some.floats(allow_nan=False, allow_infinity=False)
 @example(Aggregate(above(0.0), function=Function.INCREASE, over=OVER), [(1, -1.7e308), (1, 1.7e308), (1, 1.7e308)])
 @example(Aggregate(above(0.0), function=Function.PERCENTILE, over=OVER, percentile=50.0), [(1, 1.7e308), (1, -1.7e308)])
 @example(Change(above(0.0), samples=2), [(1, 1.7e308), (1, -1.7e308)])
-def test_no_finite_values_give_an_infinite_number_or_an_error(strategy: AnyStrategy, steps: Column) -> None:
+def test_no_finite_values_give_an_infinite_number_or_an_error(strategy: Judging, steps: Column) -> None:
     instants, values = columns(steps)
     assert not np.isinf(strategy.measured(np.array(instants), np.array(values), 0)).any()
 

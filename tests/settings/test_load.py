@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from service_monitoring import plugins
-from service_monitoring.domain.configuration import Matcher, MatchOperator, Route
+from service_monitoring.domain.configuration import Route
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity
 from service_monitoring.domain.strategies import (
     Absence,

@@ -11,8 +11,6 @@ from msgspec.structs import replace
 from service_monitoring.domain.configuration import (
     Check,
     Configuration,
-    Matcher,
-    MatchOperator,
     Route,
     Service,
 )
@@ -35,6 +33,7 @@ from service_monitoring.domain.inputs import (
     Stepped,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule
 from service_monitoring.domain.strategies import (

@@ -6,16 +6,26 @@ and channels' addresses stay in the settings. A revision is journalled whole, so
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.domain.instants import Duration
+from service_monitoring.domain.instants import DAY, SECOND, Duration
+from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.schedules import Expectation
+
+ALLOWANCE: Final = Duration(10 * SECOND)
+"""How late a pushed sample may come and still be judged."""
 
 
 class Check(Struct, frozen=True):
-    """What is polled, as far as decisions care: `stale_after` is when its verdicts turn Unknown without samples."""
+    """What is polled, or reports by itself, as far as decisions care.
+
+    `stale_after` is when its verdicts turn Unknown without samples; a series that is silent for `forget_after` of
+    observed time is forgotten. `allowance` is given for pushed samples alone, `expects` for heartbeats alone: neither
+    is polled, and their `every` and `timeout` mean nothing.
+    """
 
     service: str
     name: str
@@ -24,6 +34,9 @@ class Check(Struct, frozen=True):
     timeout: Duration
     stale_after: Duration
     retries: int = 0
+    allowance: Duration = Duration(0)
+    expects: Expectation | None = None
+    forget_after: Duration = DAY
 
     @property
     def id(self) -> str:
@@ -39,23 +52,6 @@ class Service(Struct, frozen=True):
     description: str = ""
     checks: tuple[Check, ...] = ()
     rules: tuple[Rule, ...] = ()
-
-
-class MatchOperator(StrEnum):
-    """How a matcher compares a label; the last two are RE2, anchored at both ends."""
-
-    EQUALS = "="
-    DIFFERS = "!="
-    MATCHES = "=~"
-    MATCHES_NOT = "!~"
-
-
-class Matcher(Struct, frozen=True):
-    """`label operator value`; an absent label is the empty string."""
-
-    label: str
-    operator: MatchOperator
-    value: str
 
 
 class Route(Struct, frozen=True):

@@ -19,6 +19,7 @@ from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
 from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Terms, Turn
 from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, State, begin, move
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Sample, Series
 from service_monitoring.domain.strategies import Absence, Threshold, code_of
@@ -486,7 +487,7 @@ class MonitoringPolicy:
         for rule in self._rules.values():
             waits = isinstance(rule.strategy, Absence) and rule.name not in tracked
             if waits and self._lifecycle[rule.name] is Lifecycle.ACTIVE:
-                line = self._line(Series(self.service, rule.check, rule.metric, rule.selects), at.ns)
+                line = self._line(Series(self.service, rule.check, rule.metric, _named(rule.selects)), at.ns)
                 self._awaited[_place(line.series)] = line
 
     def _satisfy_absence(self, series: Series, at: Instant, events: list[Event]) -> None:
@@ -529,6 +530,12 @@ class MonitoringPolicy:
             stale_after=None if silent else self._stale_after.get(rule.check),
             absent_for=rule.strategy.after if isinstance(rule.strategy, Absence) else None,
         )
+
+
+def _named(matchers: tuple[Matcher, ...]) -> tuple[tuple[str, str], ...]:
+    """The labels that matchers name by their value: what a series that was never heard is called by."""
+    equal = MatchOperator.EQUALS
+    return tuple(sorted((each.label, each.value) for each in matchers if each.operator is equal and each.value))
 
 
 def _of_value(rule: Rule) -> bool:

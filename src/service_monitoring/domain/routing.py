@@ -5,17 +5,14 @@ Knows routes, matchers and what each group was told. Does not know channels behi
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
-import re2
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service_monitoring.domain.configuration import Matcher, MatchOperator, Route, Service
+from service_monitoring.domain.configuration import Route, Service
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Settled
 from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.matchers import all_hold
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, notice_key, thread_key
 from service_monitoring.domain.rules import Rule, Severity
 
@@ -51,24 +48,10 @@ def labels_of(incident: Incident, rule: Rule, service: Service) -> dict[str, str
     }
 
 
-def matches(matcher: Matcher, labels: dict[str, str]) -> bool:
-    """Whether one matcher holds; an absent label is the empty string."""
-    value = labels.get(matcher.label, "")
-    match matcher.operator:
-        case MatchOperator.EQUALS:
-            return value == matcher.value
-        case MatchOperator.DIFFERS:
-            return value != matcher.value
-        case MatchOperator.MATCHES:
-            return _pattern(matcher.value).fullmatch(value) is not None
-        case MatchOperator.MATCHES_NOT:
-            return _pattern(matcher.value).fullmatch(value) is None
-
-
 def first_match(routes: tuple[Route, ...], labels: dict[str, str]) -> Route | None:
     """The first route whose matchers all hold."""
     for route in routes:
-        if all(matches(matcher, labels) for matcher in route.matchers):
+        if all_hold(route.matchers, labels):
             return route
     return None
 
@@ -150,8 +133,3 @@ def _tell(
     )
     told = group.told if group.held is not None else tuple(dict.fromkeys((*group.told, *recipients)))
     return replace(group, sequence=group.sequence + len(notices), told=told), notices
-
-
-@lru_cache(maxsize=1024)
-def _pattern(text: str) -> Any:
-    return re2.compile(text)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.schedules import Failing
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import (
     CodeColumn,
@@ -274,7 +275,36 @@ class Absence(Struct, frozen=True, tag="absence"):
         return np.zeros(len(values) - first, dtype=np.int8)
 
 
-AnyStrategy = Threshold | LastOf | Aggregate | Change | Absence
+class Heartbeat(Struct, frozen=True, tag="heartbeat"):
+    """Breached while the check's job fails its schedule in one of these ways; `heartbeats` says when it does."""
+
+    counts: tuple[Failing, ...]
+
+    @property
+    def reach(self) -> Reach:
+        """None: the expectation keeps what it needs."""
+        return Reach(samples=0)
+
+
+class Composite(Struct, frozen=True, tag="composite"):
+    """Breached while at least `need` of the member rules (`service.rule`) are, by Kleene's logic with Unknown.
+
+    All of them is `all_of`, one is `any_of`. Members join on equal series labels; one without labels joins all.
+    """
+
+    members: tuple[str, ...]
+    need: int
+
+    @property
+    def reach(self) -> Reach:
+        """None: the members have their own."""
+        return Reach(samples=0)
+
+
+Judging = Threshold | LastOf | Aggregate | Change | Absence
+"""Strategies that judge samples."""
+
+AnyStrategy = Judging | Heartbeat | Composite
 
 
 def _two(opens: InstantColumn, ends: InstantColumn, measured: FloatColumn) -> FloatColumn:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from service_monitoring.domain.instants import Duration, in_seconds
 from service_monitoring.settings.calendars import HoursField, WeekdaysField, ZoneField
+from service_monitoring.settings.matchers import MatchersField
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import DurationField, duration, size
 
@@ -114,7 +115,7 @@ class WhenShape(ComparisonShape):
 
     check: str | None = Field(None, description="The check of this service whose samples are judged.")
     metric: Annotated[str, AfterValidator(_metric)] | None = Field(None, description="up, duration_seconds, ...")
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels that a series must have.")
+    labels: MatchersField = Field((), description="Which labels a series must have: {queue: a}, or ['queue=~\"a.*\"'].")
     last: int | None = Field(None, ge=1, le=10_000, description="Looks at so many samples.")
     need: Annotated[Any, WithJsonSchema({"anyOf": [{"enum": ["any", "all"]}, {"type": "integer", "minimum": 1}]})] = (
         Field(None, description="How many of the last must hold; all, where it is left out.")

@@ -228,7 +228,7 @@ def _read_rule(
         holds_for=shape.holds_for,
         recovery=recovery,
         no_data=no_data_of(shape),
-        selects=tuple(sorted(shape.when.labels.items())),
+        selects=shape.when.labels,
         labels=tuple(sorted(shape.labels.items())),
         summary=shape.summary,
         runbook=shape.runbook,

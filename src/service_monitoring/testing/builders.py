@@ -30,6 +30,7 @@ from service_monitoring.domain.inputs import (
     Stepped,
 )
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason, Sample, Series
@@ -119,7 +120,7 @@ def a_rule(  # noqa: PLR0913 - one argument a field, each with a default, all bu
         holds_for=span(holds_for),
         recovery=recovery,
         no_data=NoData() if on_no_data is None else on_no_data,
-        selects=tuple(sorted((selects or {}).items())),
+        selects=tuple(Matcher(label, MatchOperator.EQUALS, value) for label, value in sorted((selects or {}).items())),
         labels=tuple(sorted((labels or {}).items())),
         depends_on=tuple(depends_on),
         summary=f"{name} of {service}",
