@@ -39,7 +39,7 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
-from service_monitoring.domain.policy import Key
+from service_monitoring.domain.tracks import HoldKey as Key
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule, an_observation

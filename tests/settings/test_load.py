@@ -172,7 +172,7 @@ def test_the_modifiers_of_a_rule_reach_the_domain(tmp_path: Path) -> None:
         holds_for=Duration(90 * SECOND),
         recovery=Recovery(None, MINUTE),
         no_data=NoData(NoDataMode.BREACH_AFTER, Duration(5 * MINUTE)),
-        selects=(("code", "500"), ("path", "/pay")),
+        selects=(Matcher("code", MatchOperator.EQUALS, "500"), Matcher("path", MatchOperator.EQUALS, "/pay")),
         labels=(("area", "a"), ("team", "b")),
         summary="{{ service }}",
         runbook="https://example.com",

@@ -71,7 +71,7 @@ RULES = tuple(
         holds_for=Duration(10 * SECOND),
         recovery=Recovery(ABOVE, Duration(SECOND)),
         no_data=NoData(NoDataMode.BREACH_AFTER, Duration(SECOND)),
-        selects=(("zone", "a"),),
+        selects=(Matcher("zone", MatchOperator.EQUALS, "a"),),
         depends_on=("bank.down",),
         summary="{{ service }} ü",
     )
