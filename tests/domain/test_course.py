@@ -32,16 +32,20 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Observed,
+    Pinged,
+    Pushed,
     Retired,
     Settled,
+    Signal,
     Stamp,
     Stepped,
 )
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
-from service_monitoring.domain.tracks import HoldKey as Key
 from service_monitoring.domain.routing import Group
+from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
+from service_monitoring.domain.tracks import HoldKey as Key
 from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule, an_observation
 from service_monitoring.wire.codec import decode, encode
 from service_monitoring.wire.ledger import ledger
@@ -59,6 +63,8 @@ EXAMPLES: list[Input] = [
     Configured(a_configuration()),
     Stepped(Duration(1)),
     Observed("shop", "health", an_observation(), START),
+    Pinged("shop", "backup", Signal.SUCCESS),
+    Pushed("shop", "orders", ()),
     Settled("", Delivery.DELIVERED, "ops", Page.FIRST),
     Marked(MarkKind.ALIVE),
     GapEnded(),
@@ -104,7 +110,8 @@ def test_decisions_come_in_the_order_of_their_stamps() -> None:
 def test_every_kind_of_input_has_its_place_in_the_order() -> None:
     assert set(get_args(Input)) == {type(what) for what in EXAMPLES}
     assert sorted(order_of(what).name for what in EXAMPLES) == [
-        "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OUTCOME", "PERSON", "PERSON",
+        "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OBSERVATION",
+        "OBSERVATION", "OUTCOME", "PERSON", "PERSON",
     ]  # fmt: skip
 
 
@@ -274,6 +281,8 @@ class Watcher:
         else:
             assert incident.sequence == before.sequence + 1
             assert any(MOVES[pair] is incident.state for pair in MOVES if pair[0] is before.state)
+            levels = list(Severity)
+            assert levels.index(incident.severity) >= levels.index(before.severity), "a severity never falls"
             assert (incident.breached_at, incident.previous) == (before.breached_at, before.previous)
         if incident.state in FINAL:
             del self.current[key]
@@ -282,7 +291,7 @@ class Watcher:
     def _noticed(self, notice: Notice) -> None:
         assert notice.key not in self.keys, "a key names one notice"
         self.keys.add(notice.key)
-        if notice.page is Page.OWNER:
+        if notice.page in {Page.OWNER, Page.FLAPPING, Page.STEADY}:
             return
         assert notice.sequence == self.sequences[notice.group] + 1
         self.sequences[notice.group] = notice.sequence
@@ -292,7 +301,7 @@ class Watcher:
             assert notice.channel in self.told[notice.group], "only who was told of it is told of its end"
         else:
             assert state is State.OPEN
-            if notice.held is None:
+            if notice.held is None and notice.page is not Page.RAISED:
                 assert notice.channel not in self.told[notice.group], "nobody is told twice that it opened"
                 self.told[notice.group].add(notice.channel)
 

@@ -139,7 +139,6 @@ class Course:
         self._flaps: dict[tuple[str, str, Series], Group] = {}
         self._postponed: list[Key] = []
         self._wants: dict[str, None] = {}
-        self._in_gap = False
         self._composites: tuple[Rule, ...] = ()
         self._touched: dict[str, None] = {}
         self._judged = Stamp(0, Instant(0))
@@ -371,14 +370,12 @@ class Course:
 
     def _blind(self, at: Instant) -> list[Decision]:
         self._touched = dict.fromkeys(self._policies)
-        self._in_gap = True
         for policy in self._policies.values():
             policy.blind(at)
         return self._combine(at)
 
     def _sight(self, at: Instant) -> list[Decision]:
         self._touched = dict.fromkeys(self._policies)
-        self._in_gap = False
         events = [event for _, policy in sorted(self._policies.items()) for event in policy.sight(at)]
         postponed, self._postponed = self._postponed, []
         for key in postponed:
@@ -609,10 +606,10 @@ class Course:
     def _stop_waiting(self, key: Key, at: Instant) -> list[Decision]:
         """Their whole budget has passed, and the parents did not say anything new."""
         self._agenda.cancel(key)
-        if self._in_gap:
+        policy = self._policies[key[0]]
+        if policy.in_gap:
             self._postponed.append(key)
             return []
-        policy = self._policies[key[0]]
         found = [each for each in policy.incidents() if (each.rule, each.series) == (key[1], key[2])]
         return [decision for each in found for decision in self._settle(each.id, at)]
 

@@ -127,6 +127,11 @@ class MonitoringPolicy:
         """Whether a member of a composite may say something else than before."""
         return bool(self._turned)
 
+    @property
+    def in_gap(self) -> bool:
+        """Whether nobody watches."""
+        return self._blind_since is not None
+
     def take_turned(self) -> tuple[str, ...]:
         """The rules that are members of composites and may say something else than at the last call."""
         turned, self._turned = tuple(self._turned), {}
@@ -433,6 +438,8 @@ class MonitoringPolicy:
         track.take(stored.hold)
         track.incident, track.previous = incident, stored.previous
         track.flips, track.expires = stored.flips, stored.expires
+        if stored.hold.blind and not line.lag:
+            self._blind_since = stored.hold.at  # the program ended in a gap that it had found out
         if stored.heard > line.heard:
             line.heard, line.value = stored.heard, stored.value
             if stored.series.metric == "up":
@@ -859,6 +866,7 @@ class MonitoringPolicy:
             line.lag = line.lag if check is None else check.allowance
             before = {track.rule.name for track in line.tracks}
             self._line(line.series, at.ns)
+            line.look_back()
             for track in line.tracks:
                 terms = terms_of(self._rules[track.rule.name], self._checks.get(track.rule.check))
                 changed = terms != track.terms
@@ -869,7 +877,6 @@ class MonitoringPolicy:
                     self._hold(track, holds.counted_to(track.hold, then))
                 if track.rule.name not in before:
                     events += self._apply(track, self._as_it_stands(track, track.hold, then), Instant(then))
-            line.fit()
             self._wait_for_sample(line)
         tracked = {name for name, _ in self._tracks}
         for rule in self._rules.values():
@@ -891,7 +898,7 @@ class MonitoringPolicy:
                 continue
             then = self._true(track, at)
             track.follow(rule, terms_of(rule, self._checks.get(rule.check)))
-            track.line.fit()
+            track.line.look_back()
             began = holds.counted_to(track.hold, then)
             step = self._as_it_stands(track, began, then)
             if step.hold.code in (Code.RECOVERED, Code.BETWEEN) and track.incident is not None:

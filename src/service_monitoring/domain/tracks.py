@@ -95,10 +95,14 @@ class Line:
         reach = reduce(Reach.joined, looking)
         if self.window is None:
             self.window = Window(reach)
-            if self.heard:
-                self.window.append(self.heard, self.value)
         else:
             self.window.widen(reach)
+
+    def look_back(self) -> None:
+        """After a change of rules: where no history was handed over, the newest sample is all that is known."""
+        self.fit()
+        if self.window is not None and self.heard and not len(self.window):
+            self.window.append(self.heard, self.value)
 
 
 class Track:

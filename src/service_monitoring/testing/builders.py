@@ -28,6 +28,7 @@ from service_monitoring.domain.inputs import (
     Retired,
     Stamp,
     Stepped,
+    Taken,
 )
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.matchers import Matcher, MatchOperator
@@ -167,6 +168,8 @@ def a_trial(*rules: Rule) -> Trial:
 class Trial:
     """A course told what happens at offsets from `START`, remembering every decision.
 
+    `wanted` are the checks that decisions asked to be run again, `taken` what became of each pushed sample.
+
     Offsets count elapsed time: a step of the wall clock moves `START` along, so that what is told after it reads on.
     Single-threaded. An input that is refused raises `AssertionError` with the sentence, unless `refused` tells it.
     """
@@ -174,6 +177,8 @@ class Trial:
     def __init__(self, configuration: Configuration | None = None) -> None:
         self.course = Course()
         self.decisions: list[tuple[Stamp, Decision]] = []
+        self.wanted: list[str] = []
+        self.taken: list[Taken] = []
         self._epoch = 0
         self._start = START
         self._starts = {0: START}
@@ -291,6 +296,8 @@ class Trial:
     def _step(self, at: str, what: Input) -> Ruling:
         ruling = self.course.step(Admitted(Stamp(self._epoch, self._at(at)), what))
         self.decisions += ruling.decisions
+        self.wanted += ruling.wants
+        self.taken += ruling.taken
         return ruling
 
     def _at(self, offset: str) -> Instant:
