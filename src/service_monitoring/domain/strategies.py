@@ -2,18 +2,22 @@
 
 A strategy knows values and instants of one series, nothing of incidents, timers or how many samples come at a time: the
 code at a sample is a function of the samples in its own window alone, so that the newest window judged live and a year
-judged at once give the same codes. Arithmetic that could depend on the length of a column is in `windows`.
+judged at once give the same codes. Arithmetic that could depend on the length of a column is in `windows`; what needs
+a longer past than a window is in `baselines` and `budgets`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from service_monitoring.domain.baselines import Deviation, Direction, Forecast
+from service_monitoring.domain.budgets import FAST, SLOW, Budget, Burn
+from service_monitoring.domain.comparisons import Compared, Comparison, Operator, Worse, code_of, coded
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.schedules import Failing
 from service_monitoring.domain.verdicts import Code
@@ -29,51 +33,29 @@ from service_monitoring.domain.windows import (
     windowed,
 )
 
-
-class Operator(StrEnum):
-    """How a value is compared. `OUTSIDE` and `INSIDE` take two limits; `INSIDE` includes them, `OUTSIDE` does not."""
-
-    ABOVE = "above"
-    AT_LEAST = "at_least"
-    BELOW = "below"
-    AT_MOST = "at_most"
-    OUTSIDE = "outside"
-    INSIDE = "inside"
-
-
-class Comparison(Struct, frozen=True):
-    """`value operator operand`; `upper` is the second limit of `outside` and `inside`."""
-
-    operator: Operator
-    operand: float
-    upper: float | None = None
-
-    def holds(self, value: Any) -> Any:
-        """Compare a float (a bool comes back) or a column of floats (a column of bools): one definition for both."""
-        match self.operator:
-            case Operator.ABOVE:
-                return value > self.operand
-            case Operator.AT_LEAST:
-                return value >= self.operand
-            case Operator.BELOW:
-                return value < self.operand
-            case Operator.AT_MOST:
-                return value <= self.operand
-            case Operator.OUTSIDE:
-                return (value < self.operand) | (value > self.upper)
-            case Operator.INSIDE:
-                return (value >= self.operand) & (value <= self.upper)
-
-
-def code_of(value: Any, comparison: Comparison, recovery: Comparison | None) -> Any:
-    """The code of a measured value, or the column of codes of a measured column.
-
-    Breached wins where both comparisons hold. Without `recovery` every value that is not breached has recovered.
-    """
-    breached = comparison.holds(value)
-    if recovery is None:
-        return breached * int(Code.BREACHED)
-    return breached * int(Code.BREACHED) + (1 - breached) * (1 - recovery.holds(value)) * int(Code.BETWEEN)
+__all__ = [
+    "FAST",
+    "SLOW",
+    "Absence",
+    "Aggregate",
+    "AnyStrategy",
+    "Budget",
+    "Burn",
+    "Change",
+    "Comparison",
+    "Composite",
+    "Deviation",
+    "Direction",
+    "Forecast",
+    "Function",
+    "Heartbeat",
+    "Judging",
+    "LastOf",
+    "Operator",
+    "Strategy",
+    "Threshold",
+    "code_of",
+]
 
 
 class Strategy(Protocol):
@@ -94,28 +76,15 @@ class Strategy(Protocol):
         ...
 
     def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
     ) -> CodeColumn:
-        """The codes from index `first` on."""
+        """The codes from index `first` on; kinds that compare nothing stronger leave `worse` aside."""
         ...
-
-
-class _Compared(Struct, frozen=True):
-    """A strategy that measures, then compares."""
-
-    comparison: Comparison
-
-    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
-        raise AssertionError("every kind measures in its own way")
-
-    def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
-    ) -> CodeColumn:
-        """Compare what was measured; nothing measured is Unknown."""
-        measured = self.measured(instants, values, first)
-        codes: CodeColumn = np.asarray(code_of(measured, self.comparison, recovery)).astype(np.int8)
-        codes[np.isnan(measured)] = Code.UNKNOWN
-        return codes
 
 
 class Function(StrEnum):
@@ -133,7 +102,7 @@ class Function(StrEnum):
     DELTA = "delta"
 
 
-class Threshold(_Compared, frozen=True, tag="threshold"):
+class Threshold(Compared, frozen=True, tag="threshold"):
     """Compares the value itself."""
 
     @property
@@ -149,7 +118,8 @@ class Threshold(_Compared, frozen=True, tag="threshold"):
 class LastOf(Struct, frozen=True, tag="last"):
     """Breached when at least `need` of the last `count` samples hold the comparison; Unknown before `count` samples.
 
-    With a recovery comparison it has recovered when at least `need` of the last `count` hold that one.
+    With a recovery comparison it has recovered when at least `need` of the last `count` hold that one; it is worse when
+    at least `need` hold a stronger one.
     """
 
     count: int
@@ -168,28 +138,32 @@ class LastOf(Struct, frozen=True, tag="last"):
         return measured
 
     def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
     ) -> CodeColumn:
         """Count the samples that hold in each window of `count`."""
         begin = max(0, first - self.count + 1)
         seen = values[begin:]
-        breached = self._holding(self.comparison, seen) >= self.need
-        if recovery is None:
-            codes: CodeColumn = (breached * int(Code.BREACHED)).astype(np.int8)
-        else:
-            between = ~breached & (self._holding(recovery, seen) < self.need)
-            codes = (breached * int(Code.BREACHED) + between * int(Code.BETWEEN)).astype(np.int8)
+        codes = coded(
+            self._enough(self.comparison, seen),
+            None if recovery is None else self._enough(recovery, seen),
+            *(self._enough(stronger, seen) for stronger in worse),
+        )
         codes[: self.count - 1] = Code.UNKNOWN
         return codes[first - begin :]
 
-    def _holding(self, comparison: Comparison, values: FloatColumn) -> npt.NDArray[np.int64]:
-        """How many of the last `count` values hold; integers, so that a running sum is exact."""
+    def _enough(self, comparison: Comparison, values: FloatColumn) -> npt.NDArray[np.bool_]:
+        """Where at least `need` of the last `count` values hold; integers, so that a running sum is exact."""
         total = np.cumsum(comparison.holds(values), dtype=np.int64)
         total[self.count :] -= total[: -self.count].copy()
-        return total
+        return total >= self.need
 
 
-class Aggregate(_Compared, frozen=True, tag="aggregate", kw_only=True):
+class Aggregate(Compared, frozen=True, tag="aggregate", kw_only=True):
     """Compares an aggregate of the window (t - over, t]. `percentile` is 0..100 where `function` is PERCENTILE.
 
     Rate is per second: increase over the time from first to last sample, without extrapolation; rate, increase and
@@ -227,7 +201,7 @@ class Aggregate(_Compared, frozen=True, tag="aggregate", kw_only=True):
                 return windowed(values, opens, ends, self.function)
 
 
-class Change(_Compared, frozen=True, tag="change", kw_only=True):
+class Change(Compared, frozen=True, tag="change", kw_only=True):
     """Compares last minus first of the last `samples` samples, or of the window (t - over, t]; one of the two is given.
 
     Unknown until `samples` samples, or two samples in the window, are there.
@@ -269,7 +243,12 @@ class Absence(Struct, frozen=True, tag="absence"):
         return values[first:]
 
     def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
     ) -> CodeColumn:
         """Recovered at every sample."""
         return np.zeros(len(values) - first, dtype=np.int8)
@@ -301,7 +280,7 @@ class Composite(Struct, frozen=True, tag="composite"):
         return Reach(samples=0)
 
 
-Judging = Threshold | LastOf | Aggregate | Change | Absence
+Judging = Threshold | LastOf | Aggregate | Change | Absence | Deviation | Forecast | Budget
 """Strategies that judge samples."""
 
 AnyStrategy = Judging | Heartbeat | Composite

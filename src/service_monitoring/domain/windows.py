@@ -37,10 +37,28 @@ def starts(instants: InstantColumn, over: Duration, first: int) -> InstantColumn
     return np.searchsorted(instants, instants[first:] - over, side="right")
 
 
+def observed(
+    instants: InstantColumn, opens: InstantColumn, ends: InstantColumn, closes: InstantColumn, stands_for: Duration
+) -> InstantColumn:
+    """How much of each window was observed: its samples instants[open:end] each stand until the next one or `close`,
+    and for no longer than `stands_for`. Integers, so that a running sum is exact.
+    """
+    begin = int(opens.min(initial=len(instants)))
+    seen = instants[begin:]
+    if len(seen) == 0:
+        return np.zeros(len(opens), dtype=np.int64)
+    running = np.zeros(len(seen), dtype=np.int64)
+    np.cumsum(np.minimum(seen[1:] - seen[:-1], stands_for), out=running[1:])
+    first = np.minimum(opens - begin, len(seen) - 1)
+    last = np.maximum(ends - 1 - begin, 0)
+    total = running[last] - running[first] + np.minimum(closes - seen[last], stands_for)
+    return np.where(ends > opens, total, 0)
+
+
 def differences(last: FloatColumn, first: FloatColumn) -> FloatColumn:
     """`last` minus `first`; what lies beyond the largest float stays at it, as everywhere in this module."""
     with np.errstate(over="ignore"):
-        return np.clip(last - first, -_LARGEST, _LARGEST)
+        return np.clip(last - first, -LARGEST, LARGEST)
 
 
 def increases(values: FloatColumn, opens: InstantColumn, ends: InstantColumn) -> FloatColumn:
@@ -102,10 +120,12 @@ def _percentile(window: FloatColumn, rank: float) -> float:
 
 
 def _clipped(value: float) -> float:
-    return max(-_LARGEST, min(_LARGEST, value))
+    return max(-LARGEST, min(LARGEST, value))
 
 
-_LARGEST: Final = float(np.finfo(np.float64).max)
+LARGEST: Final = float(np.finfo(np.float64).max)
+"""Results beyond it stay at it: no finite values give an infinite number."""
+
 _SQUARABLE: Final = 1e150
 _SMALLER: Final = 2.0**-600
 """A factor that costs large numbers no bit, and leaves room for the sum of their squares."""
