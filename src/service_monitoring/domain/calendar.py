@@ -25,14 +25,6 @@ def refuse_unknown_zone(name: str) -> None:
         raise Refused(f"{name} is no time zone") from error
 
 
-def is_active(h, at):
-    return True
-
-
-def next_change(h, at):
-    return None
-
-
 def refuse_bad_cron(text: str) -> None:
     """`Refused`, with the library's reason, unless it is five fields of cron by Debian's rules."""
     try:

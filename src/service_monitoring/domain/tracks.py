@@ -159,13 +159,13 @@ def judge_of(rule: Rule) -> Callable[[Line], int]:
         return lambda _: int(Code.RECOVERED)
     if isinstance(strategy, Threshold):
         comparison = strategy.comparison
-        return lambda line: int(code_of(line.value, comparison, recovery))
+        return lambda line: int(code_of(line.value, comparison, recovery, worse))
     judging: Judging = strategy
 
     def judge_window(line: Line) -> int:
         assert line.window is not None
         values = line.window.values
-        return int(judging.codes(line.window.instants, values, len(values) - 1, recovery)[0])
+        return int(judging.codes(line.window.instants, values, len(values) - 1, recovery, worse)[0])
 
     return judge_window
 
