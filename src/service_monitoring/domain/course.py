@@ -34,6 +34,7 @@ from service_monitoring.domain.inputs import (
     Settled,
     Stamp,
     Stepped,
+    Taken,
 )
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
@@ -47,10 +48,14 @@ Decision = Event | Notice
 
 
 class Ruling(Struct, frozen=True):
-    """What a step decided, in order, each with its stamp; `refusal` says why the input was not taken."""
+    """What a step decided, in order, each with its stamp; `refusal` says why the input was not taken.
+
+    `taken` says what became of each sample of a `Pushed`, in the order of its samples.
+    """
 
     decisions: tuple[tuple[Stamp, Decision], ...]
     refusal: str = ""
+    taken: tuple[Taken, ...] = ()
 
 
 class Progress(Struct, frozen=True):
