@@ -30,6 +30,8 @@ from service_monitoring.domain.inputs import (
     Marked,
     Observed,
     Order,
+    Pinged,
+    Pushed,
     Retired,
     Settled,
     Stamp,
@@ -87,6 +89,8 @@ _ORDERS: Final[dict[type[Input], Order]] = {
     Configured: Order.CONFIGURATION,
     Stepped: Order.CONFIGURATION,
     Observed: Order.OBSERVATION,
+    Pinged: Order.OBSERVATION,
+    Pushed: Order.OBSERVATION,
     Settled: Order.OUTCOME,
     Marked: Order.MARK,
     GapEnded: Order.GAP_END,
@@ -172,6 +176,8 @@ class Course:
             decided = self._decide(what, stamp.at)
         except Refused as refused:
             return Ruling(tuple(decisions), str(refused))
+        if isinstance(what, Pushed):
+            return Ruling(tuple(decisions), taken=self._taken(what))
         if not decided and not decisions:
             return _QUIET
         return Ruling((*decisions, *((stamp, decision) for decision in decided)))
@@ -225,6 +231,8 @@ class Course:
     def recall(self, admitted: Admitted) -> None:
         """Remember an observation that was judged before: windows fill, nothing is decided."""
         what, stamp = admitted.input, admitted.stamp
+        if isinstance(what, Pushed):
+            return
         assert isinstance(what, Observed)
         shift = sum(delta for epoch, delta in self._shifts if epoch > stamp.epoch)
         self._policies[what.service].recall(what.check, what.observation, stamp.at.ns + shift)
@@ -268,10 +276,16 @@ class Course:
                 for policy in self._policies.values():
                     policy.blind(at) if isinstance(what, GapBegan) else policy.sight(at)
                 return []
-            case Stepped() | Marked():
+            case Stepped() | Marked() | Pinged() | Pushed():
                 return []
             case _:
                 assert_never(what)
+
+    def _taken(self, what: Pushed) -> tuple[Taken, ...]:
+        """Reports and pushed samples are kept and decide nothing so far."""
+        checks = [check for service in self._configuration.services for check in service.checks]
+        known = any((check.service, check.name) == (what.service, what.check) and check.allowance for check in checks)
+        return (Taken.JUDGED if known else Taken.UNKNOWN,) * len(what.samples)
 
     def _observe(self, what: Observed, at: Instant) -> list[Decision]:
         policy = self._policies.get(what.service)
