@@ -14,7 +14,18 @@ from msgspec import Struct
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import order_of
 from service_monitoring.domain.events import IncidentMoved, RuleMoved
-from service_monitoring.domain.inputs import Acted, Admitted, Configured, Input, Observed, Retired, Settled, Stamp
+from service_monitoring.domain.inputs import (
+    Acted,
+    Admitted,
+    Configured,
+    Input,
+    Observed,
+    Pinged,
+    Pushed,
+    Retired,
+    Settled,
+    Stamp,
+)
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Unusable
 from service_monitoring.wire.codec import decode, encode
@@ -84,7 +95,11 @@ def _written(admitted: Admitted) -> Written:
             return Written(kind, service, f"{service}.{rule}", order, encode(given))
         case Settled(notice=notice):
             return Written(kind, "", notice, order, encode(given))
-        case Observed(service=service, check=check):
+        case (
+            Observed(service=service, check=check)
+            | Pinged(service=service, check=check)
+            | Pushed(service=service, check=check)
+        ):
             return Written(kind, service, f"{service}.{check}", order, encode(given))
         case _:
             return Written(kind, "", "", order, encode(given))
