@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.domain.course import Changes, Course, Decision, Ruling
 from service_monitoring.domain.inputs import (
     Admitted,
@@ -19,10 +19,14 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Observed,
+    Pushed,
+    PushedSample,
     Stamp,
+    Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.samples import Measurement
 from service_monitoring.domain.windows import Reach
 from service_monitoring.ports import Commit, Settlement, Store
 
@@ -33,11 +37,15 @@ _DEEPEST: Final = 4096
 
 
 class Round(Struct, frozen=True):
-    """What came of a batch: observations for the sample file, one commit, and the rulings in the order of the batch."""
+    """What came of a batch: observations and pushes for the sample file, one commit, and the rulings in its order.
+
+    `marks` say what became of the samples of each push, by its stamp.
+    """
 
     observations: tuple[Admitted, ...]
     commit: Commit | None
     rulings: tuple[Ruling, ...]
+    marks: dict[Stamp, tuple[Taken, ...]] = {}
 
     @property
     def owed(self) -> tuple[Notice, ...]:
@@ -93,17 +101,24 @@ class Monitor:
         """Step the course through a batch; nothing is stored yet."""
         records: list[tuple[Stamp, Admitted | Decision]] = []
         rulings: list[Ruling] = []
+        observations: list[Admitted] = []
+        marks: dict[Stamp, tuple[Taken, ...]] = {}
         for admitted in batch:
             ruling = self._course.step(admitted)
             rulings.append(ruling)
+            what = admitted.input
+            if isinstance(what, Observed):
+                observations.append(admitted)
+            elif isinstance(what, Pushed) and not ruling.refusal:
+                observations.append(admitted)
+                marks[admitted.stamp] = ruling.taken
             # A timer's decisions come before the input that woke it: the journal is in the order of the stamps.
             before = [pair for pair in ruling.decisions if pair[0] < admitted.stamp]
             records += before
             if not ruling.refusal and self._worth_recording(admitted, ruling):
                 records.append((admitted.stamp, admitted))
             records += ruling.decisions[len(before) :]
-        observations = tuple(admitted for admitted in batch if isinstance(admitted.input, Observed))
-        return Round(observations, self._commit(records, settlements), tuple(rulings))
+        return Round(tuple(observations), self._commit(records, settlements), tuple(rulings), marks)
 
     async def keep(self, judged: Round) -> None:
         """Samples first, then everything that was decided, in one transaction.
@@ -111,16 +126,16 @@ class Monitor:
         `Unavailable`: call again later. `Conflict`: somebody else wrote; this monitor is void, resume from the store.
         """
         if judged.observations:
-            await self._store.record(judged.observations)
+            await self._store.record(judged.observations, marks=judged.marks)
         if judged.commit is not None:
             await self._store.commit(judged.commit)
             for service, version in judged.commit.versions:
                 self._versions[service] = version + 1
 
     def _worth_recording(self, admitted: Admitted, ruling: Ruling) -> bool:
-        """Observations are in the sample file; a sign of life counts now and then, or when a timer fired by it."""
+        """What was measured is in the sample file; a sign of life counts now and then, or when a timer fired by it."""
         what = admitted.input
-        if isinstance(what, Observed):
+        if isinstance(what, Observed | Pushed):
             return False
         if isinstance(what, Marked):
             young = Instant(0) < self._marked and admitted.stamp.at.since(self._marked) < MARK_EVERY
@@ -162,16 +177,16 @@ async def _recall(store: Store, course: Course, configuration: Configuration) ->
     for service in configuration.services:
         for check in service.checks:
             reach = course.reach(service.name, check.name)
-            metrics = {rule.metric for rule in service.rules if rule.check == check.name} - {"up"}
-            for admitted in await _history(store, service.name, check.name, course, reach, metrics):
+            metrics = {rule.metric for rule in service.rules if rule.check == check.name} - {""}
+            if not check.allowance:
+                metrics -= {"up"}  # every run has it
+            for admitted in await _history(store, check, course, reach, metrics):
                 course.recall(admitted)
     course.rebook()
 
 
-async def _history(
-    store: Store, service: str, check: str, course: Course, reach: Reach, metrics: set[str]
-) -> list[Admitted]:
-    """The check's observations as far back as its rules look.
+async def _history(store: Store, check: Check, course: Course, reach: Reach, metrics: set[str]) -> list[Admitted]:
+    """The check's observations, or what was pushed to it, as far back as its rules look.
 
     A failed run lacks the measurements of the phases that it did not reach, so a rule over the last n samples may look
     further back than n runs: look twice as far until every series of a judged metric is there n times, or nothing older
@@ -180,10 +195,11 @@ async def _history(
     judged = course.progress.judged
     # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
     forward = sum(max(0, delta) for _, delta in course.progress.shifts)
-    since = judged.at.plus(Duration(-reach.over - forward))
+    # A pushed sample is decided an allowance after its instant, and came an allowance before it at the earliest.
+    since = judged.at.plus(Duration(-reach.over - forward - 2 * check.allowance))
     least = reach.samples
     while True:
-        history = await store.tail(service, check, until=judged, since=since, least=least)
+        history = await store.tail(check.service, check.name, until=judged, since=since, least=least)
         if reach.samples == 1 or len(history) < least or least >= _DEEPEST or _full(history, reach.samples, metrics):
             return history
         least *= 2
@@ -192,9 +208,18 @@ async def _history(
 def _full(history: Sequence[Admitted], samples: int, metrics: set[str]) -> bool:
     counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
     for admitted in history:
-        if isinstance(admitted.input, Observed):
-            for measured in admitted.input.observation.measurements:
-                if measured.metric in metrics:
-                    place = (measured.metric, measured.labels)
-                    counts[place] = counts.get(place, 0) + 1
+        for measured in _measured(admitted):
+            if measured.metric in metrics:
+                place = (measured.metric, measured.labels)
+                counts[place] = counts.get(place, 0) + 1
     return metrics == {metric for metric, _ in counts} and all(count >= samples for count in counts.values())
+
+
+def _measured(admitted: Admitted) -> Sequence[Measurement | PushedSample]:
+    match admitted.input:
+        case Observed(observation=observation):
+            return observation.measurements
+        case Pushed(samples=samples):
+            return samples
+        case _:
+            return ()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -17,7 +18,7 @@ from service_monitoring.domain.course import Progress
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import Incident
-from service_monitoring.domain.inputs import Admitted, Stamp
+from service_monitoring.domain.inputs import Admitted, Stamp, Taken
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.routing import Group
@@ -267,11 +268,15 @@ class Settlement(Struct, frozen=True):
     retry_at: Instant | None = None
 
 
+NO_MARKS: Final[Mapping[Stamp, Sequence[Taken]]] = MappingProxyType({})
+"""Nothing was pushed, or all of it is judged."""
+
+
 class Commit(Struct, frozen=True):
     """Everything that one round of decisions changed, to be stored in one transaction or not at all.
 
-    `records` are inputs (observations excepted: those are in the sample file) and decisions in the order in which they
-    happened. `versions` are the versions that were loaded: another one in the store is a `Conflict`.
+    `records` are inputs (observations and pushes excepted: those are in the sample file) and decisions in the order in
+    which they happened. `versions` are the versions that were loaded: another one in the store is a `Conflict`.
     """
 
     progress: Progress
@@ -290,18 +295,25 @@ class Store(Protocol):
     """Keeps facts, state, samples and the outbox.
 
     Laws: `commit` is atomic and durable when it returns, and refuses a stale version with `Conflict` having changed
-    nothing; `record` is atomic per call and idempotent by stamp; reads see only what was committed; a lease is given to
-    one claimer, with a token higher than any before; a settlement under an older token changes nothing; a full disk or
-    a lock held by another is `Unavailable` and leaves the store as it was. Calls may run concurrently from one loop and
-    never block it; a cancelled call has either happened whole or not at all.
+    nothing; `record` is atomic per call and idempotent by stamp, and what was pushed is durable when it returns; reads
+    see only what was committed; a lease is given to one claimer, with a token higher than any before; a settlement
+    under an older token changes nothing; a full disk or a lock held by another is `Unavailable` and leaves the store as
+    it was. Calls may run concurrently from one loop and never block it; a cancelled call has either happened whole or
+    not at all.
     """
 
     async def load(self) -> Stored:
         """What was committed last; leases of a program that is gone are void."""
         ...
 
-    async def record(self, observations: Sequence[Admitted]) -> None:
-        """Append observations with their samples to the sample file."""
+    async def record(
+        self, observations: Sequence[Admitted], *, marks: Mapping[Stamp, Sequence[Taken]] = NO_MARKS
+    ) -> None:
+        """Append observations and pushes with their samples to the sample file.
+
+        `marks` say what became of each sample of a push, by the push's stamp; without them all of it was judged. What
+        is in the future or of nobody's check is not kept, and a push of which nothing is kept leaves no trace.
+        """
         ...
 
     async def commit(self, commit: Commit) -> None:
@@ -309,11 +321,15 @@ class Store(Protocol):
         ...
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
-        """The recorded observations after `stamp`, in order: what a crash left unjudged."""
+        """The recorded observations and pushes after `stamp`, in order: what a crash left unjudged."""
         ...
 
     async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """The check's observations up to `until`, oldest first: those after `since`, and at least the last `least`."""
+        """What a check's decisions look back at, up to `until`, oldest first: what came after `since`, and at least the
+        last `least` observations or pushes.
+
+        Of a push only the samples that are judged; one without any is not counted.
+        """
         ...
 
     async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:

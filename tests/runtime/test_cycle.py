@@ -7,11 +7,25 @@ from contextlib import asynccontextmanager
 import pytest
 
 from service_monitoring.application import Monitor
-from service_monitoring.domain.configuration import Check, Configuration, Route, Service
+from service_monitoring.domain.configuration import ALLOWANCE, Check, Configuration, Route, Service
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import State
-from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, GapBegan, Marked, MarkKind, Observed
-from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.inputs import (
+    Act,
+    Acted,
+    Admitted,
+    Configured,
+    GapBegan,
+    Marked,
+    MarkKind,
+    Observed,
+    Pinged,
+    Pushed,
+    PushedSample,
+    Signal,
+    Taken,
+)
+from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Observation, Outcome, Reason
@@ -251,3 +265,29 @@ async def test_an_idle_program_leaves_a_sign_of_life_every_five_seconds_and_comm
             await it.pass_(0.5)
             await it.see(OK)
         assert 5 <= len(it.store.commits) - before <= 8
+
+
+# What arrives by itself -----------------------------------------------------------------------------------------------
+
+
+async def test_a_push_is_kept_with_its_marks_before_it_is_answered() -> None:
+    orders = Check("shop", "orders", "push", Duration(0), Duration(0), Duration(300 * SECOND), allowance=ALLOWANCE)
+    async with house() as it:
+        await it.cycle.ask(Configured(Configuration((Service("shop", checks=(orders,)),))))
+        sample = PushedSample(it.clock.now(), "orders_per_minute", 3.0)
+        ruling = await it.cycle.ask(Pushed("shop", "orders", (sample,)))
+        assert ruling.taken == (Taken.JUDGED,)
+        known = await it.store.tail("shop", "orders", until=it.cycle.course.progress.judged, since=Instant(0), least=9)
+        assert [admitted.input for admitted in known] == [Pushed("shop", "orders", (sample,))]
+
+
+async def test_a_report_is_journalled_and_a_push_is_not() -> None:
+    async with house() as it:
+        await it.cycle.ask(Pinged("shop", "backup", Signal.START, "run-1"))
+        sample = PushedSample(it.clock.now(), "orders_per_minute", 3.0)
+        await it.cycle.ask(Pushed("shop", "page", (sample,)))
+        await it.cycle.ask(Marked(MarkKind.ALIVE))
+    records = [record for commit in it.store.commits for _, record in commit.records]
+    kinds = {type(record.input) for record in records if isinstance(record, Admitted)}
+    assert Pinged in kinds
+    assert Pushed not in kinds

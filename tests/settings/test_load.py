@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from service_monitoring import plugins
-from service_monitoring.domain.configuration import Route
+from service_monitoring.domain.configuration import ALLOWANCE, Route
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity
+from service_monitoring.domain.schedules import Cron, Expectation, Period
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
@@ -336,9 +337,8 @@ def test_rules_on_checks_that_yield_nothing_yet_are_left_out_and_said(tmp_path: 
         """
         services:
           shop:
-            checks: {orders: {push: {}}, echo: {icmp: localhost, every: 5s}, port: {tcp: "a:1"}}
+            checks: {echo: {icmp: localhost, every: 5s}, port: {tcp: "a:1"}}
             rules:
-              few: {when: {check: orders, metric: orders, below: 1}}
               lost: {when: {check: echo, metric: up, below: 1}}
               down: {when: {check: port, metric: up, below: 1}, depends_on: [shop.lost, shop]}
         """,
@@ -347,12 +347,74 @@ def test_rules_on_checks_that_yield_nothing_yet_are_left_out_and_said(tmp_path: 
     assert [check.name for check in shop.checks] == ["port"]
     assert [(found.name, found.depends_on) for found in shop.rules] == [("down", ("shop",))]
     assert [each.path for each in settings.not_yet] == [
-        "services.shop.checks.orders",
         "services.shop.checks.echo",
-        "services.shop.rules.few.when",
         "services.shop.rules.lost.when",
         "services.shop.rules.down.depends_on[0]",
     ]
+
+
+def test_checks_that_report_by_themselves_are_watched_and_not_polled(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        timezone: Europe/Berlin
+        services:
+          shop:
+            checks:
+              port: {tcp: "a:1", every: 10s, timeout: 1s}
+              backup: {heartbeat: {cron: "30 2 * * *", grace: 20m, max_runtime: 2h}}
+              tidy: {heartbeat: {period: 1h, timezone: UTC}, forget_after: 2d}
+              orders: {push: {}}
+              visits: {push: {stale_after: 15m}, forget_after: 48h}
+            rules:
+              few: {when: {check: orders, metric: orders_per_minute, below: 1}}
+              silent: {when: {check: visits, metric: visits, absent_for: 1s}}
+        """,
+    )
+    [shop] = settings.configuration.services
+    assert [check.name for check in settings.checks] == ["port"]
+    assert [check.name for check in shop.checks] == ["port", "backup", "tidy", "orders", "visits"]
+    _, backup, tidy, orders, visits = shop.checks
+    assert (backup.kind, backup.expects) == (
+        "heartbeat",
+        Expectation(Cron("30 2 * * *", "Europe/Berlin"), Duration(20 * MINUTE), Duration(2 * HOUR)),
+    )
+    assert tidy.expects == Expectation(Period(HOUR), MINUTE, None)
+    assert (backup.forget_after, tidy.forget_after, visits.forget_after) == (DAY, 2 * DAY, 2 * DAY)
+    assert (orders.kind, orders.allowance, orders.stale_after) == ("push", ALLOWANCE, 5 * MINUTE)
+    assert (visits.stale_after, shop.checks[0].allowance) == (15 * MINUTE, 0)
+    assert [found.name for found in shop.rules] == ["few", "silent"]
+    assert settings.not_yet == ()
+    assert [each.path for each in settings.warnings if each.path.startswith("services")] == []
+
+
+def test_a_rule_on_samples_of_a_job_that_only_reports_is_refused(tmp_path: Path) -> None:
+    text = """
+        services:
+          shop:
+            checks: {backup: {heartbeat: {period: 1h}}, orders: {push: {}}}
+            rules:
+              up: {when: {check: backup, metric: up, below: 1}}
+              missed: {when: {check: orders, heartbeat: [missed]}}
+    """
+    assert complaints(tmp_path, text) == [
+        (
+            "monitoring.yaml:6:18 services.shop.rules.up.when: the check backup yields no samples: a job only reports; "
+            "write heartbeat: [missed, late, failed, overran]"
+        ),
+        (
+            "monitoring.yaml:7:49 services.shop.rules.missed.when.heartbeat: the check orders has no schedule that "
+            "could be missed; name a check of the kind heartbeat"
+        ),
+    ]
+
+
+def test_a_series_is_forgotten_after_a_day_unless_its_check_says_otherwise(tmp_path: Path) -> None:
+    settings = read(tmp_path, WHOLE.replace("every: 10s", "forget_after: 1w, every: 10s"))
+    assert [check.forget_after for check in settings.configuration.services[0].checks] == [7 * DAY]
+    settings = read(tmp_path, WHOLE + "defaults: {http: {forget_after: 2d}, push: {forget_after: 3d}}\n")
+    assert [check.forget_after for check in settings.configuration.services[0].checks] == [2 * DAY]
+    assert [check.forget_after for check in read(tmp_path, WHOLE).configuration.services[0].checks] == [DAY]
 
 
 def test_mail_goes_through_the_server_of_the_file_unless_a_channel_has_its_own(tmp_path: Path) -> None:

@@ -9,15 +9,17 @@ from msgspec.structs import replace
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
 from service_monitoring.ports import Settlement
-from service_monitoring.storage import samples
+from service_monitoring.storage import recorded
 from service_monitoring.storage.files import connect
 from service_monitoring.storage.history import History
+from service_monitoring.storage.samples import Names
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.store_laws import (
     START,
     a_commit,
     a_message,
     a_notice,
+    a_push,
     a_stamp,
     an_incident,
     an_observation,
@@ -52,12 +54,13 @@ async def exercise(store: SqliteStore) -> None:
     incident = an_incident()
     notice = a_notice(incident)
     await store.commit(replace(a_commit(1, versions=[("shop", 0)], notices=[notice]), incidents=(incident,)))
-    await store.record([an_observation(1), an_observation(1, epoch=1)])
+    await store.record([an_observation(1), an_observation(1, epoch=1), a_push(2), a_push(2, epoch=1)])
     (lease,) = await store.claim([a_message(notice)])
     await store.settle([Settlement(lease.key, lease.token, "delivered", "", START)])
     await store.load()
     await store.beyond(Stamp(0, START))
     await store.tail("shop", "health", until=a_stamp(9, epoch=1), since=START, least=3)
+    await store.tail("shop", "orders", until=a_stamp(9, epoch=1), since=START, least=3)
     await store.due(10)
     await store.due(10, channel="web")
     await store.incidents(states=[State.OPEN, State.PENDING])
@@ -106,6 +109,6 @@ def _of_a_tail(connection: sqlite3.Connection) -> list[str]:
     """The statement with which a tail reads its samples."""
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
-    list(samples._stretch(connection, samples.Names(connection), (1, 0, 0, 1)))
+    list(recorded._stretch(connection, Names(connection), (1, 0, 0, 1)))
     connection.set_trace_callback(None)
     return [statement for statement in statements if "JOIN samples" in statement]

@@ -29,8 +29,6 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Pinged,
-    Pushed,
-    PushedSample,
     Retired,
     Settled,
     Signal,
@@ -55,7 +53,7 @@ from service_monitoring.domain.strategies import (
     Threshold,
 )
 from service_monitoring.errors import Refused, Unusable
-from service_monitoring.testing.store_laws import START, a_notice, a_stamp, an_incident, an_observation
+from service_monitoring.testing.store_laws import START, a_notice, a_push, a_stamp, an_incident, an_observation
 from service_monitoring.wire import configuration as configurations
 from service_monitoring.wire.codec import canonical, decode, encode
 from service_monitoring.wire.journal import VERSION, Opaque, read, written
@@ -103,7 +101,7 @@ CONFIGURATION = Configuration(
 INPUTS: list[Input] = [
     an_observation(1).input,
     Pinged("shop", "backup", Signal.FAIL, "run-1", 3),
-    Pushed("shop", "orders", (PushedSample(START, "orders_per_minute", 3.5, (("queue", "a"),)),)),
+    a_push(2, 1.0, 0.1 + 0.2).input,
     Acted("0123", Act.ACKNOWLEDGE, "ada", "looking", Duration(SECOND)),
     Retired("shop", "down", "gone", "ada"),
     Configured(CONFIGURATION),
@@ -150,7 +148,12 @@ def test_records_can_be_found_by_service_and_subject() -> None:
     assert (moved.service, moved.subject) == ("shop", incident.id)
     assert (rule.service, rule.subject) == ("shop", "shop.down")
     assert (notice.service, notice.subject) == ("shop", incident.id)
-    assert written(Admitted(a_stamp(0), INPUTS[3])).subject == "0123"
+    assert [written(Admitted(a_stamp(0), given)).subject for given in INPUTS[:4]] == [
+        "shop.health",
+        "shop.backup",
+        "shop.orders",
+        "0123",
+    ]
 
 
 def test_a_kind_that_only_a_newer_version_knows_is_carried_along_unread() -> None:

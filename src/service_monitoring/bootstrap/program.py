@@ -193,8 +193,9 @@ async def probe_once(settings: Settings, name: str) -> Observation:
 
 
 def checks_of(settings: Settings) -> list[Check]:
-    """The checks that are polled."""
-    return [check for service in settings.configuration.services for check in service.checks]
+    """The checks that are polled; those that report by themselves have no source."""
+    polled = {check.id for check in settings.checks}
+    return [check for service in settings.configuration.services for check in service.checks if check.id in polled]
 
 
 async def _close_kinds(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from service_monitoring.ports import Kind
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath
 from service_monitoring.settings.document import uncollected
 from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
-from service_monitoring.settings.kinds import LATER, Kinds
+from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.routes import Recipients, read_routes
@@ -57,7 +57,8 @@ def _load(
 ) -> Settings:
     gathered = gather(path)
     secrets = SecretReader(folder=path.parent, environment=environment)
-    reading = Reading(gathered, secrets=secrets, sources=Kinds("check", sources, LATER), sinks=Kinds("channel", sinks))
+    kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER)
+    reading = Reading(gathered, secrets=secrets, sources=kinds, sinks=Kinds("channel", sinks))
     shape = _shaped(gathered, reading)
     settings = _read(path, shape, reading, template)
     redact = Redactor(secrets.found)

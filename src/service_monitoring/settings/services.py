@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service_monitoring.domain.configuration import Check, Service
+from pydantic import BaseModel
+
+from service_monitoring.domain.configuration import ALLOWANCE, Check, Service
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.rules import Lifecycle, Rule, Severity
 from service_monitoring.domain.strategies import Absence, Aggregate
@@ -24,12 +26,12 @@ from service_monitoring.settings.conditions import (
     strategy_of,
 )
 from service_monitoring.settings.dependencies import Dependencies
-from service_monitoring.settings.kinds import LATER_REASONS, UNPOLLED
+from service_monitoring.settings.kinds import LATER_REASONS, HeartbeatOptions, PushOptions
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import duration_text
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.rule_shapes import LEVELS, RuleShape
-from service_monitoring.settings.shapes import CheckShape, FileShape, ServiceShape
+from service_monitoring.settings.shapes import CheckShape, EveryCheckShape, FileShape, ServiceShape
 from service_monitoring.settings.validation import faults_of_given, suggestion
 from service_monitoring.settings.values import CheckSettings
 
@@ -39,14 +41,17 @@ TemplateCheck = Callable[[str], str | None]
 DEFAULT_TIMEOUT: Final = Duration(10 * SECOND)
 SHORTEST_INTERVAL: Final = Duration(SECOND // 100)
 
-_COMMON: Final = frozenset(CheckShape.model_fields)
+_POLLED: Final = frozenset(CheckShape.model_fields)
+_ARRIVING: Final = frozenset(EveryCheckShape.model_fields)
+_NO_TIME: Final = Duration(0)
 
 
 @dataclass(slots=True)
 class _Checks:
-    """The checks of one service: `polled` are right and run; `names` also those that are wrong or run later."""
+    """The checks of one service: of those that are `right`, `polled` run; `names` are also those wrong or to come."""
 
     names: list[str]
+    right: dict[str, Check] = field(default_factory=dict)
     polled: dict[str, CheckSettings] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
 
@@ -79,10 +84,7 @@ def _service(name: str, shape: ServiceShape, checks: _Checks, rules: list[Rule])
         name=name,
         labels=tuple(sorted(shape.labels.items())),
         description=shape.description,
-        checks=tuple(
-            Check(each.service, each.name, each.kind, each.every, each.timeout, each.stale_after, each.retries)
-            for each in checks.polled.values()
-        ),
+        checks=tuple(checks.right.values()),
         rules=tuple(rules),
     )
 
@@ -113,15 +115,18 @@ def _check_defaults(shape: FileShape, reading: Reading) -> None:
         except InvalidValue as error:
             reading.complaints.invalid(path, error)
             continue
-        own, common = _parted(values, kind, set(model.model_fields))
-        reading.validated(CheckShape, common, path, inherited={})
+        shapes = EveryCheckShape if reading.sources.is_arriving(kind) else CheckShape
+        own, common = _parted(values, shapes, model)
+        reading.validated(shapes, common, path, inherited={})
         for fault in faults_of_given(model, own, secrets=reading.secrets):
             reading.fault(fault, base=path)
 
 
-def _parted(given: Mapping[str, Any], kind: str, fields: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The keys of the kind, and those that every polled check has."""
-    common = set() if kind in UNPOLLED else _COMMON - fields
+def _parted(
+    given: Mapping[str, Any], shape: type[EveryCheckShape], model: type[BaseModel]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of the kind, and those that it has in common with others."""
+    common = set(shape.model_fields) - set(model.model_fields)
     own = {key: value for key, value in given.items() if key not in common}
     return own, {key: value for key, value in given.items() if key in common}
 
@@ -133,7 +138,7 @@ def _read_checks(service: str, shape: ServiceShape, file: FileShape, reading: Re
     for name, given in shape.checks.items():
         path = ("services", service, "checks", name)
         try:
-            kind = reading.sources.of(given, besides=_COMMON)
+            kind = reading.sources.of(given, besides=_POLLED)
             model = reading.sources.model(kind)
         except InvalidValue as error:
             reading.complaints.invalid(path, error)
@@ -144,16 +149,66 @@ def _read_checks(service: str, shape: ServiceShape, file: FileShape, reading: Re
         defaults = file.defaults.get(kind, {})
         merged = {**defaults, **given}
         inherited: dict[str, KeyPath] = {key: ("defaults", kind, key) for key in defaults if key not in given}
-        own, common = _parted(merged, kind, set(model.model_fields))
-        besides = () if kind in UNPOLLED else _COMMON
-        options = reading.validated(model, own, path, inherited=inherited, besides=besides)
+        if reading.sources.is_arriving(kind):
+            own, common = _parted(merged, EveryCheckShape, model)
+            options = reading.validated(model, own, path, inherited=inherited, besides=_ARRIVING)
+            kept = reading.validated(EveryCheckShape, common, path, inherited=inherited)
+            if options is not None and kept is not None:
+                found.right[name] = _arriving(service, name, kind, options, kept, file.timezone)
+            continue
+        own, common = _parted(merged, CheckShape, model)
+        options = reading.validated(model, own, path, inherited=inherited, besides=_POLLED)
         cadence = _cadence(common, path, inherited, reading)
-        if options is None or cadence is None or kind in UNPOLLED:
+        if options is None or cadence is None:
             continue
         made = _check(service, name, kind, options, cadence, path, reading)
         if name not in found.later:
             found.polled[name] = made
+            found.right[name] = _polled(made)
     return found
+
+
+def _polled(check: CheckSettings) -> Check:
+    return Check(
+        check.service,
+        check.name,
+        check.kind,
+        check.every,
+        check.timeout,
+        check.stale_after,
+        check.retries,
+        forget_after=check.forget_after,
+    )
+
+
+def _arriving(service: str, name: str, kind: str, options: Any, kept: EveryCheckShape, zone: str) -> Check:
+    """A check that reports by itself: `every` and `timeout` mean nothing there."""
+    match options:
+        case HeartbeatOptions(heartbeat=heartbeat):
+            # Silence is what its rules are about: there is no sample whose verdict could turn stale.
+            return Check(
+                service,
+                name,
+                kind,
+                _NO_TIME,
+                _NO_TIME,
+                _NO_TIME,
+                expects=heartbeat.expectation(zone),
+                forget_after=kept.forget_after,
+            )
+        case PushOptions(push=push):
+            return Check(
+                service,
+                name,
+                kind,
+                _NO_TIME,
+                _NO_TIME,
+                push.stale_after,
+                allowance=ALLOWANCE,
+                forget_after=kept.forget_after,
+            )
+        case _:
+            raise AssertionError(f"nothing is known of the kind {kind}")
 
 
 def _cadence(
@@ -194,7 +249,9 @@ def _check(
     if 0 < stale_after < every:
         problem = f"its verdicts would turn unknown before the next run, {duration_text(every)} later"
         reading.warn((*path, "stale_after"), problem, "write more than every")
-    return CheckSettings(service, name, kind, options, every, timeout, cadence.retries, stale_after)
+    return CheckSettings(
+        service, name, kind, options, every, timeout, cadence.retries, stale_after, cadence.forget_after
+    )
 
 
 def _read_rule(
@@ -213,11 +270,12 @@ def _read_rule(
             reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
     else:
         reading.postpone((*path, "when"), LATER[manner(shape.when)], "the rule is not judged, and tells nobody")
-    if check is not None:
-        _check_metric(shape, check, path, reading)
+    if check is not None and check.name in checks.polled:
+        _check_metric(shape, checks.polled[check.name], path, reading)
     if strategy is None or check is None:
         return None
-    _check_window(strategy, check, path, reading)
+    if check.name in checks.polled:
+        _check_window(strategy, check, path, reading)
     return Rule(
         service=service,
         name=name,
@@ -236,8 +294,8 @@ def _read_rule(
     )
 
 
-def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading) -> CheckSettings | None:
-    """The polled check whose samples the rule judges."""
+def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading) -> Check | None:
+    """The check whose samples, or whose schedule, the rule judges."""
     name = shape.when.check
     if name is None or COMPOSITES & shape.when.model_fields_set:
         return None
@@ -245,10 +303,18 @@ def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading
         problem = f"the service has no check {shown(name)}"
         reading.complain((*path, "when", "check"), problem, suggestion(name, checks.names))
         return None
-    if shape.when.heartbeat is not None and name in checks.polled:
+    check = checks.right.get(name)
+    if check is None:
+        return None
+    if shape.when.heartbeat is not None and check.expects is None:
         problem = f"the check {name} has no schedule that could be missed"
         reading.complain((*path, "when", "heartbeat"), problem, "name a check of the kind heartbeat")
-    return checks.polled.get(name)
+        return None
+    if shape.when.heartbeat is None and check.expects is not None:
+        problem = f"the check {name} yields no samples: a job only reports"
+        reading.complain((*path, "when"), problem, "write heartbeat: [missed, late, failed, overran]")
+        return None
+    return check
 
 
 def _check_metric(shape: RuleShape, check: CheckSettings, path: KeyPath, reading: Reading) -> None:
@@ -285,7 +351,7 @@ def _check_templates(shape: RuleShape, path: KeyPath, reading: Reading, template
             reading.complain((*path, key), f"the template cannot be used: {problem}", "mend it")
 
 
-def _check_window(strategy: object, check: CheckSettings, path: KeyPath, reading: Reading) -> None:
+def _check_window(strategy: object, check: Check, path: KeyPath, reading: Reading) -> None:
     """A window that is shorter than the cadence holds nothing most of the time."""
     match strategy:
         case Absence(after) if after <= check.every:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from service_monitoring.domain.instants import MINUTE
+from service_monitoring.domain.instants import DAY, MINUTE, Duration
 from service_monitoring.settings.calendars import (
     CronField,
     HandoverField,
@@ -263,8 +263,21 @@ class FileShape(Shape):
     web: WebShape = WebShape()
 
 
-class CheckShape(Shape):
-    """The keys that every check has besides those of its kind."""
+class EveryCheckShape(Shape):
+    """The keys that every check has besides those of its kind, polled or not."""
+
+    forget_after: DurationField = Field(DAY, description="When a series that fell silent is forgotten.")
+
+    @field_validator("forget_after", mode="after")
+    @classmethod
+    def _some_time(cls, length: Duration) -> Duration:
+        if length <= 0:
+            raise InvalidValue("a series would be forgotten at once", "write 24h, or longer")
+        return length
+
+
+class CheckShape(EveryCheckShape):
+    """The keys that every polled check has besides those of its kind."""
 
     every: DurationField = Field(MINUTE, description="How often it runs; 1m, where it is left out.")
     timeout: DurationField | None = Field(

@@ -30,6 +30,7 @@ class CheckSettings:
     timeout: Duration
     retries: int
     stale_after: Duration
+    forget_after: Duration = DAY
 
     @property
     def id(self) -> str:

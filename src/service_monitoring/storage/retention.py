@@ -96,21 +96,22 @@ class PruneIncidents:
 
 
 class PruneSamples:
-    """Forget a piece of the observations with their samples."""
+    """Forget a piece of the observations, or of what was pushed, with the samples."""
 
     def __init__(self, before: Instant) -> None:
         self._before = before
 
     def run(self, connection: sqlite3.Connection) -> int:
-        """How many observations are gone."""
-        for epoch in epochs(connection):
-            row = connection.execute(
-                "SELECT max(at), count(*) FROM "
-                "(SELECT at FROM observations WHERE epoch = ? AND at < ? ORDER BY at LIMIT ?)",
-                (epoch, self._before.ns, PIECE),
-            ).fetchone()
-            if row[1]:
-                connection.execute("DELETE FROM samples WHERE epoch = ? AND at <= ?", (epoch, row[0]))
-                connection.execute("DELETE FROM observations WHERE epoch = ? AND at <= ?", (epoch, row[0]))
-                return int(row[1])
+        """How many observations and pushes are gone."""
+        for table, holds in (("observations", "samples"), ("pushes", "pushed")):
+            for epoch in epochs(connection, table):
+                row = connection.execute(
+                    "SELECT max(at), count(*) FROM "
+                    f"(SELECT at FROM {table} WHERE epoch = ? AND at < ? ORDER BY at LIMIT ?)",
+                    (epoch, self._before.ns, PIECE),
+                ).fetchone()
+                if row[1]:
+                    connection.execute(f"DELETE FROM {holds} WHERE epoch = ? AND at <= ?", (epoch, row[0]))
+                    connection.execute(f"DELETE FROM {table} WHERE epoch = ? AND at <= ?", (epoch, row[0]))
+                    return int(row[1])
         return 0

@@ -104,6 +104,9 @@ class Rounds:
         self._position = int(connection.execute("SELECT coalesce(max(position), 0) FROM journal").fetchone()[0])
         self._new_position = self._position
 
+    def prepare(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> None:
+        """Nothing: every commit is synced."""
+
     def run(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Write operations in their order, neighbouring commits together."""
         answers: list[Any] = []

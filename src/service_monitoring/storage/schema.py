@@ -1,9 +1,9 @@
 """The tables, as SQLAlchemy describes them: what migrations must arrive at, and what a reader of the files may rely on.
 
-`facts.db` holds state, journal and outbox, `samples.db` what checks observed. Instants are integers of nanoseconds;
-bodies are JSON of `service_monitoring.wire`. Nobody on the way of a sample imports this module: hot statements are
-text for the driver, and a test compares these tables with what the migrations make. Tables of narrow rows are kept in
-their key; those with a wide body are not, for a wide row in a key's tree costs a page each.
+`facts.db` holds state, journal and outbox, `samples.db` what checks observed and what was pushed. Instants are integers
+of nanoseconds; bodies are JSON of `service_monitoring.wire`. Nobody on the way of a sample imports this module: hot
+statements are text for the driver, and a test compares these tables with what the migrations make. Tables of narrow
+rows are kept in their key; those with a wide body are not, for a wide row in a key's tree costs a page each.
 """
 
 from __future__ import annotations
@@ -183,6 +183,34 @@ measured: Final = Table(
     _integer("ordinal"),
     _integer("series_id"),
     Column("value", Float, CheckConstraint(FINITE, name="finite"), nullable=False),
+    PrimaryKeyConstraint("epoch", "at", "ordinal"),
+    sqlite_with_rowid=False,
+)
+
+# `judged` is how many of its samples count; a push of which none does is never looked back at.
+pushes: Final = Table(
+    "pushes",
+    samples,
+    _integer("epoch"),
+    _integer("at"),
+    _integer("check_id"),
+    _integer("judged"),
+    PrimaryKeyConstraint("epoch", "at"),
+    sqlite_with_rowid=False,
+)
+Index("pushes_check", pushes.c.check_id, pushes.c.epoch, pushes.c.at, sqlite_where=text("judged > 0"))
+
+# `epoch` and `at` are the receipt's, `measured_at` is the sample's own instant; `mark` says what became of it.
+pushed: Final = Table(
+    "pushed",
+    samples,
+    _integer("epoch"),
+    _integer("at"),
+    _integer("ordinal"),
+    _integer("series_id"),
+    _integer("measured_at"),
+    Column("value", Float, CheckConstraint(FINITE, name="finite"), nullable=False),
+    _text("mark"),
     PrimaryKeyConstraint("epoch", "at", "ordinal"),
     sqlite_with_rowid=False,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +18,11 @@ from msgspec import Struct
 
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
-from service_monitoring.domain.inputs import Admitted, Stamp
+from service_monitoring.domain.inputs import Admitted, Stamp, Taken
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.ports import Clock, Commit, Due, Lease, Message, Settlement, Stored
-from service_monitoring.storage import archive, outbox, reading, samples
+from service_monitoring.ports import NO_MARKS, Clock, Commit, Due, Lease, Message, Settlement, Stored
+from service_monitoring.storage import archive, outbox, reading, recorded
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
@@ -121,30 +121,35 @@ class SqliteStore:
         """What was committed last."""
         return await self._facts_readers.read(reading.stored)
 
-    async def record(self, observations: Sequence[Admitted]) -> None:
-        """Append observations; those whose stamp is stored already are left as they are.
+    async def record(
+        self, observations: Sequence[Admitted], *, marks: Mapping[Stamp, Sequence[Taken]] = NO_MARKS
+    ) -> None:
+        """Append observations and pushes; those whose stamp is stored already are left as they are.
 
-        Not synced one by one: a power loss may take the last seconds, which a restart then treats as a gap.
+        Observations are not synced one by one: a power loss may take the last seconds, which a restart then treats as
+        a gap. What was pushed is synced.
         """
         if observations:
-            await self._samples.write(Record(observations, self._recording))
+            await self._samples.write(Record(observations, self._recording, marks))
 
     async def commit(self, commit: Commit) -> None:
         """Store a round, durable when this returns."""
         await self._facts.write(Round(commit, self._opened.rounds))
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
-        """The recorded observations after `stamp`, in order."""
+        """The recorded observations and pushes after `stamp`, in order."""
         found: list[Admitted] = []
         while page := await self._samples_readers.read(self._after(found[-1].stamp if found else stamp)):
             found += page
         return found
 
     async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """The check's observations up to `until`, oldest first: those after `since`, and at least the last `least`."""
+        """What a check's decisions look back at up to `until`, oldest first: what came after `since`, or is among the
+        last `least`.
+        """
         recording = self._recording
         return await self._samples_readers.read(
-            lambda connection: samples.tail(
+            lambda connection: recorded.tail(
                 connection,
                 recording.names,
                 recording.latest,
@@ -207,7 +212,7 @@ class SqliteStore:
     async def newest(self) -> list[Admitted]:
         """The newest observation of each check, by service and check."""
         names = self._recording.names
-        return await self._samples_readers.read(lambda connection: samples.newest(connection, names))
+        return await self._samples_readers.read(lambda connection: recorded.newest(connection, names))
 
     def sizes(self) -> Sizes:
         """Bytes on the disk."""
@@ -244,7 +249,7 @@ class SqliteStore:
     # ------------------------------------------------------------------------------------------------------------------
 
     def _after(self, stamp: Stamp) -> Callable[[sqlite3.Connection], list[Admitted]]:
-        return lambda connection: samples.after(connection, self._recording.names, stamp, _PAGE)
+        return lambda connection: recorded.after(connection, self._recording.names, stamp, _PAGE)
 
     async def _through(self, what: Callable[[History], Iterator[T]]) -> AsyncIterator[T]:
         history = await asyncio.to_thread(History, self._folder)

@@ -7,7 +7,7 @@ Knows rows, versions, leases and their fencing tokens. Does not know files: its 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,13 +15,13 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident
-from service_monitoring.domain.inputs import Admitted, Observed, Stamp
+from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, Taken
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, Unavailable
-from service_monitoring.ports import Commit, Due, Lease, Message, Settlement, Stored
+from service_monitoring.ports import NO_MARKS, Commit, Due, Lease, Message, Settlement, Stored
 
 _SETTLED: Final = frozenset({"delivered", "parked"})
 
@@ -54,6 +54,7 @@ class MemoryStore:
         self._outbox: dict[str, Row] = {}
         self._tokens = 0
         self._observations: dict[Stamp, Admitted] = {}
+        self._judged: dict[Stamp, Admitted] = {}
         self._progress: Progress | None = None
         self._configuration: Configuration | None = None
         self._versions: dict[str, int] = {}
@@ -83,11 +84,21 @@ class MemoryStore:
             groups=tuple(group for group in self._groups.values() if not group.ended),
         )
 
-    async def record(self, observations: Sequence[Admitted]) -> None:
-        """Append observations; one with a known stamp is known already."""
+    async def record(
+        self, observations: Sequence[Admitted], *, marks: Mapping[Stamp, Sequence[Taken]] = NO_MARKS
+    ) -> None:
+        """Append observations and pushes; one with a known stamp is known already."""
         self._writable()
         for admitted in observations:
-            self._observations.setdefault(admitted.stamp, admitted)
+            if admitted.stamp in self._observations:
+                continue
+            given = marks.get(admitted.stamp, ())
+            kept = _only(admitted, given, {Taken.JUDGED, Taken.LATE, Taken.DUPLICATE, Taken.CONFLICT})
+            judged = _only(admitted, given, {Taken.JUDGED})
+            if kept is not None:
+                self._observations[admitted.stamp] = kept
+            if judged is not None:
+                self._judged[admitted.stamp] = judged
 
     async def commit(self, commit: Commit) -> None:
         """Store a round; `Conflict`, nothing changed, where a version is not the one that was loaded."""
@@ -110,16 +121,16 @@ class MemoryStore:
         self._settle(commit.settlements)
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
-        """The observations after `stamp`, in order."""
+        """The observations and pushes after `stamp`, in order."""
         return [self._observations[at] for at in sorted(self._observations) if at > stamp]
 
     async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """The newest observations of a check up to `until`: those after `since`, and at least the last `least`."""
+        """The newest of a check up to `until`: what came after `since`, and at least the last `least`."""
         known = [
             admitted
-            for stamp in sorted(self._observations)
+            for stamp in sorted(self._judged)
             if stamp <= until
-            and isinstance((admitted := self._observations[stamp]).input, Observed)
+            and isinstance((admitted := self._judged[stamp]).input, Observed | Pushed)
             and (admitted.input.service, admitted.input.check) == (service, check)
         ]
         young = sum(admitted.stamp.at > since for admitted in known)
@@ -175,3 +186,13 @@ class MemoryStore:
 
 def _open(row: Row) -> bool:
     return not row.leased and row.status != "held" and row.status not in _SETTLED
+
+
+def _only(admitted: Admitted, marks: Sequence[Taken], wanted: set[Taken]) -> Admitted | None:
+    """A push with those of its samples that bear one of these marks, or None; an observation as it is."""
+    what = admitted.input
+    if not isinstance(what, Pushed):
+        return admitted
+    given = marks or [Taken.JUDGED] * len(what.samples)
+    samples = tuple(sample for sample, mark in zip(what.samples, given, strict=True) if mark in wanted)
+    return Admitted(admitted.stamp, Pushed(what.service, what.check, samples)) if samples else None

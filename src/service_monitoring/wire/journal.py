@@ -21,6 +21,7 @@ from service_monitoring.domain.inputs import (
     Input,
     Observed,
     Pinged,
+    Pushed,
     Retired,
     Settled,
     Stamp,
@@ -95,7 +96,11 @@ def _written(admitted: Admitted) -> Written:
             return Written(kind, service, f"{service}.{rule}", order, encode(given))
         case Settled(notice=notice):
             return Written(kind, "", notice, order, encode(given))
-        case Observed(service=service, check=check) | Pinged(service=service, check=check):
+        case (
+            Observed(service=service, check=check)
+            | Pinged(service=service, check=check)
+            | Pushed(service=service, check=check)
+        ):
             return Written(kind, service, f"{service}.{check}", order, encode(given))
         case _:
             return Written(kind, "", "", order, encode(given))
