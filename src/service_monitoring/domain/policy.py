@@ -186,7 +186,7 @@ class MonitoringPolicy:
         events: list[Event] = []
         before, self._decided = self._rules, at
         self._configured, self._members = service, members
-        self._checks = {check.name: check for check in service.checks}
+        checks, self._checks = self._checks, {check.name: check for check in service.checks}
         self._rules = {rule.name: rule for rule in service.rules}
         for name, old in before.items():
             new = self._rules.get(name)
@@ -213,7 +213,7 @@ class MonitoringPolicy:
                 events.append(RuleMoved(at, at, self.service, name, state, "configured"))
             elif name in revised and known is not Lifecycle.RETIRED:
                 events.append(RuleMoved(at, at, self.service, name, known, "revised"))
-        self._expect(at)
+        self._expect(checks, at)
         self._keep_hours(at)
         for name in sorted(revised):
             if self._lifecycle[name] is not Lifecycle.RETIRED:
@@ -362,6 +362,11 @@ class MonitoringPolicy:
         for track in self._tracks.values():
             if not track.line.lag:
                 self._hold(track, holds.blinded(track.hold, at.ns))
+        for name, check in self._checks.items():
+            if name in self._jobs:
+                self._jobs[name] = heartbeats.blinded(self._jobs[name], at.ns)
+                self._dirty_jobs[name] = None
+                self._wait_for_job(check)
 
     def sight(self, at: Instant) -> list[Event]:
         """The gap ends at `at`.
@@ -383,7 +388,7 @@ class MonitoringPolicy:
             self._hold(track, holds.sighted(track.hold, track.terms, at.ns, track.line.heard))
         for name, check in sorted(self._checks.items()):
             if check.expects is not None and name in self._jobs:
-                job = heartbeats.sighted(self._jobs[name], check.expects, began, at.ns)
+                job = heartbeats.sighted(self._jobs[name], check.expects, at.ns)
                 events += self._take_job(check, job, at)
         postponed, self._postponed = self._postponed, []
         for key, order in postponed:
@@ -597,8 +602,6 @@ class MonitoringPolicy:
         if purpose == SCHEDULE:
             check = self._checks[series.check]
             assert check.expects is not None
-            if self._blind_since is not None:
-                return []  # asked again when the gap ends
             return self._take_job(check, heartbeats.fired(self._jobs[check.name], check.expects, due), Instant(due))
         assert purpose == EXPIRY
         if self._blind_since is not None:
@@ -716,14 +719,19 @@ class MonitoringPolicy:
 
     # Heartbeats -------------------------------------------------------------------------------------------------------
 
-    def _expect(self, at: Instant) -> None:
+    def _expect(self, before: Mapping[str, Check], at: Instant) -> None:
         """Jobs come and go with their checks; one whose expectation did not change keeps its state."""
         for name in [name for name in self._jobs if name not in self._checks or self._checks[name].expects is None]:
             del self._jobs[name]
             self._agenda.cancel(self._schedule_key(name))
         for name, check in self._checks.items():
-            if check.expects is not None and name not in self._jobs:
-                self._jobs[name] = heartbeats.begun(check.expects, at.ns)
+            if check.expects is None:
+                continue
+            if name not in self._jobs:
+                self._jobs[name] = heartbeats.begun(at.ns)
+                self._dirty_jobs[name] = None
+            elif before[name].expects != check.expects:
+                self._jobs[name] = heartbeats.rescheduled(self._jobs[name], at.ns)
                 self._dirty_jobs[name] = None
             self._wait_for_job(check)
 
@@ -744,7 +752,7 @@ class MonitoringPolicy:
     def _wait_for_job(self, check: Check) -> None:
         key = self._schedule_key(check.name)
         wanted = None
-        if check.expects is not None and check.name in self._jobs and self._blind_since is None:
+        if check.expects is not None and check.name in self._jobs:
             wanted = heartbeats.due(self._jobs[check.name], check.expects)
         if wanted is None:
             self._agenda.cancel(key)

@@ -92,7 +92,8 @@ class DeviatesShape(RuleValue):
 
     sigmas: Annotated[float, Field(gt=0, strict=False)]
     baseline: DurationField
-    season: DurationField | None = None
+    season: DurationField | None = Field(None, description="Against the same time of earlier seasons: 1d.")
+    direction: Literal["above", "below", "both"] = Field("both", description="Which side of usual counts.")
 
 
 class BurnShape(RuleValue):
@@ -129,6 +130,7 @@ class WhenShape(ComparisonShape):
     crosses: Operand | None = Field(None, description="A line through `fit` reaches this value `within`.")
     within: DurationField | None = None
     fit: DurationField | None = None
+    direction: Literal["up", "down", "any"] | None = Field(None, description="Which way the line must cross.")
     objective: Annotated[float, Field(gt=0, lt=100, strict=False)] | None = Field(None, description="Per cent.")
     window: DurationField | None = None
     burn: Literal["fast", "slow"] | BurnShape | None = None
@@ -158,6 +160,13 @@ class ActiveShape(RuleValue):
     zone: ZoneField | None = None
 
 
+class FlappingShape(RuleValue):
+    """When a series changes too often: per cent of weighted changes among the last 20 verdicts."""
+
+    starts_above: Annotated[float, Field(ge=0, le=100, strict=False)] = 30.0
+    stops_at: Annotated[float, Field(ge=0, le=100, strict=False)] = 25.0
+
+
 class BreachAfterShape(RuleValue):
     """Silence counts as a breach after a while."""
 
@@ -177,6 +186,7 @@ class RuleShape(RuleValue):
         default_factory=dict, description="Stronger comparisons that raise the severity."
     )
     active: ActiveShape | None = None
+    flapping: Literal["off"] | FlappingShape = Field(default_factory=FlappingShape)
     labels: LabelsField = Field(default_factory=dict)
     severity: Literal["info", "warning", "critical"] = "warning"
     summary: str = Field("", description="A template: {{ service }} is down: {{ reason }}")

@@ -5,7 +5,7 @@ Knows how a check's keys, defaults and kind go together, and what rules may refe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,23 +14,23 @@ from pydantic import BaseModel
 from service_monitoring.domain.configuration import ALLOWANCE, Check, Service
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.rules import Lifecycle, Rule, Severity
-from service_monitoring.domain.strategies import Absence, Aggregate
+from service_monitoring.domain.strategies import Absence, Aggregate, Composite
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.conditions import (
     COMPOSITES,
-    LATER,
-    comparison_of,
-    manner,
+    active_of,
+    flapping_of,
     no_data_of,
     recovery_of,
     strategy_of,
+    worse_of,
 )
 from service_monitoring.settings.dependencies import Dependencies
 from service_monitoring.settings.kinds import LATER_REASONS, HeartbeatOptions, PushOptions
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import duration_text
 from service_monitoring.settings.reading import Reading
-from service_monitoring.settings.rule_shapes import LEVELS, RuleShape
+from service_monitoring.settings.rule_shapes import RuleShape
 from service_monitoring.settings.shapes import CheckShape, EveryCheckShape, FileShape, ServiceShape
 from service_monitoring.settings.validation import faults_of_given, suggestion
 from service_monitoring.settings.values import CheckSettings
@@ -69,7 +69,19 @@ def read_services(
         rules = [
             rule
             for rule_name, rule_shape in service.rules.items()
-            if (rule := _read_rule(name, rule_name, rule_shape, found, reading, template)) is not None
+            if (
+                rule := _read_rule(
+                    name,
+                    rule_name,
+                    rule_shape,
+                    found,
+                    reading,
+                    template=template,
+                    names=service.rules,
+                    zone=shape.timezone,
+                )
+            )
+            is not None
         ]
         _refuse_twins(name, rules, reading)
         dependencies.add(name, service, rules)
@@ -255,38 +267,52 @@ def _check(
 
 
 def _read_rule(
-    service: str, name: str, shape: RuleShape, checks: _Checks, reading: Reading, template: TemplateCheck | None
+    service: str,
+    name: str,
+    shape: RuleShape,
+    checks: _Checks,
+    reading: Reading,
+    *,
+    template: TemplateCheck | None,
+    names: Collection[str],
+    zone: str,
 ) -> Rule | None:
     path: KeyPath = ("services", service, "rules", name)
     complain = reading.within(path)
-    strategy = strategy_of(shape.when, complain)
-    recovery = recovery_of(shape, strategy, complain)
-    _check_modifiers(shape, path, reading)
-    _check_templates(shape, path, reading, template)
     check = _check_of(shape, path, checks, reading)
-    if shape.when.model_fields_set.isdisjoint(LATER):
-        later = checks.later.get(shape.when.check or "")
-        if later is not None:
-            reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
-    else:
-        reading.postpone((*path, "when"), LATER[manner(shape.when)], "the rule is not judged, and tells nobody")
+    strategy = strategy_of(
+        shape.when,
+        complain,
+        stands_for=_NO_TIME if check is None else check.stale_after,
+        member=lambda member: f"{service}.{member}" if member in names else member,
+    )
+    recovery = recovery_of(shape, strategy, complain)
+    worse = worse_of(shape, strategy, complain)
+    flapping = flapping_of(shape, complain)
+    _check_templates(shape, path, reading, template)
+    later = checks.later.get(shape.when.check or "")
+    if later is not None:
+        reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
     if check is not None and check.name in checks.polled:
         _check_metric(shape, checks.polled[check.name], path, reading)
-    if strategy is None or check is None:
+    if strategy is None or (check is None and not isinstance(strategy, Composite)):
         return None
-    if check.name in checks.polled:
+    if check is not None and check.name in checks.polled:
         _check_window(strategy, check, path, reading)
     return Rule(
         service=service,
         name=name,
-        check=check.name,
+        check="" if check is None else check.name,
         metric=shape.when.metric or "",
         strategy=strategy,
         severity=Severity(shape.severity),
         holds_for=shape.holds_for,
         recovery=recovery,
         no_data=no_data_of(shape),
-        selects=shape.when.labels,
+        worse=worse,
+        active=active_of(shape, zone),
+        flapping=flapping,
+        selects=tuple(sorted(shape.when.labels, key=lambda each: (each.label, each.operator, each.value))),
         labels=tuple(sorted(shape.labels.items())),
         summary=shape.summary,
         runbook=shape.runbook,
@@ -323,22 +349,6 @@ def _check_metric(shape: RuleShape, check: CheckSettings, path: KeyPath, reading
     if known is not None and metric is not None and metric not in known:
         problem = f"the check {check.name} yields no {shown(metric)}"
         reading.complain((*path, "when", "metric"), problem, suggestion(metric, known))
-
-
-def _check_modifiers(shape: RuleShape, path: KeyPath, reading: Reading) -> None:
-    if shape.state == "draft":
-        reading.postpone((*path, "state"), "drafts are not judged yet", "the rule is read, and tells nobody")
-    if shape.active is not None:
-        hours = "at all hours" if shape.when.model_fields_set.isdisjoint(LATER) else "at no hour"
-        reading.postpone((*path, "active"), "active hours are not kept yet", f"the rule is judged {hours}")
-    for level, worse in shape.worse.items():
-        where = (*path, "worse", level)
-        if LEVELS.index(level) <= LEVELS.index(shape.severity):
-            problem = f"{level} is not worse than {shape.severity}, the severity of the rule"
-            reading.complain(where, problem, "name a higher one, or lower the severity of the rule")
-        comparison_of(worse, where, reading.within(()))
-        instead = f"incidents of the rule stay {shape.severity}"
-        reading.postpone(where, "severities are not raised yet", instead)
 
 
 def _check_templates(shape: RuleShape, path: KeyPath, reading: Reading, template: TemplateCheck | None) -> None:
