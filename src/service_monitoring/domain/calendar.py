@@ -1,4 +1,4 @@
-"""Calendars: zones, cron expressions, recurrences and hours of a week, the only place that knows the libraries behind them.
+"""Calendars: zones, cron, recurrences and hours of a week, and the only place that knows the libraries behind them.
 
 Pure functions of text and instants; what is not text here is UTC. Does not know what a slot or a change of hours is for
 (`heartbeats`, `policy`). A zone is read once, as a table of its changes: what local time means is then decided here, by
@@ -6,8 +6,8 @@ two rules that leave nothing to a library:
 
 - local time *reaches* 02:30 at the first instant that shows 02:30 or later. Where the clock goes from 02:00 to 03:00
   that is the first valid instant, where an hour is repeated its first pass. Here slots are, and here hours begin.
-- local time *leaves* 02:30 behind at the instant after which no earlier time is shown any more: the second pass, or again
-  the first valid instant. Here hours end.
+- local time *leaves* 02:30 behind at the instant after which no earlier time is shown any more: the second pass, or
+  again the first valid instant. Here hours end.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def next_slot(schedule: Cron, after: Instant) -> Instant | None:
     """The first slot strictly after `after`; None where the expression names a day that never comes.
 
     Debian's rules: a job at a time of its own runs when local time reaches that time, once, whether an hour is skipped
-    or repeated; slots that a skipped hour throws together are one. A job with a star in the minutes or the hours follows
-    real time: nothing of it is made up for, and a repeated hour has its slots twice.
+    or repeated; slots that a skipped hour throws together are one. A job whose minutes or hours begin with a star
+    follows real time: nothing of it is made up for, and a repeated hour has its slots twice.
     """
     return _slot_after(schedule, after.ns)
 
