@@ -9,20 +9,22 @@ import msgspec
 import pytest
 
 from service_monitoring import plugins
+from service_monitoring.domain.baselines import Deviation, Direction, Forecast
+from service_monitoring.domain.budgets import FAST, Budget, Burn
+from service_monitoring.domain.comparisons import Comparison, Operator
 from service_monitoring.domain.configuration import ALLOWANCE, Route
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.matchers import Matcher, MatchOperator
-from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity
-from service_monitoring.domain.schedules import Cron, Expectation, Period
+from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
+from service_monitoring.domain.schedules import ActiveHours, Cron, Expectation, Failing, Period, Span
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
     AnyStrategy,
     Change,
-    Comparison,
     Function,
+    Heartbeat,
     LastOf,
-    Operator,
     Threshold,
 )
 from service_monitoring.settings import InvalidSettings, Secret, Settings, load
@@ -89,10 +91,42 @@ def test_the_example_is_judged_by_the_rules_that_this_version_knows(example: Set
             ),
         ),
         ("backlog", "queue", LastOf(3, 3, Comparison(Operator.AT_LEAST, 100))),
+        (
+            "filling",
+            "queue",
+            Forecast(
+                level=1000,
+                within=Duration(30 * MINUTE),
+                fit=Duration(10 * MINUTE),
+                stands_for=Duration(75 * SECOND // 2),
+            ),
+        ),
         ("silent", "queue", Absence(Duration(2 * MINUTE))),
+        (
+            "few_orders",
+            "orders",
+            Deviation(
+                Comparison(Operator.OUTSIDE, -4, 4),
+                baseline=Duration(7 * DAY),
+                season=DAY,
+                stands_for=Duration(15 * MINUTE),
+            ),
+        ),
+        (
+            "budget",
+            "health",
+            Budget(objective=0.999, window=Duration(30 * DAY), burns=FAST, stands_for=Duration(25 * SECOND // 2)),
+        ),
         ("certificate", "certificate", Threshold(Comparison(Operator.BELOW, 14 * 86_400))),
         ("database_down", "database", Threshold(Comparison(Operator.BELOW, 1))),
+        ("backup_missing", "backup", Heartbeat((Failing.FAILED, Failing.LATE, Failing.MISSED, Failing.OVERRAN))),
     ]
+    rules = {found.name: found for found in shop.rules}
+    assert rules["filling"].state is Lifecycle.DRAFT
+    worse = Worse(Severity.CRITICAL, Comparison(Operator.ABOVE, 1.5), Duration(5 * MINUTE))
+    assert rules["slow"].worse == (worse,)
+    hours = ActiveHours("Europe/Berlin", (0, 1, 2, 3, 4, 5), (Span(7 * 60, 22 * 60),))
+    assert rules["few_orders"].active == hours
     assert shop.rules[1].recovery == Recovery(Comparison(Operator.BELOW, 0.5), MINUTE)
     assert shop.rules[2].depends_on == ("shop.down",)
 
@@ -141,6 +175,29 @@ def test_what_the_example_asks_for_in_vain_is_said_once_each(example: Settings, 
         ("change_over: 3 samples, below: -1", Change(Comparison(Operator.BELOW, -1), samples=3)),
         ("change_over: 10m, below: -1", Change(Comparison(Operator.BELOW, -1), over=Duration(10 * MINUTE))),
         ("absent_for: 2m", Absence(Duration(2 * MINUTE))),
+        (
+            "deviates: {sigmas: 3, baseline: 1d, direction: below}",
+            Deviation(Comparison(Operator.BELOW, -3), baseline=DAY, stands_for=Duration(25 * SECOND)),
+        ),
+        (
+            "crosses: 10, within: 1h, fit: 2h, direction: down",
+            Forecast(
+                level=10,
+                within=HOUR,
+                fit=Duration(2 * HOUR),
+                stands_for=Duration(25 * SECOND),
+                direction=Direction.DOWN,
+            ),
+        ),
+        (
+            "objective: 99.5, window: 7d, burn: {rate: 3, long: 1h, short: 5m}",
+            Budget(
+                objective=0.995,
+                window=Duration(7 * DAY),
+                burns=(Burn(3, HOUR, Duration(5 * MINUTE)),),
+                stands_for=Duration(25 * SECOND),
+            ),
+        ),
     ],
 )
 def test_conditions_become_strategies(tmp_path: Path, condition: str, strategy: AnyStrategy) -> None:

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from service_monitoring.domain.baselines import Deviation, Forecast
+from service_monitoring.domain.budgets import SLOW, Budget
 from service_monitoring.domain.configuration import (
     Check,
     Configuration,
@@ -65,6 +67,9 @@ STRATEGIES: list[AnyStrategy] = [
     Aggregate(ABOVE, function=Function.PERCENTILE, over=Duration(300 * SECOND), percentile=99.9),
     Change(ABOVE, samples=3),
     Absence(Duration(60 * SECOND)),
+    Deviation(ABOVE, baseline=Duration(300 * SECOND), season=Duration(60 * SECOND), stands_for=Duration(SECOND)),
+    Forecast(level=10.5, within=Duration(SECOND), fit=Duration(300 * SECOND), stands_for=Duration(SECOND)),
+    Budget(objective=0.999, window=Duration(300 * SECOND), burns=SLOW, stands_for=Duration(SECOND)),
     Heartbeat((Failing.MISSED, Failing.FAILED)),
     Composite(("shop.down", "bank.down"), 1),
 ]
