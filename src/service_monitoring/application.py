@@ -6,7 +6,8 @@ store; it never waits for anything but the store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Observed,
+    Pinged,
     Pushed,
     PushedSample,
     Stamp,
@@ -28,12 +30,13 @@ from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Measurement
 from service_monitoring.domain.windows import Reach
-from service_monitoring.ports import Commit, Settlement, Store
+from service_monitoring.ports import Commit, Enclosed, Ping, Settlement, Store
 
 MARK_EVERY: Final = Duration(5 * SECOND)
 """How often a sign of life is recorded when nothing else is."""
 
 _DEEPEST: Final = 4096
+_NOTHING_ENCLOSED: Final[Mapping[Stamp, Enclosed]] = MappingProxyType({})
 
 
 class Round(Struct, frozen=True):
@@ -97,12 +100,18 @@ class Monitor:
         """For questions; it is stepped by `judge` alone."""
         return self._course
 
-    def judge(self, batch: Sequence[Admitted], settlements: Sequence[Settlement] = ()) -> Round:
-        """Step the course through a batch; nothing is stored yet."""
+    def judge(
+        self,
+        batch: Sequence[Admitted],
+        settlements: Sequence[Settlement] = (),
+        enclosed: Mapping[Stamp, Enclosed] = _NOTHING_ENCLOSED,
+    ) -> Round:
+        """Step the course through a batch; nothing is stored yet. `enclosed` is what came with reports, by stamp."""
         records: list[tuple[Stamp, Admitted | Decision]] = []
         rulings: list[Ruling] = []
         observations: list[Admitted] = []
         marks: dict[Stamp, tuple[Taken, ...]] = {}
+        pings: list[Ping] = []
         for admitted in batch:
             ruling = self._course.step(admitted)
             rulings.append(ruling)
@@ -112,13 +121,15 @@ class Monitor:
             elif isinstance(what, Pushed) and not ruling.refusal:
                 observations.append(admitted)
                 marks[admitted.stamp] = ruling.taken
+            elif isinstance(what, Pinged) and not ruling.refusal:
+                pings.append(Ping(admitted.stamp, what, enclosed.get(admitted.stamp, Enclosed())))
             # A timer's decisions come before the input that woke it: the journal is in the order of the stamps.
             before = [pair for pair in ruling.decisions if pair[0] < admitted.stamp]
             records += before
             if not ruling.refusal and self._worth_recording(admitted, ruling):
                 records.append((admitted.stamp, admitted))
             records += ruling.decisions[len(before) :]
-        return Round(tuple(observations), self._commit(records, settlements), tuple(rulings), marks)
+        return Round(tuple(observations), self._commit(records, settlements, pings), tuple(rulings), marks)
 
     async def keep(self, judged: Round) -> None:
         """Samples first, then everything that was decided, in one transaction.
@@ -145,7 +156,10 @@ class Monitor:
         return True
 
     def _commit(
-        self, records: list[tuple[Stamp, Admitted | Decision]], settlements: Sequence[Settlement]
+        self,
+        records: list[tuple[Stamp, Admitted | Decision]],
+        settlements: Sequence[Settlement],
+        pings: Sequence[Ping],
     ) -> Commit | None:
         changes = self._course.take_changes()
         if changes is None and not records and not settlements:
@@ -162,6 +176,7 @@ class Monitor:
             notices=tuple(record for _, record in records if isinstance(record, Notice)),
             settlements=tuple(settlements),
             configuration=_newest_configuration(records),
+            pings=tuple(pings),
         )
 
 

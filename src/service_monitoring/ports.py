@@ -18,7 +18,7 @@ from service_monitoring.domain.course import Progress
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import Incident
-from service_monitoring.domain.inputs import Admitted, Stamp, Taken
+from service_monitoring.domain.inputs import Admitted, Pinged, Stamp, Taken
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.routing import Group
@@ -272,11 +272,27 @@ NO_MARKS: Final[Mapping[Stamp, Sequence[Taken]]] = MappingProxyType({})
 """Nothing was pushed, or all of it is judged."""
 
 
+class Enclosed(Struct, frozen=True):
+    """What came with a report: kept with it, and decides nothing. `cut` says that more came than was kept."""
+
+    content: bytes = b""
+    cut: bool = False
+
+
+class Ping(Struct, frozen=True):
+    """A report as it was taken, with its stamp and what came with it."""
+
+    stamp: Stamp
+    report: Pinged
+    enclosed: Enclosed = Enclosed()
+
+
 class Commit(Struct, frozen=True):
     """Everything that one round of decisions changed, to be stored in one transaction or not at all.
 
     `records` are inputs (observations and pushes excepted: those are in the sample file) and decisions in the order in
-    which they happened. `versions` are the versions that were loaded: another one in the store is a `Conflict`.
+    which they happened; the report of each of `pings` is among them. `versions` are the versions that were loaded:
+    another one in the store is a `Conflict`.
     """
 
     progress: Progress
@@ -289,6 +305,7 @@ class Commit(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
     settlements: tuple[Settlement, ...] = ()
     configuration: Configuration | None = None
+    pings: tuple[Ping, ...] = ()
 
 
 class Store(Protocol):

@@ -25,6 +25,7 @@ class Pruned(Struct, frozen=True):
     incidents: int = 0
     notices: int = 0
     observations: int = 0
+    pings: int = 0
 
 
 class PruneJournal:
@@ -93,6 +94,21 @@ class PruneIncidents:
                 "AND NOT EXISTS (SELECT 1 FROM journal WHERE subject = configurations.revision AND subject <> '')"
             )
         return len(ids)
+
+
+class PrunePings:
+    """Forget a piece of what came with reports."""
+
+    def __init__(self, before: Instant) -> None:
+        self._before = before
+
+    def run(self, connection: sqlite3.Connection) -> int:
+        """How many reports are gone."""
+        positions = connection.execute(
+            "SELECT position FROM pings WHERE at < ? ORDER BY at LIMIT ?", (self._before.ns, PIECE)
+        ).fetchall()
+        connection.executemany("DELETE FROM pings WHERE position = ?", positions)
+        return len(positions)
 
 
 class PruneSamples:

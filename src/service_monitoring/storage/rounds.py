@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from itertools import groupby
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, MonitoringError
-from service_monitoring.ports import Commit
+from service_monitoring.ports import Commit, Ping
 from service_monitoring.storage.outbox import settle
 from service_monitoring.storage.rows import Insert, tuples
 from service_monitoring.storage.writer import Operation, in_savepoint
@@ -59,6 +60,15 @@ _NOTICES: Final = Insert(
     "notices",
     ("key", "position", "channel", "decided_at", "sequence", "state", "attempt", "token", "due_at", "settled_at"),
     after="ON CONFLICT (key) DO NOTHING",
+)
+_PINGS: Final = Insert(
+    "pings",
+    (
+        *("position", "epoch", "at", "service", "check_name", "signal", "run", "exit_code", "cut"),
+        *("digest", "body"),
+    ),
+    # The same report of the same run, once more: a sender that did not hear our answer.
+    after="ON CONFLICT DO NOTHING",
 )
 _CONFIGURATIONS: Final = Insert("configurations", ("revision", "body"), after="ON CONFLICT (revision) DO NOTHING")
 _PROGRESS: Final = Insert(
@@ -175,8 +185,8 @@ class _Rows:
     """Rows of each table, flat, in the order of the commits."""
 
     __slots__ = (
-        *("configurations", "forgotten", "groups", "holds", "incidents", "journal", "notices", "policies"),
-        *("position", "progress", "settlements"),
+        *("configurations", "forgotten", "groups", "holds", "incidents", "journal", "notices", "pings"),
+        *("policies", "position", "progress", "settlements"),
     )
 
     def __init__(self, position: int) -> None:
@@ -187,6 +197,7 @@ class _Rows:
         self.incidents: list[Any] = []
         self.groups: list[Any] = []
         self.notices: list[Any] = []
+        self.pings: list[Any] = []
         self.configurations: list[Any] = []
         self.progress: tuple[Any, ...] = ()
         self.forgotten: list[Any] = []
@@ -195,10 +206,15 @@ class _Rows:
     def add(self, commit: Commit) -> None:
         """The rows of one commit that depend on nothing but itself."""
         positions: dict[str, int] = {}
+        reported: dict[Stamp, int] = {}
         for stamp, record in commit.records:
             position = self._journalled(stamp, record)
             if isinstance(record, Notice):
                 positions[record.key] = position
+            elif commit.pings and isinstance(record, Admitted):
+                reported[stamp] = position
+        for ping in commit.pings:
+            self.pings += _ping(ping, reported[ping.stamp])
         for notice in commit.notices:
             position = positions.get(notice.key) or self._journalled(commit.progress.judged, notice)
             self.notices += _notice(notice, position)
@@ -230,6 +246,7 @@ class _Rows:
         _INCIDENTS.run(connection, self.incidents)
         _GROUPS.run(connection, self.groups)
         _NOTICES.run(connection, self.notices)
+        _PINGS.run(connection, self.pings)
         _PROGRESS.run(connection, self.progress)
         for start in range(0, len(self.forgotten), 500):
             part = self.forgotten[start : start + 500]
@@ -268,6 +285,15 @@ def _notice(notice: Notice, position: int) -> tuple[Any, ...]:
     at = notice.decided_at.ns
     state, due_at, settled_at = ("owed", at, None) if notice.held is None else ("held", None, at)
     return (notice.key, position, notice.channel, at, notice.sequence, state, 0, 0, due_at, settled_at)
+
+
+def _ping(ping: Ping, position: int) -> tuple[Any, ...]:
+    report, enclosed = ping.report, ping.enclosed
+    told = f"{report.signal}:{report.exit_code}:".encode()
+    return (
+        *(position, ping.stamp.epoch, ping.stamp.at.ns, report.service, report.check, report.signal.value, report.run),
+        *(report.exit_code, int(enclosed.cut), sha256(told + enclosed.content).hexdigest(), enclosed.content),
+    )
 
 
 def _ns(instant: Instant | None) -> int | None:

@@ -145,6 +145,48 @@ progress: Final = Table(
 
 configurations: Final = Table("configurations", facts, _text("revision", primary_key=True), _body())
 
+# A key itself is nowhere: `hash` is its SHA-256. Past `expires_at` it opens nothing.
+keys: Final = Table(
+    "keys",
+    facts,
+    _text("hash", primary_key=True),
+    _text("service"),
+    _text("check_name"),
+    _text("purpose"),  # ping push
+    _integer("made_at"),
+    Column("expires_at", Integer),
+    sqlite_with_rowid=False,
+)
+Index("keys_check", keys.c.service, keys.c.check_name)
+
+# `position` is that of the report in the journal. The same report of the same run is here once: `digest` tells.
+pings: Final = Table(
+    "pings",
+    facts,
+    _integer("position", primary_key=True),
+    _integer("epoch"),
+    _integer("at"),
+    _text("service"),
+    _text("check_name"),
+    _text("signal"),
+    _text("run"),
+    Column("exit_code", Integer),
+    _integer("cut"),  # 1 where more came than was kept
+    _text("digest"),
+    _body(),
+)
+Index("pings_check", pings.c.service, pings.c.check_name, pings.c.position)
+Index("pings_at", pings.c.at)
+Index(
+    "pings_run",
+    pings.c.service,
+    pings.c.check_name,
+    pings.c.run,
+    pings.c.digest,
+    unique=True,
+    sqlite_where=text("run <> ''"),
+)
+
 checks: Final = Table("checks", samples, _integer("id", primary_key=True), _text("service"), _text("name"))
 Index("checks_name", checks.c.service, checks.c.name, unique=True)
 

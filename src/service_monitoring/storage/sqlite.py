@@ -21,15 +21,23 @@ from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.ports import NO_MARKS, Clock, Commit, Due, Lease, Message, Settlement, Stored
+from service_monitoring.ports import NO_MARKS, Clock, Commit, Due, Lease, Message, Ping, Settlement, Stored
 from service_monitoring.storage import archive, outbox, reading, recorded
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
 from service_monitoring.storage.history import History
+from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
 from service_monitoring.storage.migrate import migrate, refuse_newer
 from service_monitoring.storage.readers import Readers
-from service_monitoring.storage.retention import Pruned, PruneIncidents, PruneJournal, PruneOutbox, PruneSamples
+from service_monitoring.storage.retention import (
+    Pruned,
+    PruneIncidents,
+    PruneJournal,
+    PruneOutbox,
+    PrunePings,
+    PruneSamples,
+)
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
 from service_monitoring.storage.writer import Statistics, Writer
@@ -214,6 +222,22 @@ class SqliteStore:
         names = self._recording.names
         return await self._samples_readers.read(lambda connection: recorded.newest(connection, names))
 
+    async def pings(self, service: str, check: str, *, limit: int = 100) -> list[Ping]:
+        """The newest reports of a check with what came with them, the newest first."""
+        return await self._facts_readers.read(lambda connection: pings(connection, service, check, limit))
+
+    async def keys(self) -> list[Key]:
+        """All keys, by service and check, the oldest first; those that have expired may be among them."""
+        return await self._facts_readers.read(all_keys)
+
+    async def replace_keys(self, key: Key, *, until: Instant, had: Sequence[str] = ()) -> None:
+        """Put a key in the place of those its check has, of hashes `had`, which open until `until`; `Refused`."""
+        await self._facts.write(Replace(key, until, had=had))
+
+    async def revoke_keys(self, service: str, check: str) -> int:
+        """Forget all keys of a check; how many there were."""
+        return await self._facts.write(Revoke(service, check))
+
     def sizes(self) -> Sizes:
         """Bytes on the disk."""
         return Sizes(_bytes(self._folder / FACTS), _bytes(self._folder / SAMPLES))
@@ -229,7 +253,7 @@ class SqliteStore:
 
         Open incidents with their journal and notices that are not settled stay. Cancelled, what is gone is gone.
         """
-        records = notices = incidents = observations = 0
+        records = notices = incidents = observations = reports = 0
         while gone := await self._facts.write(PruneOutbox(facts)):
             notices += gone
         position: int | None = 0
@@ -238,9 +262,11 @@ class SqliteStore:
             records += gone
         while gone := await self._facts.write(PruneIncidents(facts)):
             incidents += gone
+        while gone := await self._facts.write(PrunePings(facts)):
+            reports += gone
         while gone := await self._samples.write(PruneSamples(samples)):
             observations += gone
-        return Pruned(records, incidents, notices, observations)
+        return Pruned(records, incidents, notices, observations, reports)
 
     async def backup(self, target: Path) -> archive.Manifest:
         """Write a backup beside everything else that goes on; see `archive.backup`."""
