@@ -82,6 +82,7 @@ class Monitor:
             holds=stored.holds,
             incidents=stored.incidents,
             groups=stored.groups,
+            jobs=stored.jobs,
         )
         await _recall(store, course, stored.configuration)
         monitor = cls(store, course, dict(stored.versions))
@@ -173,6 +174,7 @@ class Monitor:
             forgotten=changes.forgotten,
             incidents=changes.incidents,
             groups=changes.groups,
+            jobs=changes.jobs,
             notices=tuple(record for _, record in records if isinstance(record, Notice)),
             settlements=tuple(settlements),
             configuration=_newest_configuration(records),

@@ -21,6 +21,7 @@ from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.inputs import Admitted, Pinged, Stamp, Taken
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Observation, Series
 
@@ -255,6 +256,7 @@ class Stored(Struct, frozen=True):
     holds: tuple[StoredHold, ...] = ()
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
+    jobs: tuple[StoredJob, ...] = ()
 
 
 class Settlement(Struct, frozen=True):
@@ -302,6 +304,7 @@ class Commit(Struct, frozen=True):
     forgotten: tuple[tuple[str, str, Series], ...] = ()
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
+    jobs: tuple[StoredJob, ...] = ()
     notices: tuple[Notice, ...] = ()
     settlements: tuple[Settlement, ...] = ()
     configuration: Configuration | None = None

@@ -19,6 +19,7 @@ from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.routing import Group
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Message, Stored
@@ -86,6 +87,10 @@ def stored(connection: sqlite3.Connection) -> Stored:
         holds=tuple(
             decode(StoredHold, body)
             for (body,) in connection.execute("SELECT body FROM holds ORDER BY service, rule, series").fetchall()
+        ),
+        jobs=tuple(
+            decode(StoredJob, body)
+            for (body,) in connection.execute("SELECT body FROM jobs ORDER BY service, check_name").fetchall()
         ),
         incidents=tuple(
             decode(Incident, body)

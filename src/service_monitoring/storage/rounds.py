@@ -41,6 +41,11 @@ _HOLDS: Final = Insert(
     ("service", "rule", "series", "body"),
     after="ON CONFLICT (service, rule, series) DO UPDATE SET body = excluded.body",
 )
+_JOBS: Final = Insert(
+    "jobs",
+    ("service", "check_name", "body"),
+    after="ON CONFLICT (service, check_name) DO UPDATE SET body = excluded.body",
+)
 _INCIDENTS: Final = Insert(
     "incidents",
     (
@@ -185,7 +190,7 @@ class _Rows:
     """Rows of each table, flat, in the order of the commits."""
 
     __slots__ = (
-        *("configurations", "forgotten", "groups", "holds", "incidents", "journal", "notices", "pings"),
+        *("configurations", "forgotten", "groups", "holds", "incidents", "jobs", "journal", "notices", "pings"),
         *("policies", "position", "progress", "settlements"),
     )
 
@@ -195,6 +200,7 @@ class _Rows:
         self.policies: list[Any] = []
         self.holds: list[Any] = []
         self.incidents: list[Any] = []
+        self.jobs: list[Any] = []
         self.groups: list[Any] = []
         self.notices: list[Any] = []
         self.pings: list[Any] = []
@@ -220,6 +226,8 @@ class _Rows:
             self.notices += _notice(notice, position)
         for stored in commit.holds:
             self.holds += (stored.service, stored.rule, series_text(stored.series), encode(stored))
+        for job in commit.jobs:
+            self.jobs += (job.service, job.check, encode(job))
         for incident in commit.incidents:
             self.incidents += _incident(incident)
         for group in commit.groups:
@@ -243,6 +251,7 @@ class _Rows:
         _POLICIES.run(connection, self.policies)
         _JOURNAL.run(connection, self.journal)
         _HOLDS.run(connection, self.holds)
+        _JOBS.run(connection, self.jobs)
         _INCIDENTS.run(connection, self.incidents)
         _GROUPS.run(connection, self.groups)
         _NOTICES.run(connection, self.notices)

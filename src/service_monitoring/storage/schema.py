@@ -146,6 +146,16 @@ progress: Final = Table(
 configurations: Final = Table("configurations", facts, _text("revision", primary_key=True), _body())
 
 # A key itself is nowhere: `hash` is its SHA-256. Past `expires_at` it opens nothing.
+jobs: Final = Table(
+    "jobs",
+    facts,
+    _text("service"),
+    _text("check_name"),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("service", "check_name"),
+    sqlite_with_rowid=False,
+)
+
 keys: Final = Table(
     "keys",
     facts,

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 from msgspec.structs import replace
 
+from service_monitoring.domain import heartbeats
 from service_monitoring.domain.configuration import Check, Configuration, Service
 from service_monitoring.domain.course import Progress
 from service_monitoring.domain.events import IncidentMoved
@@ -36,6 +37,7 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
+from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome, Reason, Sample, Series
@@ -182,6 +184,7 @@ class StoreLaws:
             progress=Progress(a_stamp(3), ((1, Duration(-SECOND)),), (("shop", "old"),)),
             records=((a_stamp(3), IncidentMoved(a_stamp(3).at, a_stamp(3).at, incident)),),
             holds=(StoredHold("shop", "down", SERIES, Hold(at=7, code=Code.BREACHED, accrued=5), incident.id),),
+            jobs=(StoredJob("shop", "backup", heartbeats.begun(7)),),
             incidents=(incident,),
             groups=(Group(incident.id, incident.id, "all", ("web",), ("web",), 1),),
             configuration=Configuration((Service("shop", (("team", "payments"),), checks=(check,)),), owners=("mail",)),
@@ -192,6 +195,7 @@ class StoreLaws:
         assert stored.configuration == commit.configuration
         assert stored.versions == {"shop": 1}
         assert stored.holds == commit.holds
+        assert stored.jobs == commit.jobs
         assert stored.incidents == commit.incidents
         assert stored.groups == commit.groups
 

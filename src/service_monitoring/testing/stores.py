@@ -18,6 +18,7 @@ from service_monitoring.domain.incidents import FINAL, Incident
 from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, Taken
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, Unavailable
@@ -61,6 +62,7 @@ class MemoryStore:
         self._holds: dict[tuple[str, str, Series], StoredHold] = {}
         self._incidents: dict[str, Incident] = {}
         self._groups: dict[str, Group] = {}
+        self._jobs: dict[tuple[str, str], StoredJob] = {}
 
     def row(self, key: str) -> Row:
         """The notice of that key, as it stands in the outbox."""
@@ -82,6 +84,7 @@ class MemoryStore:
             holds=tuple(self._holds.values()),
             incidents=tuple(incident for incident in self._incidents.values() if incident.state not in FINAL),
             groups=tuple(group for group in self._groups.values() if not group.ended),
+            jobs=tuple(self._jobs.values()),
         )
 
     async def record(
@@ -115,6 +118,7 @@ class MemoryStore:
             self._holds.pop(key, None)
         self._incidents.update((incident.id, incident) for incident in commit.incidents)
         self._groups.update((group.id, group) for group in commit.groups)
+        self._jobs.update(((job.service, job.check), job) for job in commit.jobs)
         for notice in commit.notices:
             status = "owed" if notice.held is None else "held"
             self._outbox.setdefault(notice.key, Row(notice, status, notice.decided_at))
