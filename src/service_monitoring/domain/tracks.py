@@ -133,6 +133,8 @@ class Track:
         """This revision of the rule from now on."""
         self.rule, self.terms = rule, terms
         self.judge = judge_of(rule)
+        if rule.flapping is None:
+            self.flips = Flips()
 
     def take(self, hold: Hold) -> None:
         """This hold from now on."""
