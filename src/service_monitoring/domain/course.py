@@ -293,6 +293,8 @@ class Course:
             return
         samples: dict[Place, list[tuple[int, float]]] = {}
         for admitted in history:
+            if getattr(admitted.input, "service", "") != service:
+                continue
             shift = sum(delta for epoch, delta in self._shifts if epoch > admitted.stamp.epoch)
             for place, at, value in _samples_in(admitted):
                 samples.setdefault(place, []).append((at + shift, value))

@@ -901,7 +901,7 @@ class MonitoringPolicy:
         """A changed condition or modifier judges each series as it stands, at the instant of the reload."""
         events: list[Event] = []
         for track in [track for track in self._in_order() if track.rule.name == rule.name]:
-            if not self._concerns(rule, track.line.series) or type(rule.strategy) is not type(old.strategy):
+            if not self._concerns(rule, track.line.series) or _subject(rule) is not _subject(old):
                 events += self._close_track(track, at, Cause.SUPERSEDED)
                 continue
             then = self._true(track, at)
@@ -981,6 +981,12 @@ def reach_of(service: Service, check: str) -> Reach:
             reach = reach.joined(rule.strategy.reach)
     stale_after = next((each.stale_after + 2 * each.allowance for each in service.checks if each.name == check), 0)
     return Reach(reach.samples, Duration(reach.over + 2 * stale_after))
+
+
+def _subject(rule: Rule) -> type[object]:
+    """What a rule is about: samples, or one of the things that are not."""
+    strategy = rule.strategy
+    return type(strategy) if isinstance(strategy, Absence | Heartbeat | Composite) else object
 
 
 def _named(matchers: tuple[Matcher, ...]) -> tuple[tuple[str, str], ...]:

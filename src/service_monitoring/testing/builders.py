@@ -224,6 +224,7 @@ class Trial:
         self.course = Course()
         self.decisions: list[tuple[Stamp, Decision]] = []
         self.wanted: list[str] = []
+        self._history: list[Admitted] = []
         self.taken: list[Taken] = []
         self._epoch = 0
         self._start = START
@@ -240,7 +241,9 @@ class Trial:
         return self
 
     def configure(self, at: str, configuration: Configuration) -> Self:
-        """A revision comes into force."""
+        """A revision comes into force, and is given the history that it looks back at."""
+        for service, check, reach in self.course.lacks(configuration):
+            self.course.refill(service, check, reach, self._history)
         return self.tell(at, Configured(configuration))
 
     def hear(self, at: str, *, check: str = "health", service: str = "shop", **values: float) -> Self:
@@ -272,6 +275,13 @@ class Trial:
                     self.unknown(at)
                 case _:
                     self.observe(at, an_observation({metric: float(word)}))
+        return self
+
+    def play_from(self, at: str, values: str, *, every: str = "10s") -> Self:
+        """Runs one after the other, the first at an offset."""
+        for number, value in enumerate(values.split()):
+            since = span(at.removeprefix("+")) + number * span(every)
+            self.hear(f"+{duration_text(Duration(since))}", value=float(value))
         return self
 
     def gap(self, began: str, ended: str, cause: GapCause = GapCause.RESTART) -> Self:
@@ -352,7 +362,10 @@ class Trial:
         ]
 
     def _step(self, at: str, what: Input) -> Ruling:
-        ruling = self.course.step(Admitted(Stamp(self._epoch, self._at(at)), what))
+        admitted = Admitted(Stamp(self._epoch, self._at(at)), what)
+        if isinstance(what, Observed | Pushed):
+            self._history.append(admitted)
+        ruling = self.course.step(admitted)
         self.decisions += ruling.decisions
         self.wanted += ruling.wants
         self.taken += ruling.taken
