@@ -19,6 +19,7 @@ from service_monitoring.testing.builders import (
     a_rule,
     a_service,
     above,
+    an_observation,
     no_data,
 )
 
@@ -39,14 +40,14 @@ def test_it_follows_kleenes_tables(a: float | None, b: float | None) -> None:
     values = {name: value for name, value in (("a", a), ("b", b)) if value is not None}
     verdicts = [None if value is None else value > 1 for value in (a, b)]
     for need, name in ((2, "all_of"), (1, "any_of")):
-        trial = of(A, B, joined(need)).hear("+10s", **values)
+        trial = of(A, B, joined(need)).observe("+10s", an_observation(values))
         breached, unknown = verdicts.count(True), verdicts.count(None)
         wanted = ["+10s pending", "+10s open"] if breached >= need else []
         assert trial.moves("both") == wanted, name
         if breached < need <= breached + unknown:
             # What is unknown opens nothing, and what is open it leaves open.
             again = of(A, B, joined(need, on_no_data=no_data(NoDataMode.RESOLVE)))
-            again.hear("+10s", a=2, b=2).hear("+20s", **values)
+            again.hear("+10s", a=2, b=2).observe("+20s", an_observation(values))
             assert again.moves("both")[-1] != "+20s resolved", "a missing sample is not yet silence"
 
 

@@ -130,7 +130,7 @@ def test_a_configuration_that_changes_nothing_changes_nothing(values: list[float
         a_rule("b", LastOf(3, 2, above(1)), recovery=recovering(holds_for="15s")),
         a_rule(
             "c",
-            Aggregate(above(1), function=Function.AVG, over=span("30s")),
+            mean,
             worse=[Worse(Severity.CRITICAL, above(3))],
         ),
     )
