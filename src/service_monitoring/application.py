@@ -56,6 +56,11 @@ class Round(Struct, frozen=True):
         notices = self.commit.notices if self.commit is not None else ()
         return tuple(notice for notice in notices if notice.held is None)
 
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The checks that decisions wait for: they should run at once."""
+        return tuple(dict.fromkeys(name for ruling in self.rulings for name in ruling.wants))
+
 
 class Monitor:
     """The course with the store that it is kept in.

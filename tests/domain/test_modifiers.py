@@ -175,6 +175,7 @@ def test_it_starts_above_thirty_and_stops_at_twenty_five() -> None:
         shares.append((flapping.percent(flips.changes) > 30, flips.flapping))
     assert all(above_thirty is flaps for above_thirty, flaps in shares)
     assert flips.flapping
+    before = 100.0
     while flips.flapping:
         before = flapping.percent(flips.changes)
         flips = flapping.seen(flips, Flapping(), breached=False)

@@ -51,7 +51,14 @@ class Program:
         self._settings = settings
         self._clock = clock
         self._troubles: dict[str, str] = {}
-        self._cycle = Cycle(monitor, clock, capacity=_INBOX, owed=self._owed, troubled=self._store_troubled)
+        self._cycle = Cycle(
+            monitor,
+            clock,
+            capacity=_INBOX,
+            owed=self._owed,
+            troubled=self._store_troubled,
+            wanted=lambda checks: self._poller.hasten(checks),
+        )
         sinks: dict[str, Sink] = open_sinks(settings, clock)
         self._alarm = Alarm(sinks, settings.configuration.owners, clock)
         self._deliverer = Deliverer(

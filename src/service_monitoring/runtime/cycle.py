@@ -57,12 +57,17 @@ class Cycle:
         capacity: int,
         owed: Callable[[Sequence[Notice]], None],
         troubled: Callable[[str], None],
+        wanted: Callable[[Sequence[str]], None] = lambda checks: None,
     ) -> None:
-        """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` once it can."""
+        """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` once it can.
+
+        `wanted` hears of checks, as `service.check`, that decisions wait for: they should run at once.
+        """
         self._monitor = monitor
         self._clock = clock
         self._owed = owed
         self._troubled = troubled
+        self._wanted = wanted
         self._inbox: Queue[Command] = Queue("inbox", capacity=capacity, when_full=WhenFull.WAIT)
         self._admission = Admission(clock, last=monitor.course.progress.judged)
         self._tickets: dict[int, asyncio.Future[Ruling]] = {}
@@ -177,6 +182,8 @@ class Cycle:
             raise
         if judged.owed:
             self._owed(judged.owed)
+        if judged.wants:
+            self._wanted(judged.wants)
         rulings = iter(judged.rulings)
         for command in commands:
             *_, ruling = (next(rulings) for _ in command.admitted)
