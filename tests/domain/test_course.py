@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -39,9 +39,11 @@ from service_monitoring.domain.inputs import (
     Signal,
     Stamp,
     Stepped,
+    Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
+from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
@@ -156,11 +158,18 @@ class Shelf:
     holds: dict[Key, bytes] = field(default_factory=dict)
     incidents: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, bytes] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     observed: list[Admitted] = field(default_factory=list)
 
-    def keep(self, course: Course, admitted: Admitted) -> None:
-        if isinstance(admitted.input, Observed):
-            self.observed.append(admitted)
+    def keep(self, course: Course, admitted: Admitted, taken: Sequence[Taken] = ()) -> None:
+        match admitted.input:
+            case Observed():
+                self.observed.append(admitted)
+            case Pushed(service, check, samples):
+                judged = (sample for sample, mark in zip(samples, taken, strict=True) if mark is Taken.JUDGED)
+                self.observed.append(Admitted(admitted.stamp, Pushed(service, check, tuple(judged))))
+            case _:
+                pass
         if isinstance(admitted.input, Configured):
             self.configuration = encode(admitted.input.configuration)
         changes = course.take_changes()
@@ -175,6 +184,8 @@ class Shelf:
             self.incidents[incident.id] = encode(incident)
         for group in changes.groups:
             self.groups[group.id] = encode(group)
+        for job in changes.jobs:
+            self.jobs[job.service, job.check] = encode(job)
 
     def revive(self) -> Course:
         incidents = [decode(Incident, body) for body in self.incidents.values()]
@@ -185,6 +196,7 @@ class Shelf:
             holds=[decode(StoredHold, body) for _, body in sorted(self.holds.items(), reverse=True)],
             incidents=[incident for incident in incidents if incident.state not in FINAL],
             groups=[decode(Group, body) for _, body in sorted(self.groups.items())],
+            jobs=[decode(StoredJob, body) for body in self.jobs.values()],
         )
         for service in course.configuration.services:
             for check in service.checks:
@@ -198,7 +210,7 @@ class Shelf:
         known = [
             admitted
             for admitted in self.observed
-            if isinstance(admitted.input, Observed)
+            if isinstance(admitted.input, Observed | Pushed)
             and (admitted.input.service, admitted.input.check) == (service, check)
         ]
         needed = len(known)
@@ -221,6 +233,8 @@ def _now(course: Course, admitted: Admitted) -> int:
 
 def _series(admitted: Admitted) -> list[Series]:
     what = admitted.input
+    if isinstance(what, Pushed):
+        return [Series(what.service, what.check, each.metric, each.labels) for each in what.samples]
     assert isinstance(what, Observed)
     if what.observation.outcome is Outcome.UNKNOWN:
         return []
@@ -238,8 +252,9 @@ def test_after_a_restart_at_any_input_the_day_goes_on_as_if_nothing_had_happened
         course, shelf = Course(), Shelf()
         decided: list[tuple[Stamp, Decision]] = []
         for index, admitted in enumerate(day.inputs):
-            decided += course.step(admitted).decisions
-            shelf.keep(course, admitted)
+            ruling = course.step(admitted)
+            decided += ruling.decisions
+            shelf.keep(course, admitted, ruling.taken)
             if index in restarts:
                 course = shelf.revive()
                 assert course.take_changes() is None, "a restart changes nothing"

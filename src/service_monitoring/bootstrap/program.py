@@ -6,7 +6,7 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
 from typing import Any, Final
@@ -57,7 +57,7 @@ class Program:
             capacity=_INBOX,
             owed=self._owed,
             troubled=self._store_troubled,
-            wanted=lambda checks: self._poller.hasten(checks),
+            wanted=self._hasten,
         )
         sinks: dict[str, Sink] = open_sinks(settings, clock)
         self._alarm = Alarm(sinks, settings.configuration.owners, clock)
@@ -123,6 +123,9 @@ class Program:
             ),
             Loop("watchdog", self._watchdog.run),
         ]
+
+    def _hasten(self, checks: Sequence[str]) -> None:
+        self._poller.hasten(checks)
 
     def _owed(self, notices: Any) -> None:
         self._deliverer.wake(notices)
