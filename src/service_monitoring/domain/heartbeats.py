@@ -204,11 +204,14 @@ def _succeeded(job: Job, expectation: Expectation, run: str, at: int) -> Job:
         # A period counts from the start of this very run, which says nothing of whether that was in time.
         in_time = None
     done = _ended(job, run)
+    # Runs that overran are got over. They are kept in mind as ended, or their starts, sent again, would begin them anew.
+    over = tuple(other.id for other in done.runs if other.overran and other.id)
     return replace(
         done,
         settled=settled,
         not_before=not_before,
         runs=tuple(other for other in done.runs if not other.overran),
+        ended=(*done.ended, *over)[-ENDED:],
         missed=False,
         late=job.late if in_time is None else not in_time,
         failed=False,
