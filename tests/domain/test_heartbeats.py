@@ -131,14 +131,10 @@ def test_a_job_whose_clock_is_a_little_ahead_is_in_time() -> None:
     assert job.at(on("07 02:50")) == {MISSED}
 
 
-def test_a_report_that_settles_its_own_slot_settles_not_the_next_as_well() -> None:
-    minutely = Expectation(Cron("* * * * *", "UTC"), Duration(30 * SECOND))
-    job = Watched.since(minutely, on("05 12:00")).succeeds(on("05 12:01:28")).succeeds(on("05 12:02:28"))
-    job = Watched.since(minutely, on("05 12:00:30")).succeeds(on("05 12:01:28"))
-    assert due(job.job, minutely) == on("05 12:02:30")
-    slow = Expectation(Cron("* * * * *", "UTC"), Duration(58 * SECOND))
-    job = Watched.since(slow, on("05 12:00:30")).succeeds(on("05 12:01:57"))
-    assert due(job.job, slow) == on("05 12:02:58")
+def test_a_report_that_settles_its_own_slot_does_not_settle_the_next_as_well() -> None:
+    minutely = Expectation(Cron("* * * * *", "UTC"), Duration(58 * SECOND))
+    job = Watched.since(minutely, on("05 12:00:30")).succeeds(on("05 12:01:57"))
+    assert due(job.job, minutely) == on("05 12:02:58")
 
 
 def test_a_period_counts_from_the_last_success() -> None:
@@ -329,6 +325,16 @@ def test_a_restart_around_a_slot_of_a_dead_job_only_delays_that_it_is_missed(exp
         assert failings(job.job) == {MISSED}, off
         (missed,) = (at for at, _ in job.history)
         assert slot + 10 * MINUTE <= missed <= slot + (off + 10) * SECOND + 10 * MINUTE + 10 * SECOND + 30 * SECOND, off
+
+
+def test_a_monitor_that_restarts_all_the_time_still_finds_a_dead_job_missed() -> None:
+    for expectation in (HOURLY, ANYHOW):
+        job = Watched.since(expectation, on("05 10:00"))
+        for number in range(60):
+            began = on("05 11:00") + number * MINUTE
+            job.unwatched(began, began + 10 * SECOND)
+        assert job.history[0][1] == {MISSED}
+        assert job.history[0][0] < on("05 11:15")
 
 
 @given(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from service_monitoring.domain import heartbeats
 from service_monitoring.domain.heartbeats import begun, blinded, due, failings, fired, reported, sighted
@@ -49,6 +50,8 @@ class Fingers:
     open: dict[int, int] = field(default_factory=dict)
     early: set[int] = field(default_factory=set)
     not_before: int = 0
+    spared: int = -1
+    blind_since: int | None = None
     runs: list[Begun] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     missed: bool = False
@@ -63,6 +66,8 @@ class Fingers:
     def heard(self, now: int) -> bool | None:
         """Settle what is open; whether the newest was in time, None where nothing was."""
         in_time: bool | None = None
+        if self.blind_since is not None:
+            self.spares(self.blind_since, now)
         if self.open:
             in_time = now <= self.open[max(self.open)]
         elif self.cron and (now + GRID) % self.every == 0 and now + GRID not in self.early:
@@ -105,9 +110,14 @@ class Fingers:
 
     def spares(self, began: int, now: int) -> None:
         """What is open and was not decided before the gap has some more time."""
-        if any(deadline > began for deadline in self.open.values()):
+        if not any(deadline > began for deadline in self.open.values()):
+            return
+        if max(self.open) == self.spared:
+            self.not_before = max(self.not_before + now - began, now + min(self.every, now - began))
+        else:
             self.not_before = max(self.not_before, now + min(self.every, self.grace + now - began))
-            self.open = {slot: max(deadline, self.not_before) for slot, deadline in self.open.items()}
+        self.spared = max(self.open)
+        self.open = {slot: max(deadline, self.not_before) for slot, deadline in self.open.items()}
 
     def watched(self) -> None:
         for run in self.runs:
@@ -184,13 +194,11 @@ def agree(script: Script) -> None:
             fingers.watched()
         heard = script.reports.get(tick, []) if began is None or tick == ends else []
         for signal, run in heard:
-            if began is not None:
-                fingers.spares(began * GRID, now)
             fingers.reports(now, signal, run)
             job = reported(job, expectation, signal, run, None, at)
         if tick == ends and began is not None:
             fingers.spares(began * GRID, now)
-            job, began = sighted(job, expectation, at), None
+            job, began, fingers.blind_since = sighted(job, expectation, at), None, None
         if began is None:
             fingers.timers(now)
             while (wanted := due(job, expectation)) is not None and wanted <= at:
@@ -198,6 +206,7 @@ def agree(script: Script) -> None:
                 job = fired(job, expectation, wanted)
             if tick in script.gaps:
                 job, began, ends = blinded(job, at), tick, script.gaps[tick]
+                fingers.blind_since = now
                 assert due(job, expectation) is None
         assert failings(job) == fingers.failings(), now
 
@@ -234,6 +243,10 @@ PLANTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "the newest start is the oldest": (
         "_found",
         lambda _: lambda job, run: next((one for one in job.runs if not run or one.id == run), None),
+    ),
+    "every gap gives the whole grace again": (
+        "_spared",
+        lambda spared: lambda job, *args, **more: spared(replace(job, spared=0), *args, **more),
     ),
     "the newest slot is not looked at": (
         "_slot_until",
