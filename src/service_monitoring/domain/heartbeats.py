@@ -49,13 +49,14 @@ class Run(Struct, frozen=True):
 class Job(Struct, frozen=True):
     """State of one check that waits for reports. Instants are in nanoseconds, 0 where there is none.
 
-    Slots up to `settled` ask for nothing more; a period counts from there. Nothing is missed before `not_before` (a gap
-    let slots pass). Slots up to `reached` have begun although the clock went back behind them. `ended` are runs, oldest
-    first. `blind_since`: a gap is on, and nothing is asked for.
+    Slots up to `settled` ask for nothing more; a period counts from there. Nothing is missed before `not_before`: a gap
+    has let slots pass, of which `spared` is the newest. Slots up to `reached` have begun although the clock went back
+    behind them. `ended` are runs, oldest first. `blind_since`: a gap is on, and nothing is asked for.
     """
 
     settled: int
     not_before: int = 0
+    spared: int = 0
     reached: int = 0
     runs: tuple[Run, ...] = ()
     ended: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ def begun(at: int) -> Job:
 
 def rescheduled(job: Job, at: int) -> Job:
     """The schedule was changed at `at`: slots of the new one count from here, what stands goes on standing."""
-    return replace(job, settled=at, not_before=0, reached=0)
+    return replace(job, settled=at, not_before=0, spared=0, reached=0)
 
 
 def failings(job: Job) -> frozenset[Failing]:
@@ -126,12 +127,11 @@ def reported(job: Job, expectation: Expectation, signal: Signal, run: str, exit_
     """
     if signal is Signal.LOG or (run and (run in job.ended or (signal is Signal.START and _found(job, run)))):
         return job
+    if signal is Signal.FAIL or (exit_code and signal is not Signal.START):
+        return replace(_ended(job, run), failed=True)
+    # What was due in a gap is not late at its very end, before `sighted`, which finds the slot settled then.
     heard = _spared(job, expectation, job.blind_since, at) if job.blind_since else job
-    if signal is Signal.START:
-        return _started(heard, expectation, run, at)
-    if signal is Signal.FAIL or exit_code:
-        return replace(_ended(heard, run), failed=True)
-    return _succeeded(heard, expectation, run, at)
+    return (_started if signal is Signal.START else _succeeded)(heard, expectation, run, at)
 
 
 def blinded(job: Job, at: int) -> Job:
@@ -167,16 +167,12 @@ def shifted(job: Job, expectation: Expectation, at: int, delta: Duration) -> Job
     the clock goes back, is not due again. A period and the time of a run are lengths, and go on as if nothing had been.
     """
     runs = tuple(replace(run, started=run.started + delta) for run in job.runs)
-    moved = replace(
-        job,
-        runs=runs,
-        not_before=job.not_before + delta if job.not_before else 0,
-        blind_since=job.blind_since + delta if job.blind_since else 0,
-    )
+    moved = replace(job, runs=runs, blind_since=job.blind_since + delta if job.blind_since else 0)
     if not isinstance(expectation.schedule, Cron):
-        return replace(moved, settled=job.settled + delta)
+        not_before = job.not_before + delta if job.not_before else 0
+        return replace(moved, settled=job.settled + delta, not_before=not_before, spared=job.spared + delta)
     if delta <= -CORRECTION:
-        return replace(moved, settled=min(job.settled, at), reached=0)
+        return replace(moved, settled=min(job.settled, at), not_before=0, spared=0, reached=0)
     before = at - delta
     reached = max(job.reached, before) if delta < 0 else job.reached
     return _spared(replace(moved, reached=reached), expectation, before, at, length=Duration(abs(delta)))
@@ -204,11 +200,14 @@ def _succeeded(job: Job, expectation: Expectation, run: str, at: int) -> Job:
         # A period counts from the start of this very run, which says nothing of whether that was in time.
         in_time = None
     done = _ended(job, run)
+    # Runs that overran are got over, and remembered as ended: their starts, sent again, must not begin them anew.
+    over = tuple(other.id for other in done.runs if other.overran and other.id)
     return replace(
         done,
         settled=settled,
         not_before=not_before,
         runs=tuple(other for other in done.runs if not other.overran),
+        ended=(*done.ended, *over)[-ENDED:],
         missed=False,
         late=job.late if in_time is None else not in_time,
         failed=False,
@@ -252,6 +251,7 @@ def _spared(job: Job, expectation: Expectation, began: int, ended: int, *, lengt
     """Nobody listened from `began` to `ended`: the newest slot that has begun since, if it is open, has some more time.
 
     Several are made one by that: nothing at all is missed before. A slot that begins afterwards is watched throughout.
+    One that was spared before has its grace only once: or we, restarting all the time, would never find it missed.
     """
     by = max(ended, job.reached)
     schedule = expectation.schedule
@@ -263,10 +263,12 @@ def _spared(job: Job, expectation: Expectation, began: int, ended: int, *, lengt
         following = newest + schedule.every
     if newest is None or not job.settled < newest <= by or _deadline(job, expectation, newest) <= began:
         return job
-    room = expectation.grace + (ended - began if length is None else length)
+    again = newest == job.spared
+    room = (0 if again else expectation.grace) + (ended - began if length is None else length)
     if following is not None:
         room = min(room, following - newest)
-    return replace(job, not_before=max(job.not_before, ended + room))
+    left = job.not_before + (ended - began) if again else job.not_before
+    return replace(job, not_before=max(left, ended + room), spared=newest)
 
 
 def _overruns(run: Run, expectation: Expectation) -> int:
