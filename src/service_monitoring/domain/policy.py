@@ -831,7 +831,13 @@ class MonitoringPolicy:
     def _concerns(self, rule: Rule, series: Series) -> bool:
         if isinstance(rule.strategy, Composite):
             return not series.check
+        if isinstance(rule.strategy, Heartbeat):
+            return series == self._reports(rule.check)
         return rule.matches(series)
+
+    def _reports(self, check: str) -> Series:
+        """What a rule on a heartbeat is a rule on."""
+        return Series(self.service, check, "heartbeat")
 
     def _line_of(self, series: Series) -> Line:
         place = (series.check, series.metric, series.labels)
@@ -894,7 +900,7 @@ class MonitoringPolicy:
                 line = self._line(Series(self.service, rule.check, rule.metric, _named(rule.selects)), at.ns)
                 self._awaited[line.place] = line
             elif isinstance(rule.strategy, Heartbeat):
-                self._track(rule, self._line_of(Series(self.service, rule.check, "heartbeat")), at.ns)
+                self._track(rule, self._line_of(self._reports(rule.check)), at.ns)
         return events
 
     def _revise(self, old: Rule, rule: Rule, at: Instant) -> list[Event]:
