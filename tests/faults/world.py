@@ -19,6 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from service_monitoring.cli.client import NotRunning, ask
+from service_monitoring.errors import Unavailable
+
 PROGRAM = Path(sys.executable).with_name("service-monitoring")
 
 
@@ -33,8 +36,9 @@ class Received(NamedTuple):
 class World:
     """A target at `/health` and a sink at `/hook`, each on a port of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, data: Path | None = None) -> None:
         self.folder = folder
+        self.data = data or folder / "data"
         self.target_status = 200
         self.sink_status = 202
         self.sink_delay = 0.0
@@ -67,7 +71,7 @@ class World:
         config.write_text(
             text.replace("$target", f"http://127.0.0.1:{self.target.server_address[1]}/health")
             .replace("$sink", f"http://127.0.0.1:{self.sink.server_address[1]}/hook")
-            .replace("$data", str(self.folder / "data"))
+            .replace("$data", str(self.data))
         )
         return config
 
@@ -82,6 +86,24 @@ class World:
                 start_new_session=True,
                 env={**os.environ, **environment},
             )
+
+    def ask(self, route: str) -> Any:
+        """What the program answers on its socket."""
+        return ask(self.data / "control.sock", "GET", route)
+
+    def settled(self) -> bool:
+        """No incident open, nothing waiting to be told."""
+        try:
+            status = self.ask("/api/v1/status")
+        except (NotRunning, Unavailable):
+            return False
+        waiting = {state: number for state, number in status["outbox"].items() if state not in {"delivered", "held"}}
+        return not any(status["incidents"].values()) and not any(waiting.values())
+
+    def trouble(self) -> list[str]:
+        """What the program says is wrong with it."""
+        said: list[str] = self.ask("/api/v1/status")["trouble"]
+        return said
 
     def _answer_target(self, handler: BaseHTTPRequestHandler) -> None:
         self.polls += 1
@@ -124,8 +146,9 @@ def _reply(handler: BaseHTTPRequestHandler, status: int) -> None:
 
 
 @contextmanager
-def a_world(folder: Path) -> Iterator[World]:
-    world = World(folder)
+def a_world(folder: Path, data: Path | None = None) -> Iterator[World]:
+    """In `folder`; the program's data folder may lie elsewhere."""
+    world = World(folder, data)
     try:
         yield world
     finally:

@@ -66,6 +66,7 @@ class Cycle:
         self._issued = 0
         self._alive = clock.tick()
         self._void = False
+        self._beat: Callable[[], None] = lambda: None
 
     @property
     def course(self) -> Course:
@@ -109,6 +110,7 @@ class Cycle:
         if self._void:
             self._monitor = await self._monitor.again()
             self._void = False
+        self._beat = beat
         while True:
             beat()
             commands = await self._next()
@@ -191,6 +193,8 @@ class Cycle:
             except Unavailable as trouble:
                 troubled = True
                 self._troubled(str(trouble))
+                # A disk may be full for hours. Whoever took that for a loop that is stuck would lose the round.
+                self._beat()
                 await self._clock.wait_until(self._clock.tick().plus(_AGAIN))
         if troubled:
             self._troubled("")

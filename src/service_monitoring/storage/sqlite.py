@@ -85,7 +85,13 @@ class SqliteStore:
             on_full=opened.reserve.give_up,
             on_success=opened.reserve.keep,
         )
-        self._samples = Writer(opened.folder / SAMPLES, opened.samples, opened.recording, capacity=tuning.capacity)
+        self._samples = Writer(
+            opened.folder / SAMPLES,
+            opened.samples,
+            opened.recording,
+            capacity=tuning.capacity,
+            on_full=opened.reserve.give_up,
+        )
         self._facts_readers = Readers(opened.folder / FACTS, clock)
         self._samples_readers = Readers(opened.folder / SAMPLES, clock)
 
