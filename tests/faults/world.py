@@ -6,9 +6,11 @@ writes each body and key to a file and syncs it before it answers, so that it ca
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -90,6 +92,16 @@ class World:
     def ask(self, route: str) -> Any:
         """What the program answers on its socket."""
         return ask(self.data / "control.sock", "GET", route)
+
+    def get(self, route: str, *, patience: float = 10.0) -> tuple[int, str]:
+        """Status and body of an answer of the program; `TimeoutError` when there is none."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(patience)
+            connection.connect(str(self.data / "control.sock"))
+            connection.sendall(f"GET {route} HTTP/1.1\r\nHost: monitor\r\nConnection: close\r\n\r\n".encode())
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return response.status, response.read().decode()
 
     def settled(self) -> bool:
         """No incident open, nothing waiting to be told."""

@@ -20,7 +20,7 @@ from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
-from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
 from service_monitoring.errors import NotFound
 from service_monitoring.ports import Clock, Sink
@@ -32,7 +32,7 @@ from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.housekeeping import keep_house
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
-from service_monitoring.runtime.supervise import Loop, Supervisor
+from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
@@ -40,6 +40,8 @@ from service_monitoring.wire.configuration import revision
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
+_REMEMBERED: Final = MINUTE
+"""How long after the event loop was blocked somebody who looks now and then still sees it."""
 _log = structlog.get_logger("service_monitoring")
 
 
@@ -137,9 +139,20 @@ class Program:
     def _blocked(self, lag: Duration, stack: str) -> None:
         _log.error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
 
+    def _not_ready(self) -> tuple[str, ...]:
+        """Why nobody should rely on the program now, a sentence each."""
+        reasons = list(self._troubles.values())
+        if blocked := self._watchdog.blockage(within=_REMEMBERED):
+            reasons.append(f"the event loop was blocked for {in_seconds(blocked):.1f} s within the last minute")
+        if self._supervisor.ending:
+            reasons.append("the program is stopping")
+        elif any(each.state is JobState.WAITING for each in self._supervisor.statistics().values()):
+            reasons.append("the program is starting")
+        return tuple(reasons)
+
     def _vitals(self) -> dict[str, Any]:
         return {
-            "trouble": tuple(self._troubles.values()),
+            "trouble": self._not_ready(),
             "loops": {name: to_builtins(each) for name, each in self._supervisor.statistics().items()},
             "queues": {
                 "inbox": to_builtins(self._cycle.statistics()),

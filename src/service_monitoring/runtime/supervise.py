@@ -119,6 +119,11 @@ class Supervisor:
         """Begin the end; `run` returns when it is over."""
         self._ending.set()
 
+    @property
+    def ending(self) -> bool:
+        """Whether the end has begun."""
+        return self._ending.is_set()
+
     def statistics(self) -> dict[str, LoopStatistics]:
         """Each loop by name."""
         now = self._clock.tick()
