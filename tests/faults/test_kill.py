@@ -33,7 +33,7 @@ def drive(world: World, kills: int, seed: int) -> None:
 def test_a_program_killed_four_times_loses_nothing_and_rehearses_to_the_byte(tmp_path: Path) -> None:
     with a_world(tmp_path) as world:
         drive(world, kills=4, seed=1)
-        print(reckon(world, kills=4))
+        print(f"4 kills: {reckon(world, repeats=4)}")
 
 
 @pytest.mark.drill
@@ -41,4 +41,4 @@ def test_a_program_killed_four_times_loses_nothing_and_rehearses_to_the_byte(tmp
 def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
     with a_world(tmp_path) as world:
         drive(world, kills=200, seed=2)
-        print(reckon(world, kills=200))
+        print(f"200 kills: {reckon(world, repeats=200)}")

@@ -1,13 +1,17 @@
-"""The real program while its store cannot be written: a full disk (row 24) and a lock held by another (row 25)."""
+"""The real program while its store cannot be written: a full disk (row 24), another's lock (25), a failed disk (27)."""
 
 import errno
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 
+from service_monitoring.cli import UNUSABLE
 from service_monitoring.storage.folder import FACTS, RESERVE, SAMPLES
 from tests.faults.disks import a_lock_holder, a_small_disk, held, integrity, let_go
 from tests.faults.reckoning import CONFIGURATION, reckon
@@ -104,7 +108,7 @@ def fill_up(world: World, seconds: float) -> str:
         kill(process)
         raise
     assert [integrity(world.data / name) for name in (FACTS, SAMPLES)] == ["ok", "ok"]
-    return f"full for {seconds:g} s: written again {resumed:.2f} s after there was room; {reckon(world, kills=0)}"
+    return f"full for {seconds:g} s: written again {resumed:.2f} s after there was room; {reckon(world, repeats=0)}"
 
 
 def test_the_program_on_a_full_disk_tells_its_owners_loses_nothing_and_resumes(small_world: World) -> None:
@@ -157,5 +161,45 @@ def test_a_lock_held_by_another_delays_what_is_told_and_nothing_else(tmp_path: P
             raise
         print(
             f"locked for {seconds} s: {polled} polls meanwhile, at most {longest} waiting, "
-            f"kept {opened:.2f} s and told {told:.2f} s after it ended; {reckon(world, kills=0)}"
+            f"kept {opened:.2f} s and told {told:.2f} s after it ended; {reckon(world, repeats=0)}"
         )
+
+
+@pytest.mark.parametrize("sink", ["answers", "hangs"])
+def test_a_disk_that_fails_ends_the_program_within_a_second_with_a_sentence(tmp_path: Path, sink: str) -> None:
+    with a_world(tmp_path) as world:
+        config = world.configure(CONFIGURATION)
+        process = world.start(config, output=subprocess.PIPE)
+        try:
+            wait_for(lambda: world.polls > 2, "polls")
+            world.sink_delay = 2.0 if sink == "hangs" else 0.0
+            world.target_status = 503
+            wait_for(lambda: len(world.accepted) == 2, "pages")
+            world.target_status = 200
+            # From here on every write to a file is an input/output error, by the kernel itself.
+            psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (1, 1))
+            failed = time.monotonic()
+            printed, _ = process.communicate(timeout=20)
+            lasted = time.monotonic() - failed
+        except BaseException:
+            kill(process)
+            raise
+        sentence = printed.decode().splitlines()[-1]
+        assert process.returncode == UNUSABLE
+        assert re.fullmatch(
+            rf"service-monitoring: {world.data}/(facts|samples)\.db: the disk failed \(.+\); "
+            r"start again on a sound disk, or restore the newest backup .+",
+            sentence,
+        )
+        assert lasted < 1.0 + 0.2, "the next write comes within 200 ms"
+        wait_for(lambda: alarms(world) != [], "the owners' alarm")
+        assert alarms(world) == [f"the monitor has stopped: {sentence.removeprefix('service-monitoring: ')}"]
+        assert len(world.accepted) == 3, "nothing was told that was not stored"
+
+        world.sink_delay = 0.0
+        restarted = world.start(config)
+        wait_for(world.settled, "the end of every notice")
+        assert stop(restarted) == 0
+        assert [integrity(world.data / name) for name in (FACTS, SAMPLES)] == ["ok", "ok"]
+        # What was under way when the disk failed may be sent once more.
+        print(f"ended {lasted:.2f} s after the disk failed, with {process.returncode}; {reckon(world, repeats=2)}")

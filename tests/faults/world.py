@@ -77,13 +77,15 @@ class World:
         )
         return config
 
-    def start(self, config: Path, *, prefix: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[bytes]:
-        """Start the program in a process group of its own."""
+    def start(
+        self, config: Path, *, prefix: tuple[str, ...] = (), output: int | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start the program in a process group of its own; it logs to a file, unless `output` is a pipe."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [*prefix, str(PROGRAM), "run", "--config", str(config)],
-                stdout=log,
-                stderr=log,
+                stdout=output or log,
+                stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 env={**os.environ, **environment},

@@ -22,7 +22,7 @@ from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
-from service_monitoring.errors import NotFound
+from service_monitoring.errors import NotFound, Unusable
 from service_monitoring.ports import Clock, Sink
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
@@ -40,6 +40,8 @@ from service_monitoring.wire.configuration import revision
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
+_LAST_WORDS: Final = Duration(300 * MILLISECOND)
+"""With what loops may take to let go, a program whose disk failed still ends within a second."""
 _REMEMBERED: Final = MINUTE
 """How long after the event loop was blocked somebody who looks now and then still sees it."""
 _log = structlog.get_logger("service_monitoring")
@@ -72,12 +74,22 @@ class Program:
         self.desk = StoreDesk(store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals)
 
     async def run(self) -> None:
-        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds."""
+        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds.
+
+        `Unusable` within a second when the disk fails: nothing is kept or acknowledged after that.
+        """
         await self._cycle.start(*self._news())
         # What is there now stays: the collector need not walk through it while somebody waits for a probe.
         gc.collect()
         gc.freeze()
-        await self._supervisor.run(self._loops())
+        self.store.when_broken(self._supervisor.fail)
+        try:
+            await self._supervisor.run(self._loops())
+        except Unusable as failure:
+            await self._alarm.last_words(
+                f"the monitor has stopped: {failure}", deadline_after(self._clock, _LAST_WORDS)
+            )
+            raise
 
     def stop(self) -> None:
         """Begin the end of `run`."""
