@@ -177,6 +177,34 @@ async def test_a_full_inbox_holds_its_producers_back_and_refuses_nothing() -> No
         assert it.cycle.statistics().refused == 0
 
 
+async def test_a_sign_of_life_does_not_overtake_what_is_still_in_the_inbox() -> None:
+    async with house(holds_for=0, capacity=5_000) as it:
+        it.store.outage = "locked"
+        for _ in range(5_000):
+            await it.see(FAILED)
+        await it.pass_(20)
+        it.store.outage = ""
+        await it.see(OK)
+        await it.pass_(2)
+        assert it.states == [State.PENDING, State.OPEN, State.RESOLVED]
+        assert it.cycle.statistics().taken == 5_001
+
+
+async def test_what_comes_in_as_a_wait_ends_is_decided_before_the_sign_of_life() -> None:
+    async with house(holds_for=0) as it:
+        await it.pass_(0)
+        wake = it.clock.tick().plus(Duration(SECOND))
+
+        async def at_the_last_moment() -> None:
+            await it.clock.wait_until(wake)
+            await it.see(FAILED)
+
+        producing = [asyncio.ensure_future(at_the_last_moment()) for _ in range(5)]
+        await it.pass_(3)
+        await asyncio.gather(*producing)
+        assert it.states == [State.PENDING, State.OPEN]
+
+
 async def test_what_a_person_is_told_is_kept_already() -> None:
     async with house(holds_for=0) as it:
         await it.see(FAILED)

@@ -138,10 +138,11 @@ class Cycle:
                 async with within(self._clock, Deadline(self._wake())):
                     commands = await self._inbox.take_many(_BATCH)
         except TimeoutError:
-            return [self._marked(MarkKind.ALIVE)]
+            commands = self._inbox.take_now(_BATCH)  # what came in at the very end of the wait
         except Unavailable:
             return None
-        if self._clock.tick().since(self._alive) >= MARK_EVERY:
+        # What is still in the inbox was stamped before: a sign of life must not overtake it.
+        if not commands or (not len(self._inbox) and self._clock.tick().since(self._alive) >= MARK_EVERY):
             commands.append(self._marked(MarkKind.ALIVE))
         return commands
 
