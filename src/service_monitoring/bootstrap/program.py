@@ -22,7 +22,7 @@ from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
-from service_monitoring.errors import NotFound, Unusable
+from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
 from service_monitoring.ports import Clock, Sink
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
@@ -194,7 +194,12 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
         monitor = await Monitor.resume(store)
 
         async def ask(what: Input) -> None:
-            await ask_once(await Monitor.resume(store), clock, what)
+            nonlocal monitor
+            try:
+                await ask_once(monitor, clock, what)
+            except (Conflict, Unavailable):
+                monitor = await monitor.again()  # what was decided and not kept is void
+                raise
 
         yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
 
