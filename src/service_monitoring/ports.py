@@ -193,8 +193,9 @@ class Kind(Protocol):
     """What a plugin of the groups `service_monitoring.sources` and `service_monitoring.sinks` registers, per kind.
 
     `options` is a pydantic model of the keys that a check or channel of this kind takes besides the common ones; its
-    field named like the kind holds the target. `open_source` or `open_sink` is called inside the running loop. A kind
-    of check may have a method `metrics(options)` that names all metrics of such a check: rules on others are refused.
+    field named like the kind holds the target, and one of the type `Path` gets a path that starts at the file that
+    names it. `open_source` or `open_sink` is called inside the running loop. A kind of check may have a method
+    `metrics(options)` that names all metrics of such a check: rules on others are refused.
     """
 
     name: str

@@ -20,9 +20,9 @@ from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
-from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
-from service_monitoring.errors import NotFound
+from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
 from service_monitoring.ports import Clock, Sink
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
@@ -32,7 +32,7 @@ from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.housekeeping import keep_house
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
-from service_monitoring.runtime.supervise import Loop, Supervisor
+from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
@@ -40,6 +40,10 @@ from service_monitoring.wire.configuration import revision
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
+_LAST_WORDS: Final = Duration(300 * MILLISECOND)
+"""With what loops may take to let go, a program whose disk failed still ends within a second."""
+_REMEMBERED: Final = MINUTE
+"""How long after the event loop was blocked somebody who looks now and then still sees it."""
 _log = structlog.get_logger("service_monitoring")
 
 
@@ -70,12 +74,22 @@ class Program:
         self.desk = StoreDesk(store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals)
 
     async def run(self) -> None:
-        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds."""
+        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds.
+
+        `Unusable` within a second when the disk fails: nothing is kept or acknowledged after that.
+        """
         await self._cycle.start(*self._news())
         # What is there now stays: the collector need not walk through it while somebody waits for a probe.
         gc.collect()
         gc.freeze()
-        await self._supervisor.run(self._loops())
+        self.store.when_broken(self._supervisor.fail)
+        try:
+            await self._supervisor.run(self._loops())
+        except Unusable as failure:
+            await self._alarm.last_words(
+                f"the monitor has stopped: {failure}", deadline_after(self._clock, _LAST_WORDS)
+            )
+            raise
 
     def stop(self) -> None:
         """Begin the end of `run`."""
@@ -137,9 +151,20 @@ class Program:
     def _blocked(self, lag: Duration, stack: str) -> None:
         _log.error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
 
+    def _not_ready(self) -> tuple[str, ...]:
+        """Why nobody should rely on the program now, a sentence each."""
+        reasons = list(self._troubles.values())
+        if blocked := self._watchdog.blockage(within=_REMEMBERED):
+            reasons.append(f"the event loop was blocked for {in_seconds(blocked):.1f} s within the last minute")
+        if self._supervisor.ending:
+            reasons.append("the program is stopping")
+        elif any(each.state is JobState.WAITING for each in self._supervisor.statistics().values()):
+            reasons.append("the program is starting")
+        return tuple(reasons)
+
     def _vitals(self) -> dict[str, Any]:
         return {
-            "trouble": tuple(self._troubles.values()),
+            "trouble": self._not_ready(),
             "loops": {name: to_builtins(each) for name, each in self._supervisor.statistics().items()},
             "queues": {
                 "inbox": to_builtins(self._cycle.statistics()),
@@ -169,7 +194,12 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
         monitor = await Monitor.resume(store)
 
         async def ask(what: Input) -> None:
-            await ask_once(await Monitor.resume(store), clock, what)
+            nonlocal monitor
+            try:
+                await ask_once(monitor, clock, what)
+            except (Conflict, Unavailable):
+                monitor = await monitor.again()  # what was decided and not kept is void
+                raise
 
         yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
 

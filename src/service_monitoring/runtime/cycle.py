@@ -66,6 +66,7 @@ class Cycle:
         self._issued = 0
         self._alive = clock.tick()
         self._void = False
+        self._beat: Callable[[], None] = lambda: None
 
     @property
     def course(self) -> Course:
@@ -109,6 +110,7 @@ class Cycle:
         if self._void:
             self._monitor = await self._monitor.again()
             self._void = False
+        self._beat = beat
         while True:
             beat()
             commands = await self._next()
@@ -136,10 +138,11 @@ class Cycle:
                 async with within(self._clock, Deadline(self._wake())):
                     commands = await self._inbox.take_many(_BATCH)
         except TimeoutError:
-            return [self._marked(MarkKind.ALIVE)]
+            commands = self._inbox.take_now(_BATCH)  # what came in at the very end of the wait
         except Unavailable:
             return None
-        if self._clock.tick().since(self._alive) >= MARK_EVERY:
+        # What is still in the inbox was stamped before: a sign of life must not overtake it.
+        if not commands or (not len(self._inbox) and self._clock.tick().since(self._alive) >= MARK_EVERY):
             commands.append(self._marked(MarkKind.ALIVE))
         return commands
 
@@ -191,6 +194,8 @@ class Cycle:
             except Unavailable as trouble:
                 troubled = True
                 self._troubled(str(trouble))
+                # A disk may be full for hours. Whoever took that for a loop that is stuck would lose the round.
+                self._beat()
                 await self._clock.wait_until(self._clock.tick().plus(_AGAIN))
         if troubled:
             self._troubled("")

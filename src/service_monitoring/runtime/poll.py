@@ -195,7 +195,7 @@ class Poller:
         self._ticking: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self._stopping = False
+        self._stopping = self._held_back = False
         self._stalls = _Stalls()
         self._lateness = Lateness()
         self._peak = self._started = self._skipped = self._shed = 0
@@ -204,6 +204,7 @@ class Poller:
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Poll until `stop`; calls `beat` once a second or more often. Raises what `submit` raises."""
         self._book(self._clock.tick().ns)
+        self._held_back = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._ticking = tasks.create_task(self._tick(tasks, beat), name="poll")
@@ -293,6 +294,20 @@ class Poller:
                 self._agenda.book(line, line.first(start), _SLOT)
 
     async def _tick(self, tasks: asyncio.TaskGroup, beat: Callable[[], None]) -> None:
+        waiting = tasks.create_task(self._show_held_back(beat), name="poll held back")
+        try:
+            await self._tick_on(tasks, beat)
+        finally:
+            waiting.cancel()
+
+    async def _show_held_back(self, beat: Callable[[], None]) -> None:
+        """Give the sign of life while `submit` holds the loop back, however long: that is no loop that is stuck."""
+        while True:
+            await self._clock.wait_until(self._clock.tick().plus(_PATIENCE))
+            if self._held_back:
+                beat()
+
+    async def _tick_on(self, tasks: asyncio.TaskGroup, beat: Callable[[], None]) -> None:
         now = self._clock.tick().ns
         while True:
             beat()
@@ -323,10 +338,14 @@ class Poller:
             elif what.prompt is not None:
                 self._started += 1
                 late(now - due)
+                self._held_back = True
                 await submit(Observed(what.service, what.short, _answered(what.prompt), started))
+                self._held_back = False
             elif len(self._running) >= self._capacity:
                 self._shed += 1
+                self._held_back = True
                 await submit(Observed(what.service, what.short, self._overloaded(), started))
+                self._held_back = False
             else:
                 self._start(what, due, tasks)
 

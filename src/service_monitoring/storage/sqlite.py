@@ -21,6 +21,7 @@ from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
+from service_monitoring.errors import Unusable
 from service_monitoring.ports import Clock, Commit, Due, Lease, Message, Settlement, Stored
 from service_monitoring.storage import archive, outbox, reading, samples
 from service_monitoring.storage.failures import translated
@@ -77,6 +78,8 @@ class SqliteStore:
         self.migration_backups: tuple[Path, ...] = opened.copies
         """Copies of the files that were made before a migration at this start."""
         self._recording = opened.recording
+        self._broken: Unusable | None = None
+        self._when_broken: Callable[[Unusable], None] | None = None
         self._facts = Writer(
             opened.folder / FACTS,
             opened.facts,
@@ -84,8 +87,16 @@ class SqliteStore:
             capacity=tuning.capacity,
             on_full=opened.reserve.give_up,
             on_success=opened.reserve.keep,
+            on_broken=self._broke,
         )
-        self._samples = Writer(opened.folder / SAMPLES, opened.samples, opened.recording, capacity=tuning.capacity)
+        self._samples = Writer(
+            opened.folder / SAMPLES,
+            opened.samples,
+            opened.recording,
+            capacity=tuning.capacity,
+            on_full=opened.reserve.give_up,
+            on_broken=self._broke,
+        )
         self._facts_readers = Readers(opened.folder / FACTS, clock)
         self._samples_readers = Readers(opened.folder / SAMPLES, clock)
 
@@ -216,6 +227,18 @@ class SqliteStore:
     def health(self) -> Health:
         """How the writers fare."""
         return Health(self._facts.statistics(), self._samples.statistics(), self._opened.reserve.kept)
+
+    def when_broken(self, tell: Callable[[Unusable], None]) -> None:
+        """Call `tell` once, when the device fails under a write; at once if it did. Nothing is acknowledged then."""
+        self._when_broken = tell
+        if self._broken is not None:
+            tell(self._broken)
+
+    def _broke(self, failure: Unusable) -> None:
+        if self._broken is None:
+            self._broken = failure
+            if self._when_broken is not None:
+                self._when_broken(failure)
 
     # Keeping house ----------------------------------------------------------------------------------------------------
 

@@ -92,7 +92,8 @@ def minimal(facts: Facts) -> str:
         value = "" if facts.evidence.value is None else f" = {_plain(facts.evidence.value)}"
         text += f": {facts.series}{value}"
     why = ", ".join(part for part in (str(facts.evidence.reason or ""), facts.evidence.detail[:500]) if part)
-    return _capped(_safe(f"{text} ({why})" if why else text))
+    was = "was " if facts.ended_at is not None else ""
+    return _capped(_safe(f"{text} ({was}{why})" if why else text))
 
 
 def headline(notice: Notice, wording: Wording) -> str:
