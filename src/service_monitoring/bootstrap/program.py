@@ -5,18 +5,19 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
 from typing import Any, Final
 
-import structlog
 from msgspec import to_builtins
 
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.desk import StoreDesk
+from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
@@ -40,7 +41,6 @@ from service_monitoring.wire.configuration import revision
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
-_log = structlog.get_logger("service_monitoring")
 
 
 class Program:
@@ -60,7 +60,7 @@ class Program:
             {name: Channel(sink) for name, sink in sinks.items()},
             finish=self._cycle.submit,
             dice=SystemRandom().random,
-            troubled=lambda sentence: _log.warning("delivery", problem=sentence),
+            troubled=lambda sentence: log().warning("delivery", problem=sentence),
         )
         self._poller = Poller(
             checks_of(settings), open_sources(settings, clock), clock, self._cycle.submit, capacity=1000
@@ -88,11 +88,6 @@ class Program:
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
-        # Only a program that runs serves: commands that are over in a second do not wait for these imports.
-        from service_monitoring.web.api import api  # noqa: PLC0415 - as the comment above says
-        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the comment above says
-
-        app = api(self.desk, version=service_monitoring.__version__)
         keep = self._settings.store
         return [
             Loop(
@@ -100,7 +95,7 @@ class Program:
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
-            Loop("api", lambda beat: serve(app, socket_path(self._settings), beat)),
+            Loop("api", self._serve),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),
             Loop("alarm", self._alarm.run),
@@ -117,6 +112,18 @@ class Program:
             Loop("watchdog", self._watchdog.run),
         ]
 
+    async def _serve(self, beat: Callable[[], None]) -> None:
+        """The API. Its libraries take as long to import as all the rest: the first checks do not wait for them."""
+        serve, app = await asyncio.to_thread(self._faces)
+        await serve(app, socket_path(self._settings), beat)
+
+    def _faces(self) -> tuple[Callable[..., Awaitable[None]], Any]:
+        """What serves, and what is served. Blocks on the imports."""
+        from service_monitoring.web.api import api  # noqa: PLC0415 - as `_serve` says
+        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as `_serve` says
+
+        return serve, api(self.desk, version=service_monitoring.__version__)
+
     def _owed(self, notices: Any) -> None:
         self._deliverer.wake(notices)
 
@@ -124,9 +131,9 @@ class Program:
         """A loop failed or is silent; the owners hear of it once per trouble, by a way that needs no store."""
         if not sentence:
             self._troubles.pop(loop, None)
-            _log.info("loop recovered", loop=loop)
+            log().info("loop recovered", loop=loop)
             return
-        _log.error("loop in trouble", loop=loop, problem=sentence)
+        log().error("loop in trouble", loop=loop, problem=sentence)
         if loop not in self._troubles:
             self._alarm.ring(sentence)
         self._troubles[loop] = sentence
@@ -135,7 +142,7 @@ class Program:
         self._troubled("store", f"nothing can be stored: {sentence}" if sentence else "")
 
     def _blocked(self, lag: Duration, stack: str) -> None:
-        _log.error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
+        log().error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
 
     def _vitals(self) -> dict[str, Any]:
         return {
@@ -154,7 +161,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
     """A program on its data folder, which nobody else may have open; everything is let go of at the end."""
     async with await SqliteStore.open(settings.store.path, clock) as store:
         for copy in store.migration_backups:
-            _log.info("backup made before migration", file=str(copy))
+            log().info("backup made before migration", file=str(copy))
         try:
             yield Program(settings, clock, store, await Monitor.resume(store))
         finally:
