@@ -5,9 +5,8 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 
 from __future__ import annotations
 
-import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
 from typing import Any, Final
@@ -37,6 +36,7 @@ from service_monitoring.runtime.supervise import Loop, Supervisor
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
+from service_monitoring.web.opening import open_api
 from service_monitoring.wire.configuration import revision
 
 _INBOX: Final = 10_000
@@ -95,7 +95,12 @@ class Program:
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
-            Loop("api", self._serve),
+            Loop(
+                "api",
+                lambda beat: open_api(
+                    self.desk, version=service_monitoring.__version__, path=socket_path(self._settings), beat=beat
+                ),
+            ),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),
             Loop("alarm", self._alarm.run),
@@ -111,18 +116,6 @@ class Program:
             ),
             Loop("watchdog", self._watchdog.run),
         ]
-
-    async def _serve(self, beat: Callable[[], None]) -> None:
-        """The API. Its libraries take as long to import as all the rest: the first checks do not wait for them."""
-        serve, app = await asyncio.to_thread(self._faces)
-        await serve(app, socket_path(self._settings), beat)
-
-    def _faces(self) -> tuple[Callable[..., Awaitable[None]], Any]:
-        """What serves, and what is served. Blocks on the imports."""
-        from service_monitoring.web.api import api  # noqa: PLC0415 - as `_serve` says
-        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as `_serve` says
-
-        return serve, api(self.desk, version=service_monitoring.__version__)
 
     def _owed(self, notices: Any) -> None:
         self._deliverer.wake(notices)
