@@ -72,9 +72,10 @@ class Program:
     async def run(self) -> None:
         """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds."""
         await self._cycle.start(*self._news())
-        # What is there now stays: the collector need not walk through it while somebody waits for a probe.
-        gc.collect()
+        # What is there now stays: the collector need not walk through it, neither now nor while somebody waits for a
+        # probe.
         gc.freeze()
+        gc.enable()
         await self._supervisor.run(self._loops())
 
     def stop(self) -> None:
