@@ -3,19 +3,19 @@
     python -m bench.start [--services 10000] [--minutes 30] [--rounds 3] [--folder KEPT]
 
 A configuration is written, and its history is decided and kept by the program's own parts, a run a minute and check,
-until now. Then the real program starts on it, on core 0, as after a crash: no orderly end, so a gap and a restart. The
-first check is seen from outside, as the first connection that the target accepts, here, on core 1. `--folder` keeps
-what was made for another run; its history is older then, and no shorter.
+until now. Then the real program starts on a copy of it, as after a crash: no orderly end, so a gap and a restart. The
+first check is seen from outside, as the first connection that the target accepts, which is a thread of this process.
+`--folder` keeps what was made for another run: windows reach back from where history ends, so it may be old.
 
-Anchors of the same run, on the same core: an interpreter that imports asyncio and ends, and PyYAML's C parser composing
-the same file to bare nodes, which no reading of YAML in Python can be faster than.
+Anchors of the same run: an interpreter that imports asyncio and ends, and PyYAML's C parser composing the same file to
+bare nodes.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,11 +32,10 @@ from typing import Final
 
 import psutil
 
-from bench.target import pinned
 from service_monitoring import bootstrap
 from service_monitoring.application import Monitor
 from service_monitoring.domain.configuration import Configuration
-from service_monitoring.domain.inputs import Admitted, Configured, Observed, Stamp
+from service_monitoring.domain.inputs import Admitted, Configured, Marked, MarkKind, Observed, Stamp
 from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome
 from service_monitoring.runtime.clock import SystemClock
@@ -120,6 +119,8 @@ async def make_history(folder: Path, configuration: Configuration, minutes: int)
                     at = Instant(began + minute * MINUTE + place * between)
                     what = Observed(check.service, check.name, _observation(place, minute), at.plus(Duration(-20)))
                     batch.append(Admitted(Stamp(0, at), what))
+                # The sign of life that says how far everything is decided.
+                batch.append(Admitted(batch[-1].stamp, Marked(MarkKind.ALIVE)))
                 await monitor.keep(monitor.judge(batch))
     return minutes * len(checks)
 
@@ -161,19 +162,20 @@ def target(port: int) -> Iterator[Seen]:
 
 
 def timed(command: Sequence[str], folder: Path) -> float:
-    """Seconds until a command on core 0 has ended well."""
+    """Seconds until a command has ended well."""
     began = time.monotonic()
-    subprocess.run([*pinned(0), *command], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     return time.monotonic() - began
 
 
 def first_check(folder: Path, port: int) -> tuple[float, float, float]:
     """Seconds from the process's start to the first connection, and its memory (MiB) then and at its peak."""
+    # A start decides that there was a gap: each of them is to find the same.
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    shutil.copytree(folder / "made", folder / "data")
     with target(port) as seen, (folder / "run.log").open("wb") as log:
         began = time.monotonic()
-        process = subprocess.Popen(
-            [*pinned(0), *PROGRAM, "run", "--config", "monitoring.yaml"], cwd=folder, stdout=log, stderr=log
-        )
+        process = subprocess.Popen([*PROGRAM, "run", "--config", "monitoring.yaml"], cwd=folder, stdout=log, stderr=log)
         try:
             if not seen.arrived.wait(PATIENCE):
                 raise RuntimeError(f"no check within {PATIENCE:g} s: {(folder / 'run.log').read_text()[-500:]}")
@@ -181,7 +183,6 @@ def first_check(folder: Path, port: int) -> tuple[float, float, float]:
             status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
             peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 2**10
         finally:
-            # As in a crash: what this start decided is a few marks, and the next start finds what this one found.
             process.send_signal(signal.SIGKILL)
             process.wait()
     return seen.first - began, memory, peak
@@ -203,7 +204,7 @@ def prepare(folder: Path, services: int, minutes: int) -> int:
     write_configuration(folder / "monitoring.yaml", services, port)
     began = time.monotonic()
     settings = bootstrap.load(folder / "monitoring.yaml")
-    runs = asyncio.run(make_history(folder / "data", settings.configuration, minutes))
+    runs = asyncio.run(make_history(folder / "made", settings.configuration, minutes))
     print(f"made a history of {runs:,} runs in {time.monotonic() - began:.0f} s", flush=True)
     kept.write_text(str(port))
     return port
@@ -253,7 +254,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
-    os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory(prefix="start-") as temporary:
         folder = (arguments.folder or Path(temporary)).absolute()
         folder.mkdir(exist_ok=True)

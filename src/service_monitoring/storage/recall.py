@@ -150,12 +150,16 @@ def _within(
 
 def _judged(names: Names, stretch: _Stretch) -> list[int]:
     metrics = stretch.asked.metrics
-    return [number for metric, number in names.series_of(stretch.check).items() if metric == UP or metric[0] in metrics]
+    # A copy: another thread may learn of a new series meanwhile.
+    known = list(names.series_ids[stretch.check].items())
+    return [number for metric, number in known if metric == UP or metric[0] in metrics]
 
 
 def _lacking(names: Names, stretch: _Stretch) -> list[int]:
-    columns = stretch.columns
-    return [number for number in names.series_of(stretch.check).values() if number not in columns]
+    columns, known = stretch.columns, names.series_ids[stretch.check]
+    if len(columns) == len(known):
+        return []
+    return [number for number in list(known.values()) if number not in columns]
 
 
 def _read(
@@ -174,8 +178,11 @@ def _read(
         for (place, number), some in groupby(rows, itemgetter(0, 1)):
             stretches[place].take(number, some)
 
+    changed: list[_Stretch] = []
     for place, stretch in enumerate(stretches):
         numbers = series_of(names, stretch)
+        if numbers:
+            changed.append(stretch)
         for start in range(0, len(numbers), _PARAMETERS):
             part = numbers[start : start + _PARAMETERS]
             if len(wanted) * 5 + len(series) + len(part) > _PARAMETERS + 5:
@@ -185,8 +192,8 @@ def _read(
             series += part
     if wanted:
         read()
-    for stretch in stretches:
-        stretch.settle(names.series_of(stretch.check)[UP])
+    for stretch in changed:
+        stretch.settle(names.series_ids[stretch.check][UP])
 
 
 def _read_newest(connection: sqlite3.Connection, stretches: Sequence[_Stretch]) -> None:

@@ -74,10 +74,6 @@ class Names:
         self.series_ids.setdefault(check, {})[metric], self.metrics[number] = number, metric
         self.last_series = max(self.last_series, number)
 
-    def series_of(self, check: int) -> dict[Metric, int]:
-        """The numbers of a check's series by their metric, as they are now."""
-        return self.series_ids[check].copy()
-
     def forget(self, checks: Sequence[int], series: Sequence[tuple[int, int]]) -> None:
         """Take numbers back that were not written after all; `series` are (number, check)."""
         for number, check in series:
