@@ -61,21 +61,29 @@ class Monitor:
         self._marked = Instant(0)
 
     @classmethod
-    async def resume(cls, store: Store) -> Monitor:
-        """Go on from what is stored: windows are filled, and what a crash left unjudged is judged and kept."""
+    async def resume(cls, store: Store, *, expected: Configuration | None = None) -> Monitor:
+        """Go on from what is stored: windows are filled, and what a crash left unjudged is judged and kept.
+
+        `expected` is what the caller holds anyway: where the stored revision equals it, nobody holds a second one.
+        """
         stored = await store.load()
         if stored.progress is None or stored.configuration is None:
             return cls(store, Course(), {})
+        configuration = stored.configuration
+        if expected is not None and expected == configuration:
+            configuration = expected
         course = Course.revive(
-            configuration=stored.configuration,
+            configuration=configuration,
             progress=stored.progress,
             holds=stored.holds,
             incidents=stored.incidents,
             groups=stored.groups,
         )
-        await _recall(store, course, stored.configuration)
-        monitor = cls(store, course, dict(stored.versions))
-        unjudged = await store.beyond(stored.progress.judged)
+        judged_until, versions = stored.progress.judged, dict(stored.versions)
+        del stored  # the windows take its place
+        await _recall(store, course, configuration)
+        monitor = cls(store, course, versions)
+        unjudged = await store.beyond(judged_until)
         if unjudged:
             judged = monitor.judge(unjudged)
             await monitor.keep(Round((), judged.commit, judged.rulings))

@@ -37,7 +37,6 @@ from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.web.opening import open_api
-from service_monitoring.wire.configuration import revision
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
@@ -85,7 +84,7 @@ class Program:
     def _news(self) -> list[Input]:
         """The configuration, when it is another than the one that was in force."""
         mine = self._settings.configuration
-        return [] if revision(self._cycle.course.configuration) == revision(mine) else [Configured(mine)]
+        return [] if self._cycle.course.configuration == mine else [Configured(mine)]
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
@@ -157,7 +156,8 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         for copy in store.migration_backups:
             log().info("backup made before migration", file=str(copy))
         try:
-            yield Program(settings, clock, store, await Monitor.resume(store))
+            monitor = await Monitor.resume(store, expected=settings.configuration)
+            yield Program(settings, clock, store, monitor)
         finally:
             await _close_kinds(settings)
 
