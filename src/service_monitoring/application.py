@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.configuration import Configuration, Service
 from service_monitoring.domain.course import Changes, Course, Decision, Ruling
 from service_monitoring.domain.inputs import (
     Admitted,
@@ -23,13 +23,14 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.domain.windows import Reach
-from service_monitoring.ports import Commit, Settlement, Store
+from service_monitoring.ports import Asked, Commit, Recalled, Settlement, Store
 
 MARK_EVERY: Final = Duration(5 * SECOND)
 """How often a sign of life is recorded when nothing else is."""
 
 _DEEPEST: Final = 4096
+_AT_ONCE: Final = 512
+"""Checks that are asked for together: enough to be quick, few enough to be held in memory."""
 
 
 class Round(Struct, frozen=True):
@@ -60,21 +61,29 @@ class Monitor:
         self._marked = Instant(0)
 
     @classmethod
-    async def resume(cls, store: Store) -> Monitor:
-        """Go on from what is stored: windows are filled, and what a crash left unjudged is judged and kept."""
+    async def resume(cls, store: Store, *, expected: Configuration | None = None) -> Monitor:
+        """Go on from what is stored: windows are filled, and what a crash left unjudged is judged and kept.
+
+        `expected` is what the caller holds anyway: where the stored revision equals it, nobody holds a second one.
+        """
         stored = await store.load()
         if stored.progress is None or stored.configuration is None:
             return cls(store, Course(), {})
+        configuration = stored.configuration
+        if expected is not None and expected == configuration:
+            configuration = expected
         course = Course.revive(
-            configuration=stored.configuration,
+            configuration=configuration,
             progress=stored.progress,
             holds=stored.holds,
             incidents=stored.incidents,
             groups=stored.groups,
         )
-        await _recall(store, course, stored.configuration)
-        monitor = cls(store, course, dict(stored.versions))
-        unjudged = await store.beyond(stored.progress.judged)
+        judged_until, versions = stored.progress.judged, dict(stored.versions)
+        del stored  # the windows take its place
+        await _recall(store, course, configuration)
+        monitor = cls(store, course, versions)
+        unjudged = await store.beyond(judged_until)
         if unjudged:
             judged = monitor.judge(unjudged)
             await monitor.keep(Round((), judged.commit, judged.rulings))
@@ -159,42 +168,54 @@ def _newest_configuration(records: list[tuple[Stamp, Admitted | Decision]]) -> C
 
 async def _recall(store: Store, course: Course, configuration: Configuration) -> None:
     """Fill the windows with the samples that were judged before."""
-    for service in configuration.services:
-        for check in service.checks:
-            reach = course.reach(service.name, check.name)
-            metrics = {rule.metric for rule in service.rules if rule.check == check.name} - {"up"}
-            for admitted in await _history(store, service.name, check.name, course, reach, metrics):
-                course.recall(admitted)
+    views = [_View(course, service, check.name) for service in configuration.services for check in service.checks]
+    for start in range(0, len(views), _AT_ONCE):
+        part = views[start : start + _AT_ONCE]
+        wanting = part
+        while wanting:
+            answers = await store.recall([view.asked for view in wanting], until=course.progress.judged)
+            wanting = [view for view, answer in zip(wanting, answers, strict=True) if not view.content(answer)]
+        for view in part:
+            for recollection in view.seen.recollections:
+                course.recall(recollection)
     course.rebook()
 
 
-async def _history(
-    store: Store, service: str, check: str, course: Course, reach: Reach, metrics: set[str]
-) -> list[Admitted]:
-    """The check's observations as far back as its rules look.
+class _View:
+    """One check's history, as far back as its rules look.
 
     A failed run lacks the measurements of the phases that it did not reach, so a rule over the last n samples may look
-    further back than n runs: look twice as far until every series of a judged metric is there n times, or nothing older
-    is stored.
+    further back than n runs: it looks twice as far until every series of a judged metric is there n times, or nothing
+    older is stored.
     """
-    judged = course.progress.judged
-    # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
-    forward = sum(max(0, delta) for _, delta in course.progress.shifts)
-    since = judged.at.plus(Duration(-reach.over - forward))
-    least = reach.samples
-    while True:
-        history = await store.tail(service, check, until=judged, since=since, least=least)
-        if reach.samples == 1 or len(history) < least or least >= _DEEPEST or _full(history, reach.samples, metrics):
-            return history
-        least *= 2
 
+    __slots__ = ("asked", "samples", "seen")
 
-def _full(history: Sequence[Admitted], samples: int, metrics: set[str]) -> bool:
-    counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
-    for admitted in history:
-        if isinstance(admitted.input, Observed):
-            for measured in admitted.input.observation.measurements:
-                if measured.metric in metrics:
-                    place = (measured.metric, measured.labels)
-                    counts[place] = counts.get(place, 0) + 1
-    return metrics == {metric for metric, _ in counts} and all(count >= samples for count in counts.values())
+    def __init__(self, course: Course, service: Service, check: str) -> None:
+        reach = course.reach(service.name, check)
+        # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
+        forward = sum(max(0, delta) for _, delta in course.progress.shifts)
+        since = course.progress.judged.at.plus(Duration(-reach.over - forward))
+        metrics = frozenset(rule.metric for rule in service.rules if rule.check == check) - {"up"}
+        self.samples = reach.samples
+        self.asked = Asked(service.name, check, since, reach.samples, metrics)
+        self.seen = Recalled()
+
+    def content(self, answer: Recalled) -> bool:
+        """Whether the answer reaches back far enough; where not, `asked` is the next question."""
+        self.seen = answer
+        asked = self.asked
+        if self.samples == 1 or answer.everything or asked.least >= _DEEPEST or self._full(answer):
+            return True
+        self.asked = Asked(asked.service, asked.check, asked.since, asked.least * 2, asked.metrics)
+        return False
+
+    def _full(self, answer: Recalled) -> bool:
+        counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        for recollection in answer.recollections:
+            for column in recollection.columns:
+                if column.metric in self.asked.metrics:
+                    place = (column.metric, column.labels)
+                    counts[place] = counts.get(place, 0) + len(column.values)
+        known = {metric for metric, _ in counts}
+        return known == self.asked.metrics and all(count >= self.samples for count in counts.values())

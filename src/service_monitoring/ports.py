@@ -20,6 +20,7 @@ from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Observation, Series
 
@@ -247,7 +248,7 @@ class Due(Struct, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """Everything that decisions go on from after a start; the windows come from `tail`."""
+    """Everything that decisions go on from after a start; the windows come from `recall`."""
 
     progress: Progress | None = None
     configuration: Configuration | None = None
@@ -255,6 +256,30 @@ class Stored(Struct, frozen=True):
     holds: tuple[StoredHold, ...] = ()
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
+
+
+class Asked(Struct, frozen=True):
+    """How far decisions on a check look back: its runs after `since`, and at least the last `least`.
+
+    Of the series of `metrics`, and of `up`, every sample counts; of any other the newest alone, which may be all that
+    an answer has of it.
+    """
+
+    service: str
+    check: str
+    since: Instant
+    least: int
+    metrics: frozenset[str] = frozenset()
+
+
+class Recalled(Struct, frozen=True):
+    """What a check said: a recollection for each epoch in which it said something, oldest first.
+
+    `everything` says that fewer than `least` runs are stored, so that looking further back finds nothing.
+    """
+
+    recollections: tuple[Recollection, ...] = ()
+    everything: bool = True
 
 
 class Settlement(Struct, frozen=True):
@@ -313,8 +338,8 @@ class Store(Protocol):
         """The recorded observations after `stamp`, in order: what a crash left unjudged."""
         ...
 
-    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """The check's observations up to `until`, oldest first: those after `since`, and at least the last `least`."""
+    async def recall(self, asked: Sequence[Asked], *, until: Stamp) -> list[Recalled]:
+        """What checks said up to `until`, an answer to each question, in their order; made for hundreds at once."""
         ...
 
     async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:

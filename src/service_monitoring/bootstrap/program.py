@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
 from typing import Any, Final
 
-import structlog
 from msgspec import to_builtins
 
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.desk import StoreDesk
+from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
@@ -36,7 +36,7 @@ from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.wire.configuration import revision
+from service_monitoring.web.opening import open_api
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
@@ -44,7 +44,6 @@ _LAST_WORDS: Final = Duration(300 * MILLISECOND)
 """With what loops may take to let go, a program whose disk failed still ends within a second."""
 _REMEMBERED: Final = MINUTE
 """How long after the event loop was blocked somebody who looks now and then still sees it."""
-_log = structlog.get_logger("service_monitoring")
 
 
 class Program:
@@ -64,7 +63,7 @@ class Program:
             {name: Channel(sink) for name, sink in sinks.items()},
             finish=self._cycle.submit,
             dice=SystemRandom().random,
-            troubled=lambda sentence: _log.warning("delivery", problem=sentence),
+            troubled=lambda sentence: log().warning("delivery", problem=sentence),
         )
         self._poller = Poller(
             checks_of(settings), open_sources(settings, clock), clock, self._cycle.submit, capacity=1000
@@ -79,9 +78,10 @@ class Program:
         `Unusable` within a second when the disk fails: nothing is kept or acknowledged after that.
         """
         await self._cycle.start(*self._news())
-        # What is there now stays: the collector need not walk through it while somebody waits for a probe.
-        gc.collect()
+        # What is there now stays: the collector need not walk through it, neither now nor while somebody waits for a
+        # probe.
         gc.freeze()
+        gc.enable()
         self.store.when_broken(self._supervisor.fail)
         try:
             await self._supervisor.run(self._loops())
@@ -98,15 +98,10 @@ class Program:
     def _news(self) -> list[Input]:
         """The configuration, when it is another than the one that was in force."""
         mine = self._settings.configuration
-        return [] if revision(self._cycle.course.configuration) == revision(mine) else [Configured(mine)]
+        return [] if self._cycle.course.configuration == mine else [Configured(mine)]
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
-        # Only a program that runs serves: commands that are over in a second do not wait for these imports.
-        from service_monitoring.web.api import api  # noqa: PLC0415 - as the comment above says
-        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the comment above says
-
-        app = api(self.desk, version=service_monitoring.__version__)
         keep = self._settings.store
         return [
             Loop(
@@ -114,7 +109,12 @@ class Program:
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
-            Loop("api", lambda beat: serve(app, socket_path(self._settings), beat)),
+            Loop(
+                "api",
+                lambda beat: open_api(
+                    self.desk, version=service_monitoring.__version__, path=socket_path(self._settings), beat=beat
+                ),
+            ),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),
             Loop("alarm", self._alarm.run),
@@ -138,9 +138,9 @@ class Program:
         """A loop failed or is silent; the owners hear of it once per trouble, by a way that needs no store."""
         if not sentence:
             self._troubles.pop(loop, None)
-            _log.info("loop recovered", loop=loop)
+            log().info("loop recovered", loop=loop)
             return
-        _log.error("loop in trouble", loop=loop, problem=sentence)
+        log().error("loop in trouble", loop=loop, problem=sentence)
         if loop not in self._troubles:
             self._alarm.ring(sentence)
         self._troubles[loop] = sentence
@@ -149,7 +149,7 @@ class Program:
         self._troubled("store", f"nothing can be stored: {sentence}" if sentence else "")
 
     def _blocked(self, lag: Duration, stack: str) -> None:
-        _log.error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
+        log().error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
 
     def _not_ready(self) -> tuple[str, ...]:
         """Why nobody should rely on the program now, a sentence each."""
@@ -179,9 +179,10 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
     """A program on its data folder, which nobody else may have open; everything is let go of at the end."""
     async with await SqliteStore.open(settings.store.path, clock) as store:
         for copy in store.migration_backups:
-            _log.info("backup made before migration", file=str(copy))
+            log().info("backup made before migration", file=str(copy))
         try:
-            yield Program(settings, clock, store, await Monitor.resume(store))
+            monitor = await Monitor.resume(store, expected=settings.configuration)
+            yield Program(settings, clock, store, monitor)
         finally:
             await _close_kinds(settings)
 

@@ -38,6 +38,7 @@ from service_monitoring.domain.inputs import (
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
 from service_monitoring.domain.policy import Key, MonitoringPolicy, refuse_twins
+from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.windows import Reach
@@ -217,12 +218,10 @@ class Course:
         course._held = {group.incident: group for group in course._groups.values() if group.held is not None}
         return course
 
-    def recall(self, admitted: Admitted) -> None:
-        """Remember an observation that was judged before: windows fill, nothing is decided."""
-        what, stamp = admitted.input, admitted.stamp
-        assert isinstance(what, Observed)
-        shift = sum(delta for epoch, delta in self._shifts if epoch > stamp.epoch)
-        self._policies[what.service].recall(what.check, what.observation, stamp.at.ns + shift)
+    def recall(self, recollection: Recollection) -> None:
+        """Remember what a check said before: windows fill, nothing is decided. A check's epochs come in their order."""
+        shift = sum(delta for epoch, delta in self._shifts if epoch > recollection.epoch)
+        self._policies[recollection.service].recall(recollection, shift)
 
     def rebook(self) -> None:
         """Book all timers, once everything is recalled."""

@@ -6,7 +6,8 @@ asked again; it does not know who is told (`routing`), what other policies do (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Final
 
@@ -19,6 +20,7 @@ from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
 from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Terms, Turn
 from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, State, begin, move
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.recollections import Column, Recollection
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Sample, Series
 from service_monitoring.domain.strategies import Absence, Threshold, code_of
@@ -208,15 +210,12 @@ class MonitoringPolicy:
             self._hear(check, measured.metric, measured.labels, at, measured.value, events)
         return events
 
-    def recall(self, check: str, observation: Observation, at: int) -> None:
-        """Remember an observation that was judged before a restart: windows fill, nothing is decided."""
-        if observation.outcome is Outcome.UNKNOWN:
-            return
-        self._said[check] = (observation.reason, observation.detail)
-        up = 1.0 if observation.outcome is Outcome.OK else 0.0
-        self._remember(check, "up", (), at, up)
-        for measured in observation.measurements:
-            self._remember(check, measured.metric, measured.labels, at, measured.value)
+    def recall(self, recollection: Recollection, shift: int) -> None:
+        """Remember what a check said before a restart, its instants shifted: windows fill, nothing is decided."""
+        self._said[recollection.check] = (recollection.reason, recollection.detail)
+        for column in recollection.columns:
+            instants = [at + shift for at in column.instants] if shift else column.instants
+            self._remember(recollection.check, column, instants)
 
     def fire(self, key: Key, order: int, due: int) -> list[Event]:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
@@ -355,14 +354,17 @@ class MonitoringPolicy:
             if code != track.usual:
                 events += self._apply(track, holds.judged(track.hold, track.terms, now, Code(code)), at)
 
-    def _remember(self, check: str, metric: str, labels: tuple[tuple[str, str], ...], at: int, value: float) -> None:
-        line = self._lines.get((check, metric, labels))
+    def _remember(self, check: str, column: Column, instants: Sequence[int]) -> None:
+        place = (check, column.metric, column.labels)
+        line = self._lines.get(place)
         if line is None:
-            line = self._lines[check, metric, labels] = _Line(Series(self.service, check, metric, labels))
-        if line.heard != at:
-            line.heard, line.value = at, value
-        if line.window is not None and line.window.newest < at:
-            line.window.append(at, value)
+            line = self._lines[place] = _Line(Series(self.service, *place))
+        last = instants[-1]
+        if line.heard != last:
+            # Of several samples of one instant the first stands.
+            line.heard, line.value = last, column.values[bisect_left(instants, last)]
+        if line.window is not None:
+            line.window.extend(instants, column.values)
 
     def _apply(self, track: _Track, step: Step, at: Instant) -> list[Event]:
         self._hold(track, step.hold)

@@ -40,6 +40,12 @@ class Reading:
         self.not_yet: list[NotYet] = []
         self.warnings: list[Complaint] = []
         self.cadences: dict[tuple[object, ...], CheckShape] = {}
+        self.conditions: dict[int, Any] = {}
+
+    @property
+    def said(self) -> int:
+        """How much was said so far, of any sort: the same before and after what is entirely right."""
+        return len(self.complaints) + len(self.not_yet) + len(self.warnings)
 
     def complain(self, path: KeyPath, problem: str, remedy: str = "") -> None:
         """Something is wrong with the value at `path`."""

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.instants import SECOND, Duration
-from service_monitoring.domain.rules import Lifecycle, Rule, Severity
-from service_monitoring.domain.strategies import Absence, Aggregate
+from service_monitoring.domain.rules import Lifecycle, NoData, Recovery, Rule, Severity
+from service_monitoring.domain.strategies import Absence, Aggregate, AnyStrategy
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.conditions import (
     COMPOSITES,
@@ -197,15 +197,49 @@ def _check(
     return CheckSettings(service, name, kind, options, every, timeout, cadence.retries, stale_after)
 
 
-def _read_rule(
-    service: str, name: str, shape: RuleShape, checks: _Checks, reading: Reading, template: TemplateCheck | None
-) -> Rule | None:
-    path: KeyPath = ("services", service, "rules", name)
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """What follows from how a rule is written, whatever it is called and wherever it stands."""
+
+    strategy: AnyStrategy | None
+    severity: Severity
+    recovery: Recovery
+    no_data: NoData
+    selects: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    state: Lifecycle
+
+
+def _condition(shape: RuleShape, path: KeyPath, reading: Reading, template: TemplateCheck | None) -> _Condition:
+    """Rules that are written alike have one shape: where nothing is to be said of it, it is read once."""
+    known: _Condition | None = reading.conditions.get(id(shape))
+    if known is not None:
+        return known
+    before = reading.said
     complain = reading.within(path)
     strategy = strategy_of(shape.when, complain)
     recovery = recovery_of(shape, strategy, complain)
     _check_modifiers(shape, path, reading)
     _check_templates(shape, path, reading, template)
+    condition = _Condition(
+        strategy=strategy,
+        severity=Severity(shape.severity),
+        recovery=recovery,
+        no_data=no_data_of(shape),
+        selects=tuple(sorted(shape.when.labels.items())),
+        labels=tuple(sorted(shape.labels.items())),
+        state=Lifecycle(shape.state),
+    )
+    if reading.said == before:
+        reading.conditions[id(shape)] = condition
+    return condition
+
+
+def _read_rule(
+    service: str, name: str, shape: RuleShape, checks: _Checks, reading: Reading, template: TemplateCheck | None
+) -> Rule | None:
+    path: KeyPath = ("services", service, "rules", name)
+    condition = _condition(shape, path, reading, template)
     check = _check_of(shape, path, checks, reading)
     if shape.when.model_fields_set.isdisjoint(LATER):
         later = checks.later.get(shape.when.check or "")
@@ -215,24 +249,24 @@ def _read_rule(
         reading.postpone((*path, "when"), LATER[manner(shape.when)], "the rule is not judged, and tells nobody")
     if check is not None:
         _check_metric(shape, check, path, reading)
-    if strategy is None or check is None:
+    if condition.strategy is None or check is None:
         return None
-    _check_window(strategy, check, path, reading)
+    _check_window(condition.strategy, check, path, reading)
     return Rule(
         service=service,
         name=name,
         check=check.name,
         metric=shape.when.metric or "",
-        strategy=strategy,
-        severity=Severity(shape.severity),
+        strategy=condition.strategy,
+        severity=condition.severity,
         holds_for=shape.holds_for,
-        recovery=recovery,
-        no_data=no_data_of(shape),
-        selects=tuple(sorted(shape.when.labels.items())),
-        labels=tuple(sorted(shape.labels.items())),
+        recovery=condition.recovery,
+        no_data=condition.no_data,
+        selects=condition.selects,
+        labels=condition.labels,
         summary=shape.summary,
         runbook=shape.runbook,
-        state=Lifecycle(shape.state),
+        state=condition.state,
     )
 
 

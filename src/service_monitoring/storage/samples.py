@@ -29,11 +29,11 @@ _OBSERVATIONS: Final = Insert(
 )
 _SAMPLES: Final = Insert("samples", ("epoch", "at", "ordinal", "series_id", "value"))
 
-_UP: Final[Metric] = ("up", ())
+UP: Final[Metric] = ("up", ())
 _OUTCOMES: Final = {outcome: outcome.value for outcome in Outcome}
 _OUTCOME: Final = {outcome.value: outcome for outcome in Outcome}
 _REASONS: Final[dict[Reason | None, str]] = {None: "", **{reason: reason.value for reason in Reason}}
-_REASON: Final[dict[str, Reason | None]] = {text: reason for reason, text in _REASONS.items()}
+REASON: Final[dict[str, Reason | None]] = {text: reason for reason, text in _REASONS.items()}
 _NO_ATTEMPTS: Final = b"[]"
 
 
@@ -221,7 +221,7 @@ class Recording:
         ids = self.names.series_ids[check]
         if observation.outcome is not Outcome.UNKNOWN:
             up = 1.0 if observation.outcome is Outcome.OK else 0.0
-            samples += (epoch, at, 0, ids[_UP], up)
+            samples += (epoch, at, 0, ids[UP], up)
         for ordinal, measured in enumerate(observation.measurements, 1):
             metric = (measured.metric, measured.labels)
             samples += (epoch, at, ordinal, ids.get(metric) or self._new_metric(check, metric), measured.value)
@@ -231,7 +231,7 @@ class Recording:
         self.names.add_check(number, (what.service, what.check))
         self._new_checks.append(number)
         self._check_rows += (number, what.service, what.check)
-        self._new_metric(number, _UP)
+        self._new_metric(number, UP)
         return number
 
     def _new_metric(self, check: int, metric: Metric) -> int:
@@ -253,7 +253,7 @@ def epochs(connection: sqlite3.Connection) -> list[int]:
 
 
 # Without statistics SQLite takes the table's own order instead, and reads all checks for the observations of one.
-_OF_CHECK: Final = "observations o INDEXED BY observations_check"
+OF_CHECK: Final = "observations o INDEXED BY observations_check"
 _COLUMNS: Final = "o.epoch, o.at, o.check_id, o.outcome, o.reason, o.detail, o.started, o.attempts"
 
 
@@ -273,66 +273,19 @@ def after(connection: sqlite3.Connection, names: Names, stamp: Stamp, limit: int
     return list(_rebuilt(connection, names, rows, samples))
 
 
-def tail(
-    connection: sqlite3.Connection,
-    names: Names,
-    latest: dict[int, int],
-    check: tuple[str, str],
-    *,
-    until: Stamp,
-    since: Instant,
-    least: int,
-) -> list[Admitted]:
-    """A check's observations up to `until`, oldest first: those after `since`, and at least the last `least`."""
-    number = names.check_ids.get(check)
-    if number is None:
-        return []
-    bound = _nth_newest(connection, number, until, least)
-    found: list[Admitted] = []
-    for epoch in sorted(latest):
-        if epoch > until.epoch or (latest[epoch] <= since.ns and epoch < bound[0]):
-            continue
-        lowest = since.ns + 1
-        if epoch >= bound[0]:
-            lowest = min(lowest, bound[1] if epoch == bound[0] else -(2**63))
-        highest = until.at.ns if epoch == until.epoch else 2**63 - 1
-        found += _stretch(connection, names, (number, epoch, lowest, highest))
-    return found
-
-
-def _nth_newest(connection: sqlite3.Connection, check: int, until: Stamp, count: int) -> tuple[int, int]:
-    """The stamp of the `count`th newest observation; after all when none is wanted, before all when there are fewer."""
-    if count <= 0:
-        return (2**63 - 1, 0)
-    row = connection.execute(
-        "SELECT epoch, at FROM observations INDEXED BY observations_check "
-        "WHERE check_id = ? AND (epoch, at) <= (?, ?) "
-        "ORDER BY epoch DESC, at DESC LIMIT 1 OFFSET ?",
-        (check, until.epoch, until.at.ns, count - 1),
-    ).fetchone()
-    return (-1, 0) if row is None else (row[0], row[1])
-
-
-def _stretch(connection: sqlite3.Connection, names: Names, within: tuple[int, int, int, int]) -> Iterator[Admitted]:
-    where = "WHERE o.check_id = ? AND o.epoch = ? AND o.at BETWEEN ? AND ?"
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM {_OF_CHECK} {where} ORDER BY o.at", within).fetchall()
-    # The plus keeps the stretch's bounds from being taken for the samples', which would read those of all checks.
-    samples = connection.execute(
-        "SELECT s.epoch, s.at, s.ordinal, s.series_id, s.value "
-        f"FROM {_OF_CHECK} CROSS JOIN samples s "
-        f"ON s.epoch = +o.epoch AND s.at = +o.at {where} ORDER BY o.at, s.ordinal",
-        within,
-    ).fetchall()
-    return _rebuilt(connection, names, rows, samples)
-
-
 def newest(connection: sqlite3.Connection, names: Names) -> list[Admitted]:
     """The newest observation of each check, by the names of the checks."""
     found: list[Admitted] = []
     for _, number in sorted(names.check_ids.items()):
-        stamp = _nth_newest(connection, number, Stamp(2**63 - 1, Instant(0)), 1)
-        if stamp[0] >= 0:
-            found += _stretch(connection, names, (number, stamp[0], stamp[1], stamp[1]))
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM {OF_CHECK} WHERE o.check_id = ? ORDER BY o.epoch DESC, o.at DESC LIMIT 1",
+            (number,),
+        ).fetchall()
+        samples = connection.execute(
+            "SELECT epoch, at, ordinal, series_id, value FROM samples WHERE epoch = ? AND at = ? ORDER BY ordinal",
+            rows[0][:2] if rows else (-1, 0),
+        ).fetchall()
+        found += _rebuilt(connection, names, rows, samples)
     return found
 
 
@@ -352,5 +305,5 @@ def _rebuilt(connection: sqlite3.Connection, names: Names, rows: list[Any], samp
         if check not in names.checks:
             names.learn(connection)
         tries = () if attempts == _NO_ATTEMPTS else decode(tuple[Attempt, ...], attempts)
-        observation = Observation(_OUTCOME[outcome], _REASON[reason], detail, tuple(measured), tries)
+        observation = Observation(_OUTCOME[outcome], REASON[reason], detail, tuple(measured), tries)
         yield Admitted(Stamp(epoch, Instant(at)), Observed(*names.checks[check], observation, Instant(started)))

@@ -22,8 +22,8 @@ from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Unusable
-from service_monitoring.ports import Clock, Commit, Due, Lease, Message, Settlement, Stored
-from service_monitoring.storage import archive, outbox, reading, samples
+from service_monitoring.ports import Asked, Clock, Commit, Due, Lease, Message, Recalled, Settlement, Stored
+from service_monitoring.storage import archive, outbox, reading, recall, samples
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
@@ -151,20 +151,10 @@ class SqliteStore:
             found += page
         return found
 
-    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """The check's observations up to `until`, oldest first: those after `since`, and at least the last `least`."""
-        recording = self._recording
-        return await self._samples_readers.read(
-            lambda connection: samples.tail(
-                connection,
-                recording.names,
-                recording.latest,
-                (service, check),
-                until=until,
-                since=since,
-                least=least,
-            )
-        )
+    async def recall(self, asked: Sequence[Asked], *, until: Stamp) -> list[Recalled]:
+        """What checks said up to `until`, an answer to each question."""
+        names, latest = self._recording.names, self._recording.latest
+        return await self._samples_readers.read(lambda one: recall.answers(one, names, latest, asked, until=until))
 
     async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:
         """Notices that nobody holds a lease on, the longest due first."""

@@ -113,6 +113,8 @@ def one_line(text: str) -> str:
     )
 
 
+# Thousands of services share a handful of templates.
+@lru_cache(maxsize=1024)
 def complaint(template: str) -> str | None:
     """What is wrong with a template, in one sentence, or None: for whoever checks a configuration."""
     try:
