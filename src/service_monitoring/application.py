@@ -6,13 +6,13 @@ store; it never waits for anything but the store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.domain.configuration import Check, Configuration
+from service_monitoring.domain.configuration import Check, Configuration, Service
 from service_monitoring.domain.course import Changes, Course, Decision, Ruling
 from service_monitoring.domain.inputs import (
     Admitted,
@@ -22,21 +22,22 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pinged,
     Pushed,
-    PushedSample,
     Stamp,
     Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.domain.samples import Measurement
+from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.windows import Reach
-from service_monitoring.ports import Commit, Enclosed, Ping, Settlement, Store
+from service_monitoring.ports import Asked, Commit, Enclosed, Ping, Recalled, Settlement, Store
 
 MARK_EVERY: Final = Duration(5 * SECOND)
 """How often a sign of life is recorded when nothing else is."""
 
 _DEEPEST: Final = 4096
 _NOTHING_ENCLOSED: Final[Mapping[Stamp, Enclosed]] = MappingProxyType({})
+_AT_ONCE: Final = 512
+"""Checks that are asked for together: enough to be quick, few enough to be held in memory."""
 
 
 class Round(Struct, frozen=True):
@@ -76,22 +77,30 @@ class Monitor:
         self._marked = Instant(0)
 
     @classmethod
-    async def resume(cls, store: Store) -> Monitor:
-        """Go on from what is stored: windows are filled, and what a crash left unjudged is judged and kept."""
+    async def resume(cls, store: Store, *, expected: Configuration | None = None) -> Monitor:
+        """Go on from what is stored: windows are filled, and what a crash left unjudged is judged and kept.
+
+        `expected` is what the caller holds anyway: where the stored revision equals it, nobody holds a second one.
+        """
         stored = await store.load()
         if stored.progress is None or stored.configuration is None:
             return cls(store, Course(), {})
+        configuration = stored.configuration
+        if expected is not None and expected == configuration:
+            configuration = expected
         course = Course.revive(
-            configuration=stored.configuration,
+            configuration=configuration,
             progress=stored.progress,
             holds=stored.holds,
             incidents=stored.incidents,
             groups=stored.groups,
             jobs=stored.jobs,
         )
-        await _recall(store, course, stored.configuration)
-        monitor = cls(store, course, dict(stored.versions))
-        unjudged = await store.beyond(stored.progress.judged)
+        judged_until, versions = stored.progress.judged, dict(stored.versions)
+        del stored  # the windows take its place
+        await _recall(store, course, configuration)
+        monitor = cls(store, course, versions)
+        unjudged = await store.beyond(judged_until)
         if unjudged:
             judged = monitor.judge(unjudged)
             await monitor.keep(Round((), judged.commit, judged.rulings))
@@ -136,6 +145,25 @@ class Monitor:
                 records.append((admitted.stamp, admitted))
             records += ruling.decisions[len(before) :]
         return Round(tuple(observations), self._commit(records, settlements, pings), tuple(rulings), marks)
+
+    async def prepare(self, configured: Configured) -> None:
+        """Before a revision is judged: hand over the history that its rules look back at, and those in force do not."""
+        course = self._course
+        services = {service.name: service for service in configured.configuration.services}
+        looking = []
+        reaches: dict[tuple[str, str], Reach] = {}
+        for name, check_name, reach in course.lacks(configured.configuration):
+            check = next(check for check in services[name].checks if check.name == check_name)
+            looking.append(_Look(course, services[name], check, reach))
+            reaches[name, check_name] = reach
+        async for look in _looked_back(self._store, course, [look for look in looking if not look.check.allowance]):
+            check = look.check
+            course.refill(check.service, check.name, reaches[check.service, check.name], look.seen.recollections)
+        for look in looking:
+            check = look.check
+            if check.allowance:
+                known = recollect(await _pushed(self._store, course, look))
+                course.refill(check.service, check.name, reaches[check.service, check.name], known)
 
     async def keep(self, judged: Round) -> None:
         """Samples first, then everything that was decided, in one transaction.
@@ -196,52 +224,88 @@ def _newest_configuration(records: list[tuple[Stamp, Admitted | Decision]]) -> C
 
 async def _recall(store: Store, course: Course, configuration: Configuration) -> None:
     """Fill the windows with the samples that were judged before."""
-    for service in configuration.services:
-        for check in service.checks:
-            reach = course.reach(service.name, check.name)
-            metrics = {rule.metric for rule in service.rules if rule.check == check.name} - {""}
-            if not check.allowance:
-                metrics -= {"up"}  # every run has it
-            for admitted in await _history(store, check, course, reach, metrics):
-                course.recall(admitted)
+    looking = [
+        _Look(course, service, check, course.reach(service.name, check.name))
+        for service in configuration.services
+        for check in service.checks
+    ]
+    async for look in _looked_back(store, course, [look for look in looking if not look.check.allowance]):
+        for recollection in look.seen.recollections:
+            course.recall(recollection)
+    for look in looking:
+        if look.check.allowance:
+            for admitted in await _pushed(store, course, look):
+                course.recall_pushed(admitted)
     course.rebook()
 
 
-async def _history(store: Store, check: Check, course: Course, reach: Reach, metrics: set[str]) -> list[Admitted]:
-    """The check's observations, or what was pushed to it, as far back as its rules look.
+async def _looked_back(store: Store, course: Course, looking: Sequence[_Look]) -> AsyncIterator[_Look]:
+    """Each of them, once it has seen enough; hundreds are asked for at once."""
+    for start in range(0, len(looking), _AT_ONCE):
+        part = looking[start : start + _AT_ONCE]
+        wanting = part
+        while wanting:
+            answers = await store.recall([look.asked for look in wanting], until=course.progress.judged)
+            wanting = [look for look, answer in zip(wanting, answers, strict=True) if not look.content(answer)]
+        for look in part:
+            yield look
 
-    A failed run lacks the measurements of the phases that it did not reach, so a rule over the last n samples may look
-    further back than n runs: look twice as far until every series of a judged metric is there n times, or nothing older
-    is stored.
-    """
-    judged = course.progress.judged
-    # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
-    forward = sum(max(0, delta) for _, delta in course.progress.shifts)
-    # A pushed sample is decided an allowance after its instant, and came an allowance before it at the earliest.
-    since = judged.at.plus(Duration(-reach.over - forward - 2 * check.allowance))
-    least = reach.samples
+
+async def _pushed(store: Store, course: Course, look: _Look) -> list[Admitted]:
+    """What was pushed to a check, as far back as its rules look at any of its series."""
+    check, asked, least = look.check, look.asked, look.asked.least
     while True:
-        history = await store.tail(check.service, check.name, until=judged, since=since, least=least)
-        if reach.samples == 1 or len(history) < least or least >= _DEEPEST or _full(history, reach.samples, metrics):
-            return history
+        known = await store.pushed(
+            check.service, check.name, until=course.progress.judged, since=asked.since, least=least
+        )
+        full = Recalled(tuple(recollect(known)), len(known) < least)
+        if look.enough(full, least):
+            return known
         least *= 2
 
 
-def _full(history: Sequence[Admitted], samples: int, metrics: set[str]) -> bool:
-    counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
-    for admitted in history:
-        for measured in _measured(admitted):
-            if measured.metric in metrics:
-                place = (measured.metric, measured.labels)
-                counts[place] = counts.get(place, 0) + 1
-    return metrics == {metric for metric, _ in counts} and all(count >= samples for count in counts.values())
+class _Look:
+    """One check's history, as far back as its rules look.
 
+    A failed run lacks the measurements of the phases that it did not reach, so a rule over the last n samples may look
+    further back than n runs: it looks twice as far until every series of a judged metric is there n times, or nothing
+    older is stored.
+    """
 
-def _measured(admitted: Admitted) -> Sequence[Measurement | PushedSample]:
-    match admitted.input:
-        case Observed(observation=observation):
-            return observation.measurements
-        case Pushed(samples=samples):
-            return samples
-        case _:
-            return ()
+    __slots__ = ("asked", "check", "samples", "seen")
+
+    def __init__(self, course: Course, service: Service, check: Check, reach: Reach) -> None:
+        # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
+        forward = sum(max(0, delta) for _, delta in course.progress.shifts)
+        # A pushed sample is decided an allowance after its instant, and came an allowance before it at the earliest.
+        since = course.progress.judged.at.plus(Duration(-reach.over - forward - 2 * check.allowance))
+        metrics = frozenset(rule.metric for rule in service.rules if rule.check == check.name) - {""}
+        if not check.allowance:
+            metrics -= {"up"}  # every run has it
+        self.check = check
+        self.samples = reach.samples
+        self.asked = Asked(service.name, check.name, since, reach.samples, metrics)
+        self.seen = Recalled()
+
+    def content(self, answer: Recalled) -> bool:
+        """Whether the answer reaches back far enough; where not, `asked` is the next question."""
+        self.seen = answer
+        asked = self.asked
+        if self.enough(answer, asked.least):
+            return True
+        self.asked = Asked(asked.service, asked.check, asked.since, asked.least * 2, asked.metrics)
+        return False
+
+    def enough(self, answer: Recalled, least: int) -> bool:
+        """Whether there is no need to look back at more than the last `least` runs."""
+        return self.samples == 1 or answer.everything or least >= _DEEPEST or self._full(answer)
+
+    def _full(self, answer: Recalled) -> bool:
+        counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        for recollection in answer.recollections:
+            for column in recollection.columns:
+                if column.metric in self.asked.metrics:
+                    place = (column.metric, column.labels)
+                    counts[place] = counts.get(place, 0) + len(column.values)
+        known = {metric for metric, _ in counts}
+        return known == self.asked.metrics and all(count >= self.samples for count in counts.values())

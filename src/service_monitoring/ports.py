@@ -22,6 +22,7 @@ from service_monitoring.domain.inputs import Admitted, Pinged, Stamp, Taken
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.policy import StoredJob
+from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Observation, Series
 
@@ -195,8 +196,9 @@ class Kind(Protocol):
     """What a plugin of the groups `service_monitoring.sources` and `service_monitoring.sinks` registers, per kind.
 
     `options` is a pydantic model of the keys that a check or channel of this kind takes besides the common ones; its
-    field named like the kind holds the target. `open_source` or `open_sink` is called inside the running loop. A kind
-    of check may have a method `metrics(options)` that names all metrics of such a check: rules on others are refused.
+    field named like the kind holds the target, and one of the type `Path` gets a path that starts at the file that
+    names it. `open_source` or `open_sink` is called inside the running loop. A kind of check may have a method
+    `metrics(options)` that names all metrics of such a check: rules on others are refused.
     """
 
     name: str
@@ -248,7 +250,7 @@ class Due(Struct, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """Everything that decisions go on from after a start; the windows come from `tail`."""
+    """Everything that decisions go on from after a start; the windows come from `recall`."""
 
     progress: Progress | None = None
     configuration: Configuration | None = None
@@ -257,6 +259,30 @@ class Stored(Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
     jobs: tuple[StoredJob, ...] = ()
+
+
+class Asked(Struct, frozen=True):
+    """How far decisions on a check look back: its runs after `since`, and at least the last `least`.
+
+    Of the series of `metrics`, and of `up`, every sample counts; of any other the newest alone, which may be all that
+    an answer has of it.
+    """
+
+    service: str
+    check: str
+    since: Instant
+    least: int
+    metrics: frozenset[str] = frozenset()
+
+
+class Recalled(Struct, frozen=True):
+    """What a check said: a recollection for each epoch in which it said something, oldest first.
+
+    `everything` says that fewer than `least` runs are stored, so that looking further back finds nothing.
+    """
+
+    recollections: tuple[Recollection, ...] = ()
+    everything: bool = True
 
 
 class Settlement(Struct, frozen=True):
@@ -344,11 +370,14 @@ class Store(Protocol):
         """The recorded observations and pushes after `stamp`, in order: what a crash left unjudged."""
         ...
 
-    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """What a check's decisions look back at, up to `until`, oldest first: what came after `since`, and at least the
-        last `least` observations or pushes.
+    async def recall(self, asked: Sequence[Asked], *, until: Stamp) -> list[Recalled]:
+        """What checks said up to `until`, an answer to each question, in their order; made for hundreds at once."""
+        ...
 
-        Of a push only the samples that are judged; one without any is not counted.
+    async def pushed(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """What was pushed to a check up to `until`, oldest first: after `since`, and at least the last `least`.
+
+        Only the samples that are judged; a push without any is not counted.
         """
         ...
 

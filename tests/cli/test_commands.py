@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from service_monitoring import bootstrap
 from service_monitoring.cli import commands, show
 from service_monitoring.cli.app import StateName
 from service_monitoring.domain.incidents import State
+from service_monitoring.domain.inputs import Act, Acted
 from service_monitoring.domain.instants import Instant
 from service_monitoring.errors import Refused
-from tests.cli.conftest import FILE, Command, running
+from tests.cli.conftest import FILE, Command, happen, inhabit, running
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
 
@@ -85,6 +87,19 @@ def test_an_incident_is_acknowledged_and_resolved_by_name(lived_in: Path, comman
     said = command("incidents", "ack", id)
     assert (said.code, said.out) == (5, "")
     assert said.err.startswith("service-monitoring: ") and id in said.err
+
+
+async def test_a_desk_without_a_program_takes_one_act_after_the_other(configured: Path) -> None:
+    await inhabit(configured, happen)
+    async with bootstrap.open_desk(bootstrap.load(configured / "monitoring.yaml")) as desk:
+        open_ones = await desk.incidents(states=[State.OPEN], service=None, limit=10)
+        assert len(open_ones) == 2
+        for one in open_ones:
+            acknowledged = await desk.act(Acted(one.id, Act.ACKNOWLEDGE, "ada"))
+            assert acknowledged.state == State.ACKNOWLEDGED
+            with pytest.raises(Refused):
+                await desk.act(Acted(one.id, Act.ACKNOWLEDGE, "ada"))
+        assert (await desk.act(Acted(open_ones[0].id, Act.RESOLVE, "ada"))).state == State.RESOLVED
 
 
 @pytest.mark.parametrize("act", ["show", "ack", "resolve"])

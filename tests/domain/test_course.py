@@ -44,6 +44,7 @@ from service_monitoring.domain.inputs import (
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.policy import StoredJob
+from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
@@ -200,8 +201,8 @@ class Shelf:
         )
         for service in course.configuration.services:
             for check in service.checks:
-                for admitted in self._within_reach(course, service.name, check.name):
-                    course.recall(admitted)
+                for recollection in recollect(self._within_reach(course, service.name, check.name)):
+                    course.recall(recollection)
         course.rebook()
         return course
 

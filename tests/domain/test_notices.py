@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from service_monitoring.domain.configuration import Route
 from service_monitoring.domain.inputs import Delivery, Settled
@@ -12,7 +13,7 @@ from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.routing import first_match
 from service_monitoring.domain.rules import NoDataMode, Rule, Severity
-from service_monitoring.domain.samples import Measurement, Observation, Outcome
+from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason
 from service_monitoring.domain.strategies import Absence, Threshold
 from service_monitoring.testing.builders import (
     Trial,
@@ -27,6 +28,7 @@ from service_monitoring.testing.builders import (
     recovering,
     span,
 )
+from service_monitoring.views.wording import render_summary
 
 CRITICAL = Route("routes[0]", (Matcher("severity", MatchOperator.EQUALS, "critical"),), ("ops", "phone"))
 PAYMENTS = Route("routes[1]", (Matcher("team", MatchOperator.MATCHES, "pay.*"),), ("log",))
@@ -301,3 +303,21 @@ def test_a_delivered_notice_is_told_to_nobody() -> None:
     trial = a_trial(a_rule()).hear("+10s", value=2)
     trial.tell("+20s", settled(trial.notices()[0], Delivery.DELIVERED))
     assert len(trial.notices()) == 1
+
+
+def test_a_recovery_still_says_why_the_incident_was_open() -> None:
+    down = replace(DOWN, summary="{{ service }} is down: {{ reason }}")
+    trial = a_trial(down).fail("+10s", Reason.TIMEOUT).fail("+20s").hear("+30s")
+    page, recovery = trial.notices()
+    assert [notice.page for notice in (page, recovery)] == [Page.FIRST, Page.RECOVERED]
+    assert [render_summary(notice.facts) for notice in (page, recovery)] == ["shop is down: timeout"] * 2
+    assert recovery.facts.evidence.value == 1.0
+    assert trial.incidents()[-1].evidence.reason is None
+
+
+def test_a_recovery_without_a_template_says_what_was() -> None:
+    trial = a_trial(replace(DOWN, summary="")).fail("+10s").fail("+20s").hear("+30s")
+    assert [render_summary(notice.facts) for notice in trial.notices()] == [
+        "shop.down is open: shop/health/up = 0 (connect)",
+        "shop.down is resolved: shop/health/up = 1 (was connect)",
+    ]

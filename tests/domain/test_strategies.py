@@ -31,7 +31,7 @@ from service_monitoring.domain.strategies import (
     code_of,
 )
 from service_monitoring.domain.verdicts import Code
-from service_monitoring.domain.windows import CodeColumn, Window
+from service_monitoring.domain.windows import CodeColumn, Reach, Window
 from service_monitoring.errors import Refused
 from service_monitoring.testing.builders import above, below
 from tests.domain.kinds import (
@@ -120,6 +120,22 @@ def test_a_window_shifted_with_the_clock_judges_as_before(steps: Column, shift: 
         window.append(at + delta, value)
         live += _listed(strategy.codes(window.instants, window.values, len(window) - 1, None))
     assert live == at_once(strategy, steps, None)
+
+
+@given(some.integers(1, 5), some.lists(some.tuples(some.integers(0, 6), VALUES), max_size=40), some.integers(0, 40))
+def test_a_window_that_is_extended_is_as_if_each_sample_were_appended(samples: int, steps: Column, cut: int) -> None:
+    appended, extended = Window(Reach(samples, OVER)), Window(Reach(samples, OVER))
+    instants, values = columns(steps)
+    for place, (at, value) in enumerate(zip(instants, values, strict=True)):
+        if appended.newest < at:
+            appended.append(at, value)
+            if place < cut:
+                extended.append(at, value)
+    # What it has already, and a second sample of one instant, change nothing.
+    extended.extend(instants, values)
+    assert extended.instants.tolist() == appended.instants.tolist()
+    assert extended.values.tolist() == appended.values.tolist()
+    assert extended.newest == appended.newest
 
 
 def test_a_window_keeps_little_more_than_its_reach() -> None:

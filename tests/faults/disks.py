@@ -1,17 +1,88 @@
-"""A file system under SQLite that loses power, or fails, when a test says so. Knows bytes and syncs, no table."""
+"""Disks that a test has power over: a small one, one that loses power or fails, and another program that locks a file.
+
+Knows mounts, bytes and syncs, no table.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import apsw
+import pytest
 
 T = TypeVar("T")
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.execute("COMMIT")
+"""
+
+
+@contextmanager
+def a_small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A disk of `size` bytes, in memory; the test is skipped where that cannot be had."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a small disk")
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def a_lock_holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another program that takes the lock of a database, and holds it until it reads a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        yield process
+        if process.poll() is None:
+            process.communicate("\n", timeout=10)
+
+
+def held(process: subprocess.Popen[str]) -> None:
+    """It has the lock when this returns."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+
+
+def let_go(process: subprocess.Popen[str]) -> None:
+    """It is told to give the lock back."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def integrity(path: Path) -> str:
+    """What the check of a database says: `ok`."""
+    connection = sqlite3.connect(path)
+    try:
+        return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+    finally:
+        connection.close()
 
 
 class Moment:

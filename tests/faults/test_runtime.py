@@ -177,9 +177,11 @@ async def test_a_blocking_call_is_seen_with_its_stack_and_its_true_length() -> N
     await asyncio.gather(watching, return_exceptions=True)
     assert abs(present - truth) < 100 * MILLISECOND
     assert abs(dog.longest - truth) < 100 * MILLISECOND
+    assert abs(dog.blockage(within=MINUTE) - truth) < 100 * MILLISECOND
     assert len(seen) == 1
     assert "time.sleep(0.4)" in seen[0][1]
     await asyncio.sleep(0.1)
+    assert dog.blockage(within=Duration(100 * MILLISECOND)) == 0
     assert "watchdog" not in {thread.name for thread in threading.enumerate()}
 
 

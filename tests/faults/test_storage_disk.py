@@ -1,11 +1,8 @@
 """A full disk (row 24) and a lock held by another program (row 25) under the embedded store."""
 
 import asyncio
-import os
-import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +16,7 @@ from service_monitoring.storage.folder import FACTS, RESERVE
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.store_laws import START, a_commit, a_notice, an_incident, an_observation
+from tests.faults.disks import a_lock_holder, a_small_disk, held, integrity, let_go
 
 ROOM = 2 * 1024 * 1024
 
@@ -32,17 +30,8 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of two mebibytes, in memory."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root may mount a small disk")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(disk)], check=False, capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with a_small_disk(tmp_path / "disk", ROOM) as disk:
+        yield disk
 
 
 async def fill(store: SqliteStore, number: int) -> int:
@@ -53,14 +42,6 @@ async def fill(store: SqliteStore, number: int) -> int:
         except Unavailable:
             return each
     raise AssertionError("the disk never became full")
-
-
-def integrity(path: Path) -> str:
-    connection = sqlite3.connect(path)
-    try:
-        return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
-    finally:
-        connection.close()
 
 
 async def test_on_a_full_disk_reads_go_on_the_reserve_takes_the_alert_and_writing_resumes(
@@ -126,29 +107,11 @@ async def test_a_file_that_may_not_grow_refuses_writes_whole_and_resumes(tmp_pat
     assert len(await store.due(10_000)) == stored + 1
 
 
-HOLDER = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN EXCLUSIVE")
-print("held", flush=True)
-sys.stdin.readline()
-connection.execute("COMMIT")
-"""
-
-
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another program that holds the lock of the facts until it reads a line."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "data" / FACTS)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    with a_lock_holder(tmp_path / "data" / FACTS) as process:
         yield process
-        if process.poll() is None:
-            process.communicate("\n", timeout=10)
 
 
 @pytest.fixture
@@ -166,17 +129,6 @@ async def patient(tmp_path: Path, stack: AsyncExitStack) -> SqliteStore:
     store = await SqliteStore.open(tmp_path / "data", SimulatedClock(), tuning=Tuning(reserve=0))
     stack.push_async_callback(store.close)
     return store
-
-
-def held(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-
-
-def let_go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
 
 
 async def test_a_lock_held_too_long_is_unavailable_and_changes_nothing(

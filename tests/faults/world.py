@@ -6,9 +6,11 @@ writes each body and key to a file and syncs it before it answers, so that it ca
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +20,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from service_monitoring.cli.client import NotRunning, ask
+from service_monitoring.errors import Unavailable
 
 PROGRAM = Path(sys.executable).with_name("service-monitoring")
 
@@ -33,8 +38,9 @@ class Received(NamedTuple):
 class World:
     """A target at `/health` and a sink at `/hook`, each on a port of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, data: Path | None = None) -> None:
         self.folder = folder
+        self.data = data or folder / "data"
         self.target_status = 200
         self.sink_status = 202
         self.sink_delay = 0.0
@@ -67,21 +73,51 @@ class World:
         config.write_text(
             text.replace("$target", f"http://127.0.0.1:{self.target.server_address[1]}/health")
             .replace("$sink", f"http://127.0.0.1:{self.sink.server_address[1]}/hook")
-            .replace("$data", str(self.folder / "data"))
+            .replace("$data", str(self.data))
         )
         return config
 
-    def start(self, config: Path, *, prefix: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[bytes]:
-        """Start the program in a process group of its own."""
+    def start(
+        self, config: Path, *, prefix: tuple[str, ...] = (), output: int | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start the program in a process group of its own; it logs to a file, unless `output` is a pipe."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [*prefix, str(PROGRAM), "run", "--config", str(config)],
-                stdout=log,
-                stderr=log,
+                stdout=output or log,
+                stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 env={**os.environ, **environment},
             )
+
+    def ask(self, route: str) -> Any:
+        """What the program answers on its socket."""
+        return ask(self.data / "control.sock", "GET", route)
+
+    def get(self, route: str, *, patience: float = 10.0) -> tuple[int, str]:
+        """Status and body of an answer of the program; `TimeoutError` when there is none."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(patience)
+            connection.connect(str(self.data / "control.sock"))
+            connection.sendall(f"GET {route} HTTP/1.1\r\nHost: monitor\r\nConnection: close\r\n\r\n".encode())
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return response.status, response.read().decode()
+
+    def settled(self) -> bool:
+        """No incident open, nothing waiting to be told."""
+        try:
+            status = self.ask("/api/v1/status")
+        except (NotRunning, Unavailable):
+            return False
+        waiting = {state: number for state, number in status["outbox"].items() if state not in {"delivered", "held"}}
+        return not any(status["incidents"].values()) and not any(waiting.values())
+
+    def trouble(self) -> list[str]:
+        """What the program says is wrong with it."""
+        said: list[str] = self.ask("/api/v1/status")["trouble"]
+        return said
 
     def _answer_target(self, handler: BaseHTTPRequestHandler) -> None:
         self.polls += 1
@@ -124,8 +160,9 @@ def _reply(handler: BaseHTTPRequestHandler, status: int) -> None:
 
 
 @contextmanager
-def a_world(folder: Path) -> Iterator[World]:
-    world = World(folder)
+def a_world(folder: Path, data: Path | None = None) -> Iterator[World]:
+    """In `folder`; the program's data folder may lie elsewhere."""
+    world = World(folder, data)
     try:
         yield world
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import State
 from service_monitoring.wire.ledger import ledger
-from tests.faults.test_kill import decisions_live_and_rehearsed
+from tests.faults.reckoning import decisions_live_and_rehearsed
 from tests.faults.world import PROGRAM
 
 

@@ -6,6 +6,7 @@ from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.ports import Accepted, Answer, Deadline, Message
 from service_monitoring.runtime.alarm import Alarm
+from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.testing.clock import SimulatedClock
 
 
@@ -54,3 +55,14 @@ async def test_the_same_trouble_on_another_day_has_another_key() -> None:
     assert len({message.key for message in owner.got}) == 2
     ringing.cancel()
     await asyncio.gather(ringing, return_exceptions=True)
+
+
+async def test_last_words_reach_whom_they_can_and_wait_no_longer_than_they_may() -> None:
+    clock = SimulatedClock()
+    first, second = Mailbox(clock, hangs="yes"), Mailbox(clock)
+    alarm = Alarm({"first": first, "second": second}, ["first", "second"], clock)
+    speaking = asyncio.ensure_future(alarm.last_words("the disk failed", deadline_after(clock, SECOND)))
+    await clock.advance(SECOND)
+    assert speaking.done()
+    await speaking
+    assert [message.body for message in second.got] == ["the disk failed"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -31,8 +32,9 @@ from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Observation, Outcome, Reason
 from service_monitoring.domain.strategies import Comparison, Operator, Threshold
 from service_monitoring.errors import Conflict, Refused, Unavailable
-from service_monitoring.ports import Commit
+from service_monitoring.ports import Commit, Tick
 from service_monitoring.runtime.cycle import Cycle
+from service_monitoring.runtime.supervise import SILENT
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.stores import MemoryStore
 
@@ -62,7 +64,11 @@ class House:
         self.clock = SimulatedClock()
         self.store = SlowStore(self.clock)
         self.troubles: list[str] = []
+        self.beats: list[Tick] = []
         self.cycle: Cycle
+
+    def beat(self) -> None:
+        self.beats.append(self.clock.tick())
 
     def owed(self, notices: Sequence[Notice]) -> None:
         self.store.log += [f"told {notice.page}" for notice in notices]
@@ -103,7 +109,7 @@ async def house(*, holds_for: int = 10, capacity: int = 64) -> AsyncIterator[Hou
     monitor = await Monitor.resume(made.store)
     made.cycle = Cycle(monitor, made.clock, capacity=capacity, owed=made.owed, troubled=made.troubles.append)
     await made.cycle.start(Configured(configuration))
-    loop = asyncio.get_running_loop().create_task(made.cycle.run(lambda: None))
+    loop = asyncio.get_running_loop().create_task(made.cycle.run(made.beat))
     try:
         yield made
     finally:
@@ -160,6 +166,17 @@ async def test_a_store_that_cannot_be_written_loses_nothing_and_is_tried_until_i
         assert it.troubles[-1] == ""
 
 
+async def test_a_cycle_that_waits_for_the_disk_for_ten_minutes_is_not_taken_to_be_stuck() -> None:
+    async with house(holds_for=0) as it:
+        it.store.outage = "the disk is full"
+        await it.see(FAILED)
+        await it.pass_(600)
+        it.store.outage = ""
+        await it.pass_(2)
+        assert max(later.since(earlier) for earlier, later in pairwise(it.beats)) < SILENT
+        assert it.states == [State.PENDING, State.OPEN]
+
+
 async def test_a_full_inbox_holds_its_producers_back_and_refuses_nothing() -> None:
     async with house(capacity=2) as it:
         it.store.outage = "locked"
@@ -172,6 +189,34 @@ async def test_a_full_inbox_holds_its_producers_back_and_refuses_nothing() -> No
         await it.pass_(5)
         assert all(producer.done() for producer in producers)
         assert it.cycle.statistics().refused == 0
+
+
+async def test_a_sign_of_life_does_not_overtake_what_is_still_in_the_inbox() -> None:
+    async with house(holds_for=0, capacity=5_000) as it:
+        it.store.outage = "locked"
+        for _ in range(5_000):
+            await it.see(FAILED)
+        await it.pass_(20)
+        it.store.outage = ""
+        await it.see(OK)
+        await it.pass_(2)
+        assert it.states == [State.PENDING, State.OPEN, State.RESOLVED]
+        assert it.cycle.statistics().taken == 5_001
+
+
+async def test_what_comes_in_as_a_wait_ends_is_decided_before_the_sign_of_life() -> None:
+    async with house(holds_for=0) as it:
+        await it.pass_(0)
+        wake = it.clock.tick().plus(Duration(SECOND))
+
+        async def at_the_last_moment() -> None:
+            await it.clock.wait_until(wake)
+            await it.see(FAILED)
+
+        producing = [asyncio.ensure_future(at_the_last_moment()) for _ in range(5)]
+        await it.pass_(3)
+        await asyncio.gather(*producing)
+        assert it.states == [State.PENDING, State.OPEN]
 
 
 async def test_what_a_person_is_told_is_kept_already() -> None:
@@ -277,7 +322,9 @@ async def test_a_push_is_kept_with_its_marks_before_it_is_answered() -> None:
         sample = PushedSample(it.clock.now(), "orders_per_minute", 3.0)
         ruling = await it.cycle.ask(Pushed("shop", "orders", (sample,)))
         assert ruling.taken == (Taken.JUDGED,)
-        known = await it.store.tail("shop", "orders", until=it.cycle.course.progress.judged, since=Instant(0), least=9)
+        known = await it.store.pushed(
+            "shop", "orders", until=it.cycle.course.progress.judged, since=Instant(0), least=9
+        )
         assert [admitted.input for admitted in known] == [Pushed("shop", "orders", (sample,))]
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from service_monitoring.ports import Deadline, Source
 from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.runtime.lateness import Lateness
 from service_monitoring.runtime.poll import Poller, Prompt
+from service_monitoring.runtime.supervise import SILENT
 from service_monitoring.testing.clock import SimulatedClock
 
 OK = Observation(Outcome.OK)
@@ -530,3 +532,28 @@ def test_quantiles_of_lateness_are_right_within_a_bucket(lates: list[int]) -> No
     assert (seen.count, seen.worst) == (len(lates), max(lates))
     assert exact <= seen.median
     assert seen.median <= exact + (1 << 16) or exact >> 16 >= (1 << 14) - 1
+
+
+async def test_a_poller_that_is_held_back_for_long_shows_that_it_lives_and_goes_on() -> None:
+    clock = SimulatedClock()
+    beats: list[int] = []
+    taken: list[Observed] = []
+    room = asyncio.Event()
+
+    async def submit(what: Observed) -> None:
+        await room.wait()
+        taken.append(what)
+
+    checks = [a_check(f"c{number}") for number in range(3)]
+    poller = Poller(checks, {check.id: Answering() for check in checks}, clock, submit)
+    running = asyncio.create_task(poller.run(lambda: beats.append(clock.tick().ns)))
+    await clock.advance(Duration(2 * SILENT))
+    assert taken == []
+    room.set()
+    await clock.advance(Duration(5 * SECOND))
+    assert len(taken) >= 3 * 4
+    assert max(later - earlier for earlier, later in pairwise(beats)) < SILENT
+    await poller.stop(deadline_after(clock, SECOND))
+    await clock.settle()
+    assert running.done()
+    await running

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration
-from service_monitoring.errors import Unavailable
+from service_monitoring.errors import Unavailable, Unusable
 from service_monitoring.runtime.supervise import GRACE, WHOLE_GRACE, Beat, JobState, Loop, Supervisor
 from service_monitoring.testing.clock import SimulatedClock
 
@@ -304,3 +304,33 @@ async def test_a_loop_that_will_not_let_go_is_left_behind_and_named_interrupted(
         assert stage.state("clinging") is JobState.INTERRUPTED
         holding.set()
         await stage.clock.settle()
+
+
+async def test_an_unusable_store_ends_everything_at_once_and_nothing_is_started_again() -> None:
+    async with a_stage() as stage:
+        waiting = asyncio.Event()
+
+        async def stubborn(beat: Beat) -> None:
+            try:
+                await waiting.wait()
+            except asyncio.CancelledError:
+                await waiting.wait()
+
+        async def broken(beat: Beat) -> None:
+            stage.starts.append(stage.clock.tick().ns)
+            await stage.clock.wait_until(stage.clock.tick().plus(SECOND))
+            raise Unusable("facts.db: the disk failed")
+
+        await start(stage, Loop("stubborn", stubborn), Loop("broken", broken), Loop("stuck", stubborn), stage.idle())
+        await stage.clock.advance(Duration(1500 * MILLISECOND))
+        assert stage.running.done()
+        with pytest.raises(Unusable, match="the disk failed"):
+            await stage.running
+        assert len(stage.starts) == 1
+        assert [stage.state(name) for name in ("stubborn", "broken", "stuck", "idle")] == [
+            JobState.INTERRUPTED,
+            JobState.FAILED,
+            JobState.INTERRUPTED,
+            JobState.INTERRUPTED,
+        ]
+        waiting.set()

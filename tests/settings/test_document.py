@@ -7,9 +7,11 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from service_monitoring.settings import InvalidSettings
-from service_monitoring.settings.document import DEEPEST, MOST_ALIASES, Document
+from service_monitoring.settings.document import DEEPEST, MOST_ALIASES, Document, _composed, _plain_values, _Walk
 
 
 def parse(text: str | bytes) -> Document:
@@ -177,3 +179,39 @@ def test_the_collector_of_garbage_goes_on_afterwards() -> None:
     parse("a: 1")
     refusal("[")
     assert gc.isenabled()
+
+
+_PARTS = some.sampled_from(
+    [
+        *("a", "b: 1", "a: b", "- a", "-", "a:", "b: {a: 1, b: [x, y]}", "  a: 0x1F", "  - 1.5", "    b: no", "{}"),
+        *("'a': 'b'", '"b": "1"', "a: |", "  text", "a: >-", "? a", ": b", "<<: {a: 1}", "'<<': 1", "a: &x 1", "[]"),
+        *("a: !!str 1", "! a", "---", "...", "# word", "a: 1 # word", "%YAML 1.2", "? [a]", "1: 2", "~: ~", "a: \t"),
+        *("a: " + "1" * 65, "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1), "[" * DEEPEST + "]" * DEEPEST, "}", "b: *x"),
+        *("b: .nan", "b: -.inf", "b: 2026-01-05", "\x07", "b: \u00e4", "b: {a: , b}", "- [a: 1, b]", "b: ''", "''"),
+    ]
+)
+
+
+@settings(max_examples=1500)
+@given(some.lists(_PARTS, max_size=6).map("\n".join) | some.text(max_size=30))
+def test_a_plain_file_has_the_values_that_its_nodes_have(text: str) -> None:
+    content = text.encode("utf-8", "replace")
+    quick = _plain_values(content)
+    if quick is not None:
+        root = _composed(content, "f.yaml")
+        assert root is not None
+        walk = _Walk("f.yaml")
+        assert repr(quick) == repr(walk.value(root))
+        assert walk.complaints == []
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: [x, {y: z}]\n", "- 1\n- no\n", "{a: {b: {c: []}}}", "'a': |\n  text\n"])
+def test_what_is_plain_is_read_without_nodes(text: str) -> None:
+    assert _plain_values(text.encode()) == parse(text).data
+
+
+def test_nodes_are_composed_when_somebody_asks_for_a_place() -> None:
+    document = parse("a: 1\nb:\n  c: [x, y]\n")
+    assert document._composed is None
+    assert str(document.place(("b", "c", 1))) == "f.yaml:3:10"
+    assert document._composed is not None

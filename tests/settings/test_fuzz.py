@@ -15,7 +15,7 @@ from service_monitoring.settings import InvalidSettings, load
 from service_monitoring.settings.shapes import FileShape
 from tests.settings.rigs import SINKS, SOURCES, WHOLE
 
-EXAMPLE = (Path(__file__).parent / "example.yaml").read_text(encoding="utf-8")
+EXAMPLE = (Path(__file__).parents[2] / "examples" / "monitoring.yaml").read_text(encoding="utf-8")
 WORDS = sorted({word.strip("{}[]\"',:") for word in EXAMPLE.split() if not word.startswith("#")} - {""})
 
 scalars = st.one_of(

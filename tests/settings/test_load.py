@@ -30,7 +30,7 @@ from service_monitoring.domain.strategies import (
 from service_monitoring.settings import InvalidSettings, Secret, Settings, load
 from tests.settings.rigs import SINKS, SOURCES, WHOLE, complaints, read, rule
 
-EXAMPLE = Path(__file__).parent / "example.yaml"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "monitoring.yaml"
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_the_example_tells_the_channels_that_it_can_reach(example: Settings) -> 
 
 def test_what_the_example_asks_for_in_vain_is_said_once_each(example: Settings, tmp_path: Path) -> None:
     said = [str(each).removeprefix(f"{tmp_path}/monitoring.yaml:") for each in example.not_yet]
-    assert said == (EXAMPLE.parent / "example_not_yet.txt").read_text(encoding="utf-8").splitlines()
+    assert said == Path(__file__).with_name("example_not_yet.txt").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize(
@@ -560,3 +560,28 @@ def test_kinds_that_nobody_names_are_never_imported(tmp_path: Path) -> None:
     path = tmp_path / "monitoring.yaml"
     path.write_text(WHOLE, encoding="utf-8")
     load(path, sources=Guarded(SOURCES), sinks=Guarded(SINKS), environment={})  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_relative_path_starts_at_the_file_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "monitoring.yaml").write_text(f"""
+{WHOLE}
+include: [more/*.yaml]
+defaults: {{http: {{tls: {{ca: default.pem}}}}}}
+""")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "more.yaml").write_text("""
+services:
+  more:
+    checks:
+      own: {http: "https://localhost/", tls: {ca: own.pem, key: /etc/key.pem}, every: 10s}
+      inherited: {http: "https://localhost/", every: 10s}
+      certificate: {tls: "localhost:443", ca: own.pem, every: 10s}
+      script: {command: [./script, own.pem], directory: here, every: 10s}
+""")
+    kinds = plugins.kinds(plugins.SOURCES), plugins.kinds(plugins.SINKS)
+    settings = load(tmp_path / "monitoring.yaml", sources=kinds[0], sinks=kinds[1], environment={})
+    options = {check.name: check.options for check in settings.checks if check.service == "more"}
+    assert (options["own"].tls.ca, options["own"].tls.key) == (tmp_path / "more/own.pem", Path("/etc/key.pem"))
+    assert options["inherited"].tls.ca == tmp_path / "default.pem"
+    assert options["certificate"].ca == tmp_path / "more/own.pem"
+    assert (options["script"].command, options["script"].directory) == (("./script", "own.pem"), tmp_path / "more/here")

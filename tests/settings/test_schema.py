@@ -14,7 +14,9 @@ from service_monitoring import plugins
 from service_monitoring.settings import schema
 from tests.settings.rigs import SINKS, SOURCES
 
-EXAMPLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "example.yaml").read_text(encoding="utf-8"))
+EXAMPLE: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "examples" / "monitoring.yaml").read_text(encoding="utf-8")
+)
 
 
 @pytest.fixture(scope="module")

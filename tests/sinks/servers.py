@@ -13,6 +13,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope
 
+from service_monitoring.ports import Sink
 from service_monitoring.testing.sink_laws import Behaviour, Received
 
 Authenticator = Callable[..., Any]
@@ -193,3 +194,19 @@ class SmtpServer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             server.transport.abort()
         return self.refuse.get("DATA", "250 2.0.0 queued as 42")
+
+
+class Served:
+    """A server of these with two sinks, as the laws of sinks want their far side."""
+
+    def __init__(self, server: HttpServer | SmtpServer, sink: Sink, unreachable: Sink) -> None:
+        self.server = server
+        self.sink = sink
+        self.unreachable = unreachable
+        self.received = server.received
+
+    def behave(self, behaviour: Behaviour) -> None:
+        self.server.behaviour = behaviour
+
+    def connections(self) -> int:
+        return self.server.connections()

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from service_monitoring.domain.notices import Facts, Page
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.errors import Refused
-from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Sink, Surroundings, Uncertain
+from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Uncertain
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
 from service_monitoring.sinks.email import Email, Kind, Options
@@ -27,27 +27,12 @@ from service_monitoring.testing.sink_laws import (
     Behaviour,
     FarSide,
     NetworkSinkLaws,
-    Received,
     a_deadline,
     a_notice,
 )
-from tests.sinks.servers import SmtpServer, free_port
+from tests.sinks.servers import Served, SmtpServer, free_port
 
 WORLD = Surroundings(SystemClock(), AddressPolicy())
-
-
-class MailFarSide:
-    def __init__(self, server: SmtpServer, sink: Email, unreachable: Email) -> None:
-        self.server = server
-        self.sink: Sink = sink
-        self.unreachable: Sink = unreachable
-        self.received: list[Received] = server.received
-
-    def behave(self, behaviour: Behaviour) -> None:
-        self.server.behaviour = behaviour
-
-    def connections(self) -> int:
-        return self.server.connections()
 
 
 @pytest.fixture
@@ -86,7 +71,7 @@ def body(server: SmtpServer, number: int = 0) -> str:
 class TestLaws(NetworkSinkLaws):
     @pytest.fixture
     async def far_side(self, kind: Kind, server: SmtpServer) -> FarSide:
-        return MailFarSide(server, a_sink(kind, server.port), a_sink(kind, free_port()))
+        return Served(server, a_sink(kind, server.port), a_sink(kind, free_port()))
 
 
 async def test_what_arrives_can_be_read_sorted_and_threaded(kind: Kind, server: SmtpServer) -> None:

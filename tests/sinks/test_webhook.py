@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from service_monitoring.domain.instants import MINUTE, SECOND, Duration, Instant
-from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Sink, Surroundings, Uncertain
+from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Uncertain
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy, Secret
 from service_monitoring.sinks.webhook import FIELDS, Kind, Options, Webhook
@@ -22,27 +22,12 @@ from service_monitoring.testing.sink_laws import (
     Behaviour,
     FarSide,
     NetworkSinkLaws,
-    Received,
     a_deadline,
     a_notice,
 )
-from tests.sinks.servers import HttpServer, free_port
+from tests.sinks.servers import HttpServer, Served, free_port
 
 LOCAL = AddressPolicy.allowing(["127.0.0.0/8", "::1/128"])
-
-
-class HttpFarSide:
-    def __init__(self, server: HttpServer, sink: Webhook, unreachable: Webhook) -> None:
-        self.server = server
-        self.sink: Sink = sink
-        self.unreachable: Sink = unreachable
-        self.received: list[Received] = server.received
-
-    def behave(self, behaviour: Behaviour) -> None:
-        self.server.behaviour = behaviour
-
-    def connections(self) -> int:
-        return self.server.connections()
 
 
 @pytest.fixture
@@ -78,7 +63,7 @@ class TestLaws(NetworkSinkLaws):
     @pytest.fixture
     async def far_side(self, kind: Kind, server: HttpServer) -> FarSide:
         there, nowhere = f"http://127.0.0.1:{server.port}/hook", f"http://127.0.0.1:{free_port()}/hook"
-        return HttpFarSide(server, a_sink(kind, there), a_sink(kind, nowhere))
+        return Served(server, a_sink(kind, there), a_sink(kind, nowhere))
 
 
 def test_the_body_is_canonical_json_of_documented_fields() -> None:

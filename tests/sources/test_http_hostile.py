@@ -133,6 +133,54 @@ async def test_a_compressed_bomb_arrives_as_the_bytes_that_were_sent(kind: Kind,
     assert values(observation)["body_bytes"] == len(bomb)
 
 
+async def test_fifty_bombs_at_once_take_less_than_ten_megabytes_and_hold_up_nobody() -> None:
+    """Peak memory and the lag of the loop are those of a process of its own: five hundred bombs, 50 MB each."""
+    program = textwrap.dedent(
+        """
+        import asyncio, resource, sys
+        from service_monitoring.domain.instants import MILLISECOND, Duration
+        from service_monitoring.domain.samples import Outcome
+        from service_monitoring.runtime.clock import SystemClock
+        from service_monitoring.runtime.watchdog import Watchdog
+        from service_monitoring.sources.http import HttpOptions, Kind
+        from tests.sources.rigs import probed, surroundings
+
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+        async def main(url):
+            kind = Kind()
+            options = HttpOptions.model_validate({"http": url, "expect": {"body": {"matches": "^\\\\C\\\\C\\\\x08"}}})
+
+            async def fifty():
+                source = kind.open_source(options, surroundings=surroundings())
+                return await asyncio.gather(*(probed(source, 30) for _ in range(50)))
+
+            await fifty()
+            before = peak()
+            dog = Watchdog(SystemClock(), lambda lag, stack: None, every=Duration(2 * MILLISECOND))
+            watching = asyncio.create_task(dog.run())
+            seen = [each for _ in range(10) for each in await fifty()]
+            assert {each.outcome for each in seen} == {Outcome.OK}, seen
+            print(peak() - before, dog.longest / MILLISECOND)
+            watching.cancel()
+            await kind.close()
+
+        asyncio.run(main(sys.argv[1]))
+        """
+    )
+    async with answering(saying(whole(BOMB, b"Content-Encoding: gzip"))) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, server.url(), stdout=subprocess.PIPE
+        )
+        printed, _ = await process.communicate()
+    assert process.returncode == 0
+    kibibytes, milliseconds = map(float, printed.split())
+    print(f"500 bombs of 50 MB: {kibibytes / 1024:.1f} MiB more, the loop was late by {milliseconds:.1f} ms at most")
+    assert kibibytes < 10_000
+    assert milliseconds < 50
+
+
 async def test_a_bomb_in_the_transfer_encoding_is_not_opened_either(kind: Kind) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nConnection: close\r\n\r\n"
     async with answering(saying(head + BOMB)) as server:

@@ -8,11 +8,9 @@ from msgspec.structs import replace
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
-from service_monitoring.ports import Settlement
-from service_monitoring.storage import recorded
+from service_monitoring.ports import Asked, Settlement
 from service_monitoring.storage.files import connect
 from service_monitoring.storage.history import History
-from service_monitoring.storage.samples import Names
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.store_laws import (
     START,
@@ -28,7 +26,7 @@ from tests.storage.conftest import Open
 
 # Small or partial by nature: what is alive, what is waiting, one row, one page in order.
 WHOLE = re.compile(
-    r"SCAN (wanted|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|configurations|checks|series"
+    r"SCAN (wanted|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks|series"
     r"|groups USING INDEX groups_alive|groups USING COVERING INDEX groups_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
 )
@@ -59,8 +57,9 @@ async def exercise(store: SqliteStore) -> None:
     await store.settle([Settlement(lease.key, lease.token, "delivered", "", START)])
     await store.load()
     await store.beyond(Stamp(0, START))
-    await store.tail("shop", "health", until=a_stamp(9, epoch=1), since=START, least=3)
-    await store.tail("shop", "orders", until=a_stamp(9, epoch=1), since=START, least=3)
+    await store.pushed("shop", "orders", until=a_stamp(9, epoch=1), since=START, least=3)
+    for least in (0, 3):
+        await store.recall([Asked("shop", "health", START, least)], until=a_stamp(9, epoch=1))
     await store.due(10)
     await store.due(10, channel="web")
     await store.incidents(states=[State.OPEN, State.PENDING])
@@ -95,20 +94,20 @@ async def test_no_read_and_no_retention_goes_through_a_whole_table(opened: Open,
     assert whole_tables(folder / "samples.db", statements["samples.db"]) == {}
 
 
-async def test_a_tail_reads_the_samples_of_its_own_check_only(opened: Open, folder: Path) -> None:
+async def test_recalling_reads_the_samples_of_the_checks_asked_for_only(folder: Path, opened: Open) -> None:
     store = await opened()
-    (statement,) = await store._samples_readers.read(_of_a_tail)
-    connection = sqlite3.connect(folder / "samples.db")
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
-    connection.close()
-    assert plan[0].startswith("SEARCH o USING COVERING INDEX observations_check (check_id=? AND epoch=?")
-    assert plan[1] == "SEARCH s USING PRIMARY KEY (epoch=? AND at=?)"
-
-
-def _of_a_tail(connection: sqlite3.Connection) -> list[str]:
-    """The statement with which a tail reads its samples."""
+    await store.record([an_observation(1)])
     statements: list[str] = []
-    connection.set_trace_callback(statements.append)
-    list(recorded._stretch(connection, Names(connection), (1, 0, 0, 1)))
-    connection.set_trace_callback(None)
-    return [statement for statement in statements if "JOIN samples" in statement]
+    for connection in store._samples_readers._connections:
+        connection.set_trace_callback(statements.append)
+    await store.recall([Asked("shop", "health", START, 1)], until=a_stamp(9))
+    connection = sqlite3.connect(folder / "samples.db")
+    plans = [
+        [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        for statement in statements
+        if "JOIN samples" in statement
+    ]
+    connection.close()
+    older, newest = [[step for step in plan if step.startswith("SEARCH")] for plan in plans]
+    assert older[0].startswith("SEARCH o USING COVERING INDEX observations_check (check_id=? AND epoch=?")
+    assert older[1:] == newest == ["SEARCH s USING PRIMARY KEY (epoch=? AND at=?)"]

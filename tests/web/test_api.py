@@ -176,9 +176,17 @@ async def test_the_status_counts_what_is_watched_and_what_is_open(house: House, 
 async def test_readiness_names_the_trouble(house: House, http: aiohttp.ClientSession) -> None:
     async with http.get("/readyz") as response:
         assert (response.status, await response.text()) == (200, "ready\n")
-    house.vitals["trouble"] = ("the disk is full",)
+    house.vitals["trouble"] = ("the disk is full", "the program is stopping")
     async with http.get("/readyz") as response:
-        assert (response.status, await response.text()) == (503, "the disk is full\n")
+        assert (response.status, response.content_type) == (503, PROBLEM)
+        assert response.headers["Retry-After"] == "5"
+        assert await response.json(content_type=PROBLEM) == {
+            "type": "about:blank",
+            "title": "not ready",
+            "status": 503,
+            "detail": "the disk is full; the program is stopping",
+            "reasons": ["the disk is full", "the program is stopping"],
+        }
     async with http.get("/healthz") as response:
         assert (response.status, await response.text()) == (200, "ok\n")
 

@@ -1,13 +1,31 @@
 """The composition root: the only room that knows concrete classes, and which of them this installation uses.
 
-Knows everything and decides nothing: it wires.
+Knows everything and decides nothing: it wires. Importing it loads nothing: a command pays for the names that it asks
+for, so that `validate` knows no store and `init` no poller.
 """
 
 from __future__ import annotations
 
-from service_monitoring.bootstrap.desk import StoreDesk
-from service_monitoring.bootstrap.program import Program, open_desk, opened, probe_once
-from service_monitoring.bootstrap.wiring import initial, load, schema, socket_path, the_clock
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from service_monitoring.bootstrap.desk import StoreDesk
+    from service_monitoring.bootstrap.program import Program, open_desk, opened, probe_once
+    from service_monitoring.bootstrap.wiring import initial, load, schema, socket_path, the_clock
+
+_HOME = {
+    "Program": "program",
+    "StoreDesk": "desk",
+    "initial": "wiring",
+    "load": "wiring",
+    "open_desk": "program",
+    "opened": "program",
+    "probe_once": "program",
+    "schema": "wiring",
+    "socket_path": "wiring",
+    "the_clock": "wiring",
+}
 
 __all__ = [
     "Program",
@@ -21,3 +39,9 @@ __all__ = [
     "socket_path",
     "the_clock",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"service_monitoring.bootstrap.{_HOME[name]}"), name)
+    raise AttributeError(f"service_monitoring.bootstrap has no {name}")

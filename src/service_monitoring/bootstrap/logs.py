@@ -1,22 +1,39 @@
 """Logs: one line an event on standard error, with every secret of the configuration struck out by value.
 
-Knows structlog. Does not know what is logged.
+Knows structlog, and loads it with the first line: a start has nothing to say, and would wait half a second for it. Does
+not know what is logged.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any
-
-import structlog
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
 
 from service_monitoring.settings import Redactor
+
+_waiting: Final[list[Callable[[], None]]] = []
+"""What the first line has to do before."""
 
 
 def configure_logs(level: str, redact: Redactor) -> None:
     """Log from `level` on: for people on a terminal, as JSON elsewhere; line ends in values are escaped."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    _waiting[:] = [lambda: _configure(number, redact)]
+
+
+def log() -> Any:
+    """The logger of this program. The first call imports structlog: it blocks."""
+    import structlog  # noqa: PLC0415 - as the module says
+
+    while _waiting:
+        _waiting.pop()()
+    return structlog.get_logger("service_monitoring")
+
+
+def _configure(level: int, redact: Redactor) -> None:
+    import structlog  # noqa: PLC0415 - as the module says
 
     def struck(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
@@ -30,7 +47,7 @@ def configure_logs(level: str, redact: Redactor) -> None:
             struck,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )

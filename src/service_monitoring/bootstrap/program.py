@@ -11,18 +11,18 @@ from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
 from typing import Any, Final
 
-import structlog
 from msgspec import to_builtins
 
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.desk import StoreDesk
+from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
-from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
-from service_monitoring.errors import NotFound
+from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
 from service_monitoring.ports import Clock, Sink
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
@@ -32,15 +32,18 @@ from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.housekeeping import keep_house
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
-from service_monitoring.runtime.supervise import Loop, Supervisor
+from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.wire.configuration import revision
+from service_monitoring.web.opening import open_api
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
-_log = structlog.get_logger("service_monitoring")
+_LAST_WORDS: Final = Duration(300 * MILLISECOND)
+"""With what loops may take to let go, a program whose disk failed still ends within a second."""
+_REMEMBERED: Final = MINUTE
+"""How long after the event loop was blocked somebody who looks now and then still sees it."""
 
 
 class Program:
@@ -67,7 +70,7 @@ class Program:
             {name: Channel(sink) for name, sink in sinks.items()},
             finish=self._cycle.submit,
             dice=SystemRandom().random,
-            troubled=lambda sentence: _log.warning("delivery", problem=sentence),
+            troubled=lambda sentence: log().warning("delivery", problem=sentence),
         )
         self._poller = Poller(
             checks_of(settings), open_sources(settings, clock), clock, self._cycle.submit, capacity=1000
@@ -77,12 +80,23 @@ class Program:
         self.desk = StoreDesk(store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals)
 
     async def run(self) -> None:
-        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds."""
+        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds.
+
+        `Unusable` within a second when the disk fails: nothing is kept or acknowledged after that.
+        """
         await self._cycle.start(*self._news())
-        # What is there now stays: the collector need not walk through it while somebody waits for a probe.
-        gc.collect()
+        # What is there now stays: the collector need not walk through it, neither now nor while somebody waits for a
+        # probe.
         gc.freeze()
-        await self._supervisor.run(self._loops())
+        gc.enable()
+        self.store.when_broken(self._supervisor.fail)
+        try:
+            await self._supervisor.run(self._loops())
+        except Unusable as failure:
+            await self._alarm.last_words(
+                f"the monitor has stopped: {failure}", deadline_after(self._clock, _LAST_WORDS)
+            )
+            raise
 
     def stop(self) -> None:
         """Begin the end of `run`."""
@@ -91,15 +105,10 @@ class Program:
     def _news(self) -> list[Input]:
         """The configuration, when it is another than the one that was in force."""
         mine = self._settings.configuration
-        return [] if revision(self._cycle.course.configuration) == revision(mine) else [Configured(mine)]
+        return [] if self._cycle.course.configuration == mine else [Configured(mine)]
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
-        # Only a program that runs serves: commands that are over in a second do not wait for these imports.
-        from service_monitoring.web.api import api  # noqa: PLC0415 - as the comment above says
-        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the comment above says
-
-        app = api(self.desk, version=service_monitoring.__version__)
         keep = self._settings.store
         return [
             Loop(
@@ -107,7 +116,12 @@ class Program:
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
-            Loop("api", lambda beat: serve(app, socket_path(self._settings), beat)),
+            Loop(
+                "api",
+                lambda beat: open_api(
+                    self.desk, version=service_monitoring.__version__, path=socket_path(self._settings), beat=beat
+                ),
+            ),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),
             Loop("alarm", self._alarm.run),
@@ -134,9 +148,9 @@ class Program:
         """A loop failed or is silent; the owners hear of it once per trouble, by a way that needs no store."""
         if not sentence:
             self._troubles.pop(loop, None)
-            _log.info("loop recovered", loop=loop)
+            log().info("loop recovered", loop=loop)
             return
-        _log.error("loop in trouble", loop=loop, problem=sentence)
+        log().error("loop in trouble", loop=loop, problem=sentence)
         if loop not in self._troubles:
             self._alarm.ring(sentence)
         self._troubles[loop] = sentence
@@ -145,11 +159,22 @@ class Program:
         self._troubled("store", f"nothing can be stored: {sentence}" if sentence else "")
 
     def _blocked(self, lag: Duration, stack: str) -> None:
-        _log.error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
+        log().error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
+
+    def _not_ready(self) -> tuple[str, ...]:
+        """Why nobody should rely on the program now, a sentence each."""
+        reasons = list(self._troubles.values())
+        if blocked := self._watchdog.blockage(within=_REMEMBERED):
+            reasons.append(f"the event loop was blocked for {in_seconds(blocked):.1f} s within the last minute")
+        if self._supervisor.ending:
+            reasons.append("the program is stopping")
+        elif any(each.state is JobState.WAITING for each in self._supervisor.statistics().values()):
+            reasons.append("the program is starting")
+        return tuple(reasons)
 
     def _vitals(self) -> dict[str, Any]:
         return {
-            "trouble": tuple(self._troubles.values()),
+            "trouble": self._not_ready(),
             "loops": {name: to_builtins(each) for name, each in self._supervisor.statistics().items()},
             "queues": {
                 "inbox": to_builtins(self._cycle.statistics()),
@@ -164,9 +189,10 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
     """A program on its data folder, which nobody else may have open; everything is let go of at the end."""
     async with await SqliteStore.open(settings.store.path, clock) as store:
         for copy in store.migration_backups:
-            _log.info("backup made before migration", file=str(copy))
+            log().info("backup made before migration", file=str(copy))
         try:
-            yield Program(settings, clock, store, await Monitor.resume(store))
+            monitor = await Monitor.resume(store, expected=settings.configuration)
+            yield Program(settings, clock, store, monitor)
         finally:
             await _close_kinds(settings)
 
@@ -179,7 +205,12 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
         monitor = await Monitor.resume(store)
 
         async def ask(what: Input) -> None:
-            await ask_once(await Monitor.resume(store), clock, what)
+            nonlocal monitor
+            try:
+                await ask_once(monitor, clock, what)
+            except (Conflict, Unavailable):
+                monitor = await monitor.again()  # what was decided and not kept is void
+                raise
 
         yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
 

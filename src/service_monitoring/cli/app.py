@@ -15,12 +15,15 @@ from service_monitoring.cli import Form
 
 app = typer.Typer(
     name="service-monitoring",
+    rich_markup_mode=None,  # plain help: with rich it takes three times as long to say the same
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-incidents_app = typer.Typer(help="List, show, acknowledge and resolve incidents.", no_args_is_help=True)
-rules_app = typer.Typer(help="Retire rules.", no_args_is_help=True)
+incidents_app = typer.Typer(
+    help="List, show, acknowledge and resolve incidents.", no_args_is_help=True, rich_markup_mode=None
+)
+rules_app = typer.Typer(help="Retire rules.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(rules_app, name="rules")
 
@@ -72,7 +75,7 @@ def init(
     urls: Annotated[list[str], typer.Argument(help="What to watch: http(s)://…, tcp://host:port, tls://host:port")],
     config: Config = _FILE,
 ) -> None:
-    """Write a commented configuration for the URLs given; an existing file is left alone."""
+    """Write a commented configuration for the URLs given. An existing file is left alone."""
     from service_monitoring.cli import commands
 
     commands.init(urls, config)
@@ -97,7 +100,7 @@ def demo(
     ] = False,
     data: Annotated[Path | None, typer.Option(help="Keep the data in this folder; a temporary one otherwise.")] = None,
 ) -> None:
-    """Watch a small service of our own degrade, fail and recover, on this machine, within a minute."""
+    """Watch a small service of our own degrade, fail and recover. All on this machine, within a minute."""
     from service_monitoring.cli.demo import story
 
     raise typer.Exit(story.tell(once=once, data=data))
@@ -105,7 +108,7 @@ def demo(
 
 @app.command()
 def validate(config: Config = _FILE, *, json: Json = False) -> None:
-    """Check a configuration: every complaint with file, line, key and remedy."""
+    """Check a configuration. Every complaint names file, line, key and remedy."""
     from service_monitoring.cli import commands
 
     raise typer.Exit(commands.validate(config, _form(json=json)))
@@ -123,7 +126,7 @@ def schema() -> None:
 def check(
     name: Annotated[str, typer.Argument(help="service.check")], config: Config = _FILE, *, json: Json = False
 ) -> None:
-    """Run one check once, now, and show its phases; nothing is stored and nobody is told."""
+    """Run one check once, now, and show its phases. Nothing is stored and nobody is told."""
     from service_monitoring.cli import commands
 
     raise typer.Exit(commands.check(name, config, _form(json=json)))
@@ -149,7 +152,7 @@ def doctor(
     json: Json = False,
     reach: Annotated[bool, typer.Option("--reach", help="Also connect to where channels deliver to.")] = False,
 ) -> None:
-    """Say what is wrong with this machine, the data folder or the configuration, and what to do about it."""
+    """Say what is wrong here, and what to do about it. Looks at machine, data folder and configuration."""
     from service_monitoring.cli.doctor import examine
 
     raise typer.Exit(examine(config, _form(json=json), reach=reach))
@@ -159,7 +162,7 @@ def doctor(
 def backup(
     file: Annotated[Path, typer.Argument(help="A new file.")], config: Config = _FILE, *, json: Json = False
 ) -> None:
-    """Write a backup of everything stored; the program may be running."""
+    """Write a backup of everything stored. The program may be running."""
     from service_monitoring.cli import commands
 
     commands.backup(file, config, _form(json=json))
@@ -211,7 +214,7 @@ def incidents_ack(id: Id, by: By, comment: Comment = "", config: Config = _FILE,
 
 @incidents_app.command("resolve")
 def incidents_resolve(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
-    """End an incident; while it is still breached, no new one begins before one healthy verdict."""
+    """End an incident. While it is still breached, no new one begins before one healthy verdict."""
     from service_monitoring.cli import commands
     from service_monitoring.domain.inputs import Act
 
@@ -227,7 +230,7 @@ def rules_retire(
     *,
     json: Json = False,
 ) -> None:
-    """Retire a rule for ever; its open incidents close."""
+    """Retire a rule for ever. Its open incidents close."""
     from service_monitoring.cli import commands
 
     commands.retire(name, by, reason, config, _form(json=json))

@@ -6,6 +6,7 @@ Knows the terminal's side of it. Does not know what runs.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from service_monitoring.settings import Redactor, Settings
 
 def run(config: Path, level: str) -> None:
     """Blocks until the program has ended in order."""
+    # A start makes millions of values and hardly a cycle among them; looking for some would take half as long again.
+    # The program lets the collector go on once everything is there.
+    gc.disable()
     settings = bootstrap.load(config)
     configure_logs(level, Redactor(settings.secrets))
     for remark in (*settings.not_yet, *settings.warnings):

@@ -7,7 +7,7 @@ input came, or where its decisions go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 from msgspec import Struct
@@ -42,11 +42,12 @@ from service_monitoring.domain.inputs import (
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
 from service_monitoring.domain.policy import MonitoringPolicy, StoredJob, reach_of, refuse_twins
+from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Lifecycle, Rule, Severity
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.strategies import Composite
-from service_monitoring.domain.tracks import HoldKey, Key, Place
+from service_monitoring.domain.tracks import HoldKey, Key
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import Reach
 from service_monitoring.errors import Refused
@@ -275,30 +276,22 @@ class Course:
         course._held = {group.incident: group for group in course._groups.values() if group.held is not None}
         return course
 
-    def recall(self, admitted: Admitted) -> None:
-        """Remember an observation that was judged before: windows fill, nothing is decided."""
-        what, stamp = admitted.input, admitted.stamp
-        shift = sum(delta for epoch, delta in self._shifts if epoch > stamp.epoch)
-        if isinstance(what, Pushed):
-            policy = self._policies[what.service]
-            policy.recall_pushed(what.check, what.samples, shift, self._judged.at.ns)
-            return
-        assert isinstance(what, Observed)
-        self._policies[what.service].recall(what.check, what.observation, stamp.at.ns + shift)
+    def recall(self, recollection: Recollection) -> None:
+        """Remember what a check said before: windows fill, nothing is decided. A check's epochs come in their order."""
+        self._policies[recollection.service].recall(recollection, self._shift_since(recollection.epoch))
 
-    def refill(self, service: str, check: str, reach: Reach, history: Iterable[Admitted]) -> None:
+    def recall_pushed(self, admitted: Admitted) -> None:
+        """Remember what was pushed before; what is not judged yet waits again. Pushes come in their order."""
+        what = admitted.input
+        assert isinstance(what, Pushed)
+        shift = self._shift_since(admitted.stamp.epoch)
+        self._policies[what.service].recall_pushed(what.check, what.samples, shift, self._judged.at.ns)
+
+    def refill(self, service: str, check: str, reach: Reach, history: Iterable[Recollection]) -> None:
         """Hand over all that is recorded of a check, as far back as `lacks` asked; nothing is decided."""
         policy = self._policies.get(service)
-        if policy is None:
-            return
-        samples: dict[Place, list[tuple[int, float]]] = {}
-        for admitted in history:
-            if getattr(admitted.input, "service", "") != service:
-                continue
-            shift = sum(delta for epoch, delta in self._shifts if epoch > admitted.stamp.epoch)
-            for place, at, value in _samples_in(admitted):
-                samples.setdefault(place, []).append((at + shift, value))
-        policy.refill(check, reach, {place: sorted(dict(pairs).items()) for place, pairs in samples.items()})
+        if policy is not None:
+            policy.refill(check, reach, [(each, self._shift_since(each.epoch)) for each in history])
 
     def rebook(self) -> None:
         """Book all timers, once everything is recalled."""
@@ -306,6 +299,10 @@ class Course:
             policy.rebook()
         for group in self._groups.values():
             self._wait_for_parents(group)
+
+    def _shift_since(self, epoch: int) -> Duration:
+        """By how much the wall clock was set since that epoch."""
+        return Duration(sum(delta for number, delta in self._shifts if number > epoch))
 
     # The chain --------------------------------------------------------------------------------------------------------
 
@@ -784,14 +781,3 @@ def composites_of(configuration: Configuration) -> tuple[Rule, ...]:
             raise Refused(f"rules {', '.join(sorted(waiting))} join each other in a circle")
         ordered += [waiting.pop(name) for name in ready]
     return tuple(ordered)
-
-
-def _samples_in(admitted: Admitted) -> Iterator[tuple[Place, int, float]]:
-    what, at = admitted.input, admitted.stamp.at.ns
-    if isinstance(what, Pushed):
-        for sample in what.samples:
-            yield (what.check, sample.metric, sample.labels), sample.at.ns, sample.value
-    elif isinstance(what, Observed) and what.observation.outcome is not Outcome.UNKNOWN:
-        yield (what.check, "up", ()), at, 1.0 if what.observation.outcome is Outcome.OK else 0.0
-        for measured in what.observation.measurements:
-            yield (what.check, measured.metric, measured.labels), at, measured.value

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.rules import Severity
-from service_monitoring.domain.samples import Series
+from service_monitoring.domain.samples import Reason, Series
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.errors import Refused
 
@@ -78,6 +78,8 @@ class Cause(StrEnum):
 class Incident(Struct, frozen=True):
     """One episode. `sequence` numbers its transitions 1..n without holes; `previous` names the episode before.
 
+    `evidence` is that of the last move; `opened_reason` and `opened_detail` say, to the end, why the run that opened it
+    was not `ok`.
     That of a `draft` is a shadow: it is judged like any other, and nobody is told.
     """
 
@@ -93,6 +95,8 @@ class Incident(Struct, frozen=True):
     cause: Cause
     evidence: Evidence
     opened_at: Instant | None = None
+    opened_reason: Reason | None = None
+    opened_detail: str = ""
     acknowledged_at: Instant | None = None
     acknowledged_by: str = ""
     ended_at: Instant | None = None
@@ -150,6 +154,8 @@ def move(
     state = MOVES.get((incident.state, what))
     if state is None:
         raise Refused(f"incident {incident.id} is {incident.state}: it cannot {what}")
+    evidence = evidence if evidence is not None else incident.evidence
+    opens = what is Move.OPEN
     return msgspec.structs.replace(
         incident,
         state=state,
@@ -157,8 +163,10 @@ def move(
         sequence=incident.sequence + 1,
         changed_at=at,
         cause=cause,
-        evidence=evidence if evidence is not None else incident.evidence,
-        opened_at=at if what is Move.OPEN else incident.opened_at,
+        evidence=evidence,
+        opened_at=at if opens else incident.opened_at,
+        opened_reason=evidence.reason if opens else incident.opened_reason,
+        opened_detail=evidence.detail if opens else incident.opened_detail,
         acknowledged_at=at if what is Move.ACKNOWLEDGE else incident.acknowledged_at,
         acknowledged_by=by if what is Move.ACKNOWLEDGE else incident.acknowledged_by,
         ended_at=at if state in FINAL else None,

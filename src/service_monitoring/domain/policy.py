@@ -6,6 +6,7 @@ asked again; it does not know who is told (`routing`), what other policies do (`
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,6 +22,7 @@ from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, St
 from service_monitoring.domain.inputs import Order, Pinged, PushedSample, Taken
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.matchers import Matcher, MatchOperator
+from service_monitoring.domain.recollections import Column, Recollection
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Sample, Series
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
@@ -286,15 +288,12 @@ class MonitoringPolicy:
             return []
         return self._apply(track, holds.judged(track.hold, track.terms, at.ns, code), at)
 
-    def recall(self, check: str, observation: Observation, at: int) -> None:
-        """Remember an observation that was judged before a restart: windows fill, nothing is decided."""
-        if observation.outcome is Outcome.UNKNOWN:
-            return
-        self._said[check] = (observation.reason, observation.detail)
-        up = 1.0 if observation.outcome is Outcome.OK else 0.0
-        self._remember(check, "up", (), at, up)
-        for measured in observation.measurements:
-            self._remember(check, measured.metric, measured.labels, at, measured.value)
+    def recall(self, recollection: Recollection, shift: int) -> None:
+        """Remember what a check said before a restart, its instants shifted: windows fill, nothing is decided."""
+        self._said[recollection.check] = (recollection.reason, recollection.detail)
+        for column in recollection.columns:
+            instants = [at + shift for at in column.instants] if shift else column.instants
+            self._remember(recollection.check, column, instants)
 
     def recall_pushed(self, check: str, samples: Sequence[PushedSample], shift: int, judged: int) -> None:
         """Remember pushed samples that were taken before a restart; those not judged at `judged` (ns) wait again."""
@@ -311,14 +310,19 @@ class MonitoringPolicy:
             elif line.heard < at:
                 line.hear(at, sample.value)
 
-    def refill(self, check: str, reach: Reach, samples: Mapping[Place, Sequence[tuple[int, float]]]) -> None:
-        """Let windows on a check reach further back: `samples` are all that its series had, up to now, by series."""
-        for place, line in self._lines.items():
-            known = [pair for pair in samples.get(place, ()) if pair[0] <= line.heard]
-            if place[0] == check and known:
-                line.window = Window(reach)
-                for at, value in known:
-                    line.window.append(at, value)
+    def refill(self, check: str, reach: Reach, history: Sequence[tuple[Recollection, Duration]]) -> None:
+        """Let windows on a check reach further back: all that its series had, by epoch, each with its shift."""
+        windows: dict[Place, Window] = {}
+        for recollection, shift in history:
+            for column in recollection.columns:
+                place = (check, column.metric, column.labels)
+                line = self._lines.get(place)
+                if line is not None:
+                    judged = [at + shift for at in column.instants if at + shift <= line.heard]
+                    windows.setdefault(place, Window(reach)).extend(judged, column.values[: len(judged)])
+        for place, window in windows.items():
+            if len(window):
+                self._lines[place].window = window
 
     def fire(self, key: Key, order: int, due: int) -> list[Event]:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
@@ -554,14 +558,17 @@ class MonitoringPolicy:
                 )
             )
 
-    def _remember(self, check: str, metric: str, labels: tuple[tuple[str, str], ...], at: int, value: float) -> None:
-        line = self._lines.get((check, metric, labels))
+    def _remember(self, check: str, column: Column, instants: Sequence[int]) -> None:
+        place = (check, column.metric, column.labels)
+        line = self._lines.get(place)
         if line is None:
-            line = self._lines[check, metric, labels] = Line(Series(self.service, check, metric, labels))
-        if line.heard != at:
-            line.heard, line.value = at, value
-        if line.window is not None and line.window.newest < at:
-            line.window.append(at, value)
+            line = self._lines[place] = Line(Series(self.service, *place))
+        last = instants[-1]
+        if line.heard != last:
+            # Of several samples of one instant the first stands.
+            line.heard, line.value = last, column.values[bisect_left(instants, last)]
+        if line.window is not None:
+            line.window.extend(instants, column.values)
 
     def _catch_up(self, line: Line, until: int) -> list[Event]:
         """Judge what waits on a line and fire its timers, each at its own instant, as far as `until` (ns)."""

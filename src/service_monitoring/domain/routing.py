@@ -186,7 +186,10 @@ def tell_owners(owners: tuple[str, ...], parked: Settled, *, decided_at: Instant
 
 
 def facts_of(incident: Incident, rule: Rule, service: Service) -> Facts:
-    """What a notice about this incident says."""
+    """What a notice about this incident says; of one that is over, also why it was open: its last run says nothing."""
+    evidence = incident.evidence
+    if evidence.reason is None and incident.opened_reason is not None:
+        evidence = replace(evidence, reason=incident.opened_reason, detail=incident.opened_detail)
     return Facts(
         summary=rule.summary,
         runbook=rule.runbook,
@@ -201,7 +204,7 @@ def facts_of(incident: Incident, rule: Rule, service: Service) -> Facts:
         opened_at=incident.opened_at,
         ended_at=incident.ended_at,
         cause=incident.cause,
-        evidence=incident.evidence,
+        evidence=evidence,
     )
 
 

@@ -7,7 +7,7 @@ depend on where a column began. Knows columns; does not know rules, verdicts or 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -175,13 +175,30 @@ class Window:
     def append(self, at: int, value: float) -> None:
         """Add the newest sample and let go of what no rule can see any more."""
         if self._end == len(self._instants):
-            self._make_room()
+            self._make_room(1)
         self._instants[self._end] = at
         self._values[self._end] = value
         self._end += 1
         oldest = at - self._reach.over
         while len(self) > self._reach.samples and self._instants[self._begin] <= oldest:
             self._begin += 1
+
+    def extend(self, instants: Sequence[int], values: Sequence[float]) -> None:
+        """Add samples, oldest first, as if each were appended; of several at one instant the first stands."""
+        newest, fresh, worth = self.newest, list[int](), list[float]()
+        for at, value in zip(instants, values, strict=True):
+            if at > newest:
+                newest = at
+                fresh.append(at)
+                worth.append(value)
+        if not fresh:
+            return
+        self._make_room(len(fresh))
+        end = self._end + len(fresh)
+        self._instants[self._end : end], self._values[self._end : end] = fresh, worth
+        self._end = end
+        beyond = int(np.searchsorted(self.instants, newest - self._reach.over, side="right"))
+        self._begin += max(0, min(beyond, len(self) - self._reach.samples))
 
     def widen(self, reach: Reach) -> None:
         """Look back further from now on."""
@@ -191,9 +208,14 @@ class Window:
         """The wall clock stepped: the samples stay as old as they were."""
         self._instants[self._begin : self._end] += delta
 
-    def _make_room(self) -> None:
+    def _make_room(self, more: int) -> None:
+        """For so many more samples; half of the room stays free, so that it is not made anew for each of them."""
+        if self._end + more <= len(self._instants):
+            return
         kept = len(self)
-        size = len(self._instants) if kept * 2 <= len(self._instants) else len(self._instants) * 2
+        size = len(self._instants)
+        while size < (kept + more - 1) * 2:
+            size *= 2
         instants, values = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.float64)
         instants[:kept], values[:kept] = self.instants, self.values
         self._instants, self._values = instants, values

@@ -1,4 +1,4 @@
-"""The alarm: telling the owners of the monitor when its own store cannot be written.
+"""The alarm: telling the owners of the monitor when its own store cannot be written, now or ever again.
 
 Knows sinks and a few sentences. Uses neither store nor outbox, because they are what it speaks of: a sentence is sent
 once, at once, and not remembered.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Facts, Notice, Page, notice_key, thread_key
 from service_monitoring.domain.rules import Severity
 from service_monitoring.errors import Unavailable
-from service_monitoring.ports import Clock, Sink
+from service_monitoring.ports import Clock, Deadline, Sink
 from service_monitoring.runtime.deadlines import deadline_after, within
 from service_monitoring.runtime.queue import Queue, WhenFull
 
@@ -46,10 +47,19 @@ class Alarm:
                 continue
             except Unavailable:
                 return
-            at = self._clock.now()
-            await asyncio.gather(*(self._send(name, sink, sentence, at) for name, sink in self._sinks.items()))
+            await asyncio.gather(*self._sending(sentence, deadline_after(self._clock, _BUDGET)))
 
-    async def _send(self, name: str, sink: Sink, sentence: str, at: Instant) -> None:
+    async def last_words(self, sentence: str, deadline: Deadline) -> None:
+        """Tell the owners at once, without the loop; whom that does not reach by the deadline is not told."""
+        with suppress(TimeoutError):
+            async with within(self._clock, deadline):
+                await asyncio.gather(*self._sending(sentence, deadline), return_exceptions=True)
+
+    def _sending(self, sentence: str, deadline: Deadline) -> list[Coroutine[Any, Any, None]]:
+        at = self._clock.now()
+        return [self._send(name, sink, sentence, at, deadline) for name, sink in self._sinks.items()]
+
+    async def _send(self, name: str, sink: Sink, sentence: str, at: Instant, deadline: Deadline) -> None:
         group = hashlib.sha256(f"alarm\n{sentence}\n{at}".encode()).hexdigest()[:16]
         notice = Notice(
             key=notice_key(group, name, Page.OWNER, 1),
@@ -61,4 +71,4 @@ class Alarm:
             decided_at=at,
             facts=Facts(summary=sentence, severity=Severity.CRITICAL, state="trouble"),
         )
-        await sink.send(sink.render(notice), deadline_after(self._clock, _BUDGET))
+        await sink.send(sink.render(notice), deadline)

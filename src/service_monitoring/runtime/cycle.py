@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from service_monitoring.application import MARK_EVERY, Monitor, Round
 from service_monitoring.domain.course import Course, Ruling
-from service_monitoring.domain.inputs import Admitted, Input, Marked, MarkKind
+from service_monitoring.domain.inputs import Admitted, Configured, Input, Marked, MarkKind
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Refused, Unavailable
@@ -74,6 +74,7 @@ class Cycle:
         self._issued = 0
         self._alive = clock.tick()
         self._void = False
+        self._beat: Callable[[], None] = lambda: None
 
     @property
     def course(self) -> Course:
@@ -120,6 +121,7 @@ class Cycle:
         if self._void:
             self._monitor = await self._monitor.again()
             self._void = False
+        self._beat = beat
         while True:
             beat()
             commands = await self._next()
@@ -147,10 +149,11 @@ class Cycle:
                 async with within(self._clock, Deadline(self._wake())):
                     commands = await self._inbox.take_many(_BATCH)
         except TimeoutError:
-            return [self._marked(MarkKind.ALIVE)]
+            commands = self._inbox.take_now(_BATCH)  # what came in at the very end of the wait
         except Unavailable:
             return None
-        if self._clock.tick().since(self._alive) >= MARK_EVERY:
+        # What is still in the inbox was stamped before: a sign of life must not overtake it.
+        if not commands or (not len(self._inbox) and self._clock.tick().since(self._alive) >= MARK_EVERY):
             commands.append(self._marked(MarkKind.ALIVE))
         return commands
 
@@ -167,12 +170,25 @@ class Cycle:
         return now.plus(Duration(max(0, min(LOOK_EVERY, due.since(self._clock.now())))))
 
     async def _decide(self, commands: list[Command]) -> None:
+        """Decide them in order. Before a revision, what came earlier is kept: it is part of what that looks back at."""
+        begin, revision = 0, None
+        for place, command in enumerate(commands):
+            what = command.admitted[-1].input
+            if isinstance(what, Configured):
+                if place > begin:
+                    await self._decide_part(commands[begin:place], revision)
+                begin, revision = place, what
+        await self._decide_part(commands[begin:], revision)
+
+    async def _decide_part(self, commands: list[Command], revision: Configured | None) -> None:
         settlements = [command.beside for command in commands if isinstance(command.beside, Settlement)]
         enclosed = {
             command.admitted[-1].stamp: command.beside for command in commands if isinstance(command.beside, Enclosed)
         }
         batch = [admitted for command in commands for admitted in command.admitted]
         try:
+            if revision is not None:
+                await self._monitor.prepare(revision)
             judged = self._monitor.judge(batch, settlements, enclosed)
             await self._keep(judged)
         except BaseException:
@@ -207,6 +223,8 @@ class Cycle:
             except Unavailable as trouble:
                 troubled = True
                 self._troubled(str(trouble))
+                # A disk may be full for hours. Whoever took that for a loop that is stuck would lose the round.
+                self._beat()
                 await self._clock.wait_until(self._clock.tick().plus(_AGAIN))
         if troubled:
             self._troubled("")

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, in_seconds
-from service_monitoring.errors import MonitoringError
+from service_monitoring.errors import MonitoringError, Unusable
 from service_monitoring.ports import Clock, Tick
 from service_monitoring.runtime.deadlines import deadline_after, within
 
@@ -32,7 +32,7 @@ GRACE: Final = Duration(2 * SECOND)
 """What each loop may take to end by itself."""
 WHOLE_GRACE: Final = Duration(8 * SECOND)
 """What all of them may take together, however many there are."""
-_CUT: Final = Duration(500 * MILLISECOND)
+_CUT: Final = Duration(400 * MILLISECOND)
 """What a cancelled loop may take to let go; one that does not is left behind."""
 _FIRST_WAIT: Final = Duration(100 * MILLISECOND)
 _LONGEST_WAIT: Final = Duration(30 * SECOND)
@@ -97,7 +97,8 @@ class Supervisor:
     stopped one after the other, each within `grace` and all within `WHOLE_GRACE`; a second signal, or cancelling
     `run`, interrupts what is left at once. A loop that fails is started again, after 100 ms at first and up to 30 s
     while it keeps failing; one that gives no sign of life is reported and started again. Every loop ends in a named
-    state.
+    state. Where a loop finds the store unusable, or `fail` says so, starting again would change nothing: all are
+    interrupted at once, and `run` raises that error.
     """
 
     def __init__(
@@ -114,10 +115,22 @@ class Supervisor:
         self._watched: list[_Watched] = []
         self._ending = asyncio.Event()
         self._interrupted = asyncio.Event()
+        self._failure: Unusable | None = None
 
     def stop(self) -> None:
         """Begin the end; `run` returns when it is over."""
         self._ending.set()
+
+    def fail(self, failure: Unusable) -> None:
+        """Interrupt everything; `run` raises the failure. The first one counts."""
+        self._failure = self._failure or failure
+        self._interrupted.set()
+        self._ending.set()
+
+    @property
+    def ending(self) -> bool:
+        """Whether the end has begun."""
+        return self._ending.is_set()
 
     def statistics(self) -> dict[str, LoopStatistics]:
         """Each loop by name."""
@@ -143,8 +156,9 @@ class Supervisor:
                 raise
             finally:
                 watching.cancel()
-                for each in self._watched:
-                    await self._cut(each)
+                await asyncio.gather(*(self._cut(each) for each in self._watched))
+        if self._failure is not None:
+            raise self._failure
 
     async def _keep(self, each: _Watched) -> None:
         """Run one loop again and again, until it is to end."""
@@ -158,6 +172,10 @@ class Supervisor:
                     each.state = JobState.INTERRUPTED if self._interrupted.is_set() else JobState.CANCELLED
                     raise
                 each.state = JobState.FAILED
+            except Unusable as failure:
+                each.state = JobState.FAILED
+                self.fail(failure)
+                return
             except Exception as error:  # noqa: BLE001 - whatever it is, the loop is started again and it is told
                 each.state = JobState.FAILED
                 self._trouble(each, f"failed: {_sentence(error)}")

@@ -39,6 +39,7 @@ class Watchdog:
         self._every = every
         self._expected = clock.tick()
         self._longest = Duration(0)
+        self._last: tuple[Tick, Duration] | None = None
 
     @property
     def longest(self) -> Duration:
@@ -49,6 +50,13 @@ class Watchdog:
     def lag(self) -> Duration:
         """How late the loop is now; from any thread."""
         return Duration(max(0, self._clock.tick().since(self._expected)))
+
+    def blockage(self, *, within: Duration) -> Duration:
+        """The length of the last blockage beyond the limit, if it ended no longer ago than `within`; else nothing."""
+        if self._last is None:
+            return Duration(0)
+        ended, lag = self._last
+        return lag if self._clock.tick().since(ended) <= within else Duration(0)
 
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Show from the running loop that it is alive, until cancelled; the thread ends with it."""
@@ -61,7 +69,10 @@ class Watchdog:
                 beat()
                 self._expected = self._clock.tick().plus(self._every)
                 await self._clock.wait_until(self._expected)
-                self._longest = max(self._longest, self.lag)
+                lag = self.lag
+                self._longest = max(self._longest, lag)
+                if lag > self._limit:
+                    self._last = (self._clock.tick(), lag)
         finally:
             leave.set()
 

@@ -1,21 +1,35 @@
 """Documents: one YAML file as plain values that still know where they stood.
 
 Knows YAML 1.2's core rules and what is refused for safety: duplicate keys, tags, merge keys, many aliases, deep
-nesting, large files. Does not know what any key means. PyYAML's C parser composes the nodes; what a scalar is, is
-decided here, because PyYAML reads `no`, `on` and `22:00` by the rules of YAML 1.1.
+nesting, large files. Does not know what any key means. PyYAML's C parser reads; what a scalar is, is decided here,
+because PyYAML reads `no`, `on` and `22:00` by the rules of YAML 1.1.
+
+Files are read in one of two ways. Nearly all are plain: their values follow from the parser's events (`_plain_values`).
+Where anything is unusual, or somebody asks where a value stood, the tree of nodes is composed, which knows every place;
+for a large file that takes as long again and ten times the memory.
 """
 
 from __future__ import annotations
 
 import gc
-import marshal
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
+from yaml import (
+    MappingEndEvent,
+    MappingNode,
+    MappingStartEvent,
+    Node,
+    ScalarEvent,
+    ScalarNode,
+    SequenceEndEvent,
+    SequenceNode,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # what the stubs call private is what is fast
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.reader import ReaderError
@@ -29,6 +43,8 @@ DEEPEST: Final = 32
 MOST_ALIASES: Final = 10
 """Aliases in one file: enough for convenience, too few for a bomb."""
 
+_OPENING: Final = ("stream", "document")
+"""What opens before the first value."""
 _PLAIN: Final = "plain"
 _QUOTED: Final = "quoted"
 _STRING_TAG: Final = "tag:yaml.org,2002:str"
@@ -82,13 +98,19 @@ class _Composer(CParser):
 
 
 class Document:
-    """One file: `data` is the tree of plain values, `place` says where any of them stands. For one thread."""
+    """One file: `data` is the tree of plain values, `place` says where any of them stands. For one thread.
 
-    def __init__(self, file: str, data: object, root: Node | None, complaints: tuple[Complaint, ...] = ()) -> None:
+    The first `place` composes the file's nodes, unless they are given.
+    """
+
+    def __init__(
+        self, file: str, data: object, content: bytes, root: Node | None = None, complaints: Sequence[Complaint] = ()
+    ) -> None:
         self.file = file
         self.data = data
-        self.complaints = complaints
-        self._root = root
+        self.complaints = tuple(complaints)
+        self._content = content
+        self._composed = root
         self._indexed: dict[int, dict[str | int, tuple[Node, Node]]] = {}
 
     @classmethod
@@ -108,13 +130,21 @@ class Document:
         if len(content) > LARGEST:
             raise _unusable(Place(name), f"the file is larger than {LARGEST >> 20} MiB", "split it with include")
         with uncollected():
+            values = _plain_values(content)
+            if values is not None:
+                return cls(name, values, content)
             root = _composed(content, name)
             if root is None:
-                return cls(name, {}, None)
+                return cls(name, {}, content)
             walk = _Walk(name)
-            # Values that live on keep the memory of the nodes around them from being given back: these are new ones.
-            values = marshal.loads(marshal.dumps(walk.value(root)))  # noqa: S302 - written in this very line
-            return cls(name, values, root, tuple(walk.complaints))
+            return cls(name, walk.value(root), content, root, walk.complaints)
+
+    @property
+    def _root(self) -> Node | None:
+        if self._composed is None and self._content:
+            with uncollected():
+                self._composed = _composed(self._content, self.file)
+        return self._composed
 
     def place(self, path: KeyPath) -> Place:
         """Where the value at `path` stands; steps that do not exist are left out, so the nearest holder answers."""
@@ -200,6 +230,72 @@ def _composed(content: bytes, name: str) -> Node | None:
         raise _unusable(Place(name), f"this is not YAML: {error.reason}", "remove the character") from None
     except YAMLError as error:
         raise _unusable(Place(name), f"this is not YAML: {error}", "check the file") from None
+
+
+def _plain_values(content: bytes) -> dict[str, object] | list[object] | None:  # noqa: C901, PLR0912, PLR0915 - one loop: see below
+    """The values of a file in which nothing is unusual: one document, no anchors and tags, words as keys, each once.
+
+    None for any other, be it wrong or not: `_Walk` reads it, and says what is wrong. On a file of ten thousand services
+    this takes half of the time of composing and walking, so everything is in one loop.
+    """
+    made: dict[str, object] | list[object] | None = None
+    above: list[tuple[dict[str, object] | list[object], str | None]] = []
+    key: str | None = None
+    names: dict[str, str] = {}
+    plain: dict[str, object] = {}
+    try:
+        content.decode()
+        following = CParser(content).get_event
+        for _ in _OPENING:
+            following()
+        while True:
+            event: Any = following()
+            kind = type(event)
+            value: object
+            if kind is ScalarEvent:
+                if event.tag is not None or event.anchor is not None:
+                    return None
+                text = event.value
+                if key is None and type(made) is dict:
+                    if text in made or text == "<<":
+                        return None
+                    key = names.setdefault(text, text)
+                    continue
+                if not event.implicit[0]:
+                    value = text
+                elif text in plain:
+                    value = plain[text]
+                elif len(text) > _LONGEST_NUMBER and _NUMBER.match(text):
+                    return None
+                else:
+                    value = plain[text] = _plain_value(text)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                unusual = event.tag is not None or event.anchor is not None or len(above) >= DEEPEST - 1
+                if unusual or (key is None and type(made) is dict):
+                    return None
+                if made is not None:
+                    above.append((made, key))
+                made, key = ({} if kind is MappingStartEvent else []), None
+                continue
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                if not above:
+                    break
+                value = made
+                made, key = above.pop()
+            else:
+                return None
+            if key is not None:
+                made[key] = value  # type: ignore[index, call-overload]  # with a key it is a mapping
+                key = None
+            elif made is None:
+                return None
+            else:
+                made.append(value)  # type: ignore[union-attr]  # without one it is a list
+        # The end of the document, and of the file: what follows is another document.
+        following()
+        return made if type(following()) is StreamEndEvent else None
+    except (YAMLError, ValueError):
+        return None
 
 
 def _unusable(place: Place, problem: str, remedy: str) -> InvalidSettings:

@@ -106,9 +106,10 @@ def _shaped(gathered: Gathered, reading: Reading) -> FileShape:
     data = _filled(gathered.data)
     reading.raw = _names_kept(data)
     report: Callable[..., None] | None = reading.fault
+    context: dict[str, Any] = {"secrets": reading.secrets, "alike": {}}
     for _ in range(_MOST_ROUNDS):
         try:
-            return FileShape.model_validate(data, context={"secrets": reading.secrets})
+            return FileShape.model_validate(data, context=context)
         except ValidationError as error:
             found = faults(FileShape, data, error)
             for fault in found if report else ():

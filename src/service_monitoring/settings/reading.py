@@ -6,10 +6,12 @@ Knows places and kinds for those who read the sections. Does not know any sectio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from service_monitoring.settings.anchoring import anchored
 from service_monitoring.settings.complaints import Complaint, Complaints, KeyPath, path_text
 from service_monitoring.settings.gather import Gathered
 from service_monitoring.settings.kinds import Kinds
@@ -38,6 +40,12 @@ class Reading:
         self.not_yet: list[NotYet] = []
         self.warnings: list[Complaint] = []
         self.cadences: dict[tuple[object, ...], CheckShape] = {}
+        self.conditions: dict[tuple[int, int], Any] = {}
+
+    @property
+    def said(self) -> int:
+        """How much was said so far, of any sort: the same before and after what is entirely right."""
+        return len(self.complaints) + len(self.not_yet) + len(self.warnings)
 
     def complain(self, path: KeyPath, problem: str, remedy: str = "") -> None:
         """Something is wrong with the value at `path`."""
@@ -70,6 +78,12 @@ class Reading:
         content = self.raw.get(section)
         return list(content) if isinstance(content, dict) else []
 
+    def rules_of(self, service: str) -> list[str]:
+        """The names of the rules of a service, right or wrong."""
+        content = self.raw["services"][service]
+        rules = content.get("rules") if isinstance(content, dict) else None
+        return list(rules) if isinstance(rules, dict) else []
+
     def validated(
         self,
         model: type[Model],
@@ -89,7 +103,12 @@ class Reading:
                 inner = Fault(fault.path[1:], fault.problem, fault.remedy, key=fault.key)
                 self.fault(inner, base=origin)
 
-        return validated(model, given, secrets=self.secrets, report=report, besides=besides)
+        placed = anchored(model, given, lambda key: self._folder(inherited.get(key, path)))
+        return validated(model, placed, secrets=self.secrets, report=report, besides=besides)
+
+    def _folder(self, path: KeyPath) -> Path:
+        """Where the file lies that says what stands at `path`."""
+        return Path(self.gathered.place_of_key(path).file).parent
 
     def channel(self, name: str, given: Mapping[str, Any], path: KeyPath) -> ChannelSettings | None:
         """A channel as it is written at `path`, or None after complaining."""

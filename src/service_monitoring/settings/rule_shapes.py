@@ -5,11 +5,23 @@ Knows one value at a time; which of them make a condition together is `condition
 
 from __future__ import annotations
 
+import marshal
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 from service_monitoring.domain.instants import Duration, in_seconds
 from service_monitoring.settings.calendars import HoursField, WeekdaysField, ZoneField
@@ -195,3 +207,25 @@ class RuleShape(RuleValue):
         default_factory=list, description="Rules (service.rule) or services that cause this one."
     )
     state: Literal["draft", "active"] = "active"
+
+
+def _alike(given: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Rules that are written alike are one value: thousands of services share a handful.
+
+    Where the settings are loaded, `alike` of the context holds those that were read. Version 2 of the format writes
+    equal values as equal bytes, and tells 1, 1.0 and true apart.
+    """
+    known = info.context.get("alike") if isinstance(info.context, Mapping) else None
+    if known is None:
+        return read(given)
+    try:
+        written = marshal.dumps(given, 2)
+    except ValueError:
+        return read(given)
+    if written not in known:
+        known[written] = read(given)
+    return known[written]
+
+
+RuleField = Annotated[RuleShape, WrapValidator(_alike)]
+"""The annotation of a rule in a file."""

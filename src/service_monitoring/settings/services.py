@@ -5,7 +5,7 @@ Knows how a check's keys, defaults and kind go together, and what rules may refe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,8 +13,10 @@ from pydantic import BaseModel
 
 from service_monitoring.domain.configuration import ALLOWANCE, Check, Service
 from service_monitoring.domain.instants import SECOND, Duration
-from service_monitoring.domain.rules import Lifecycle, Rule, Severity
-from service_monitoring.domain.strategies import Absence, Aggregate, Composite
+from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.rules import Flapping, Lifecycle, NoData, Recovery, Rule, Severity, Worse
+from service_monitoring.domain.schedules import ActiveHours
+from service_monitoring.domain.strategies import Absence, Aggregate, AnyStrategy, Composite
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.conditions import (
     COMPOSITES,
@@ -69,19 +71,7 @@ def read_services(
         rules = [
             rule
             for rule_name, rule_shape in service.rules.items()
-            if (
-                rule := _read_rule(
-                    name,
-                    rule_name,
-                    rule_shape,
-                    found,
-                    reading,
-                    template=template,
-                    names=service.rules,
-                    zone=shape.timezone,
-                )
-            )
-            is not None
+            if (rule := _read_rule(name, rule_name, rule_shape, found, reading, template, shape.timezone)) is not None
         ]
         _refuse_twins(name, rules, reading)
         dependencies.add(name, service, rules)
@@ -266,35 +256,82 @@ def _check(
     )
 
 
-def _read_rule(
-    service: str,
-    name: str,
-    shape: RuleShape,
-    checks: _Checks,
-    reading: Reading,
-    *,
-    template: TemplateCheck | None,
-    names: Collection[str],
-    zone: str,
-) -> Rule | None:
-    path: KeyPath = ("services", service, "rules", name)
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """What follows from how a rule is written, whatever it is called and wherever it stands."""
+
+    strategy: AnyStrategy | None
+    severity: Severity
+    recovery: Recovery
+    no_data: NoData
+    worse: tuple[Worse, ...]
+    active: ActiveHours | None
+    flapping: Flapping | None
+    selects: tuple[Matcher, ...]
+    labels: tuple[tuple[str, str], ...]
+    state: Lifecycle
+
+
+def _condition(
+    shape: RuleShape, path: KeyPath, reading: Reading, template: TemplateCheck | None, stands_for: Duration, zone: str
+) -> _Condition:
+    """Rules that are written alike have one shape: where nothing is to be said of it, it is read once.
+
+    What composites join is named from where they stand, so they are read each.
+    """
+    key = (id(shape), stands_for)
+    known: _Condition | None = reading.conditions.get(key)
+    if known is not None:
+        return known
+    before = reading.said
     complain = reading.within(path)
-    check = _check_of(shape, path, checks, reading)
+    service = str(path[1])
+    names = reading.rules_of(service)
     strategy = strategy_of(
         shape.when,
         complain,
-        stands_for=_NO_TIME if check is None else check.stale_after,
+        stands_for=stands_for,
         member=lambda member: f"{service}.{member}" if member in names else member,
     )
     recovery = recovery_of(shape, strategy, complain)
     worse = worse_of(shape, strategy, complain)
     flapping = flapping_of(shape, complain)
     _check_templates(shape, path, reading, template)
+    condition = _Condition(
+        strategy=strategy,
+        severity=Severity(shape.severity),
+        recovery=recovery,
+        no_data=no_data_of(shape),
+        worse=worse,
+        active=active_of(shape, zone),
+        flapping=flapping,
+        selects=tuple(sorted(shape.when.labels, key=lambda each: (each.label, each.operator, each.value))),
+        labels=tuple(sorted(shape.labels.items())),
+        state=Lifecycle(shape.state),
+    )
+    if reading.said == before and not isinstance(strategy, Composite):
+        reading.conditions[key] = condition
+    return condition
+
+
+def _read_rule(
+    service: str,
+    name: str,
+    shape: RuleShape,
+    checks: _Checks,
+    reading: Reading,
+    template: TemplateCheck | None,
+    zone: str,
+) -> Rule | None:
+    path: KeyPath = ("services", service, "rules", name)
+    check = _check_of(shape, path, checks, reading)
+    condition = _condition(shape, path, reading, template, _NO_TIME if check is None else check.stale_after, zone)
     later = checks.later.get(shape.when.check or "")
     if later is not None:
         reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
     if check is not None and check.name in checks.polled:
         _check_metric(shape, checks.polled[check.name], path, reading)
+    strategy = condition.strategy
     if strategy is None or (check is None and not isinstance(strategy, Composite)):
         return None
     if check is not None and check.name in checks.polled:
@@ -305,18 +342,18 @@ def _read_rule(
         check="" if check is None else check.name,
         metric=shape.when.metric or "",
         strategy=strategy,
-        severity=Severity(shape.severity),
+        severity=condition.severity,
         holds_for=shape.holds_for,
-        recovery=recovery,
-        no_data=no_data_of(shape),
-        worse=worse,
-        active=active_of(shape, zone),
-        flapping=flapping,
-        selects=tuple(sorted(shape.when.labels, key=lambda each: (each.label, each.operator, each.value))),
-        labels=tuple(sorted(shape.labels.items())),
+        recovery=condition.recovery,
+        no_data=condition.no_data,
+        worse=condition.worse,
+        active=condition.active,
+        flapping=condition.flapping,
+        selects=condition.selects,
+        labels=condition.labels,
         summary=shape.summary,
         runbook=shape.runbook,
-        state=Lifecycle(shape.state),
+        state=condition.state,
     )
 
 

@@ -27,7 +27,7 @@ from service_monitoring.settings.matchers import MatchersField
 from service_monitoring.settings.network import network
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import DurationField
-from service_monitoring.settings.rule_shapes import LabelsField, RuleShape
+from service_monitoring.settings.rule_shapes import LabelsField, RuleField
 from service_monitoring.settings.secrets import Secret
 
 STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -104,7 +104,7 @@ class ServiceShape(Shape):
     description: str = Field("", description="What it is, for people.")
     labels: LabelsField = Field(default_factory=dict, description="Labels of every incident of this service.")
     checks: dict[Name, dict[str, Any]] = Field(default_factory=dict, description="What is polled, by name.")
-    rules: dict[Name, RuleShape] = Field(default_factory=dict, description="When something is wrong, by name.")
+    rules: dict[Name, RuleField] = Field(default_factory=dict, description="When something is wrong, by name.")
 
 
 class QuietHoursShape(Shape):

@@ -193,19 +193,21 @@ def _keys_at(model: type[BaseModel], path: KeyPath) -> set[str]:
     """The keys that are known where `path` leads."""
     candidates: list[Any] = [model]
     for step in path:
-        candidates = [inner for candidate in candidates for part in _parts(candidate) for inner in _inside(part, step)]
-    parts = [part for candidate in candidates for part in _parts(candidate)]
+        candidates = [
+            inner for candidate in candidates for part in parts_of(candidate) for inner in _inside(part, step)
+        ]
+    parts = [part for candidate in candidates for part in parts_of(candidate)]
     return {key for part in parts if _is_model(part) for key in fields_of(part)}
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def parts_of(annotation: Any) -> Iterator[Any]:
     """The alternatives of a type, without what is only noted beside them."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from _parts(get_args(annotation)[0])
+        yield from parts_of(get_args(annotation)[0])
     elif origin in {Union, UnionType}:
         for part in get_args(annotation):
-            yield from _parts(part)
+            yield from parts_of(part)
     else:
         yield annotation
 

@@ -21,7 +21,7 @@ import pycurl
 
 from service_monitoring.domain.samples import Measurement, Reason
 from service_monitoring.ports import AddressPolicy
-from service_monitoring.sources.curl import Engine
+from service_monitoring.sources.curl import Engine, Manner
 from service_monitoring.sources.phases import Failed, is_our_own
 
 LARGEST_HEAD: Final = 64 * 1024
@@ -184,12 +184,10 @@ class _Lent(socket.SocketType):
 class Exchanges:
     """Performs requests in one manner: the options of one check. For one loop; no two requests at a time."""
 
-    def __init__(
-        self, engine: Engine, network: AddressPolicy, manner: Mapping[int, object], *, limit: int, keep: bool
-    ) -> None:
+    def __init__(self, engine: Engine, network: AddressPolicy, manner: Manner, *, limit: int, keep: bool) -> None:
         self._engine = engine
         self._vetting = _Vetting(network)
-        self._manner = tuple({**_ALWAYS, **manner}.items())
+        self._manner = manner
         self._limit = limit
         self._keep = keep
 
@@ -250,6 +248,11 @@ _ALWAYS: Final[Mapping[int, object]] = MappingProxyType(
         pycurl.OPT_CERTINFO: 1,
     }
 )
+
+
+def in_manner(own: Mapping[int, object]) -> Manner:
+    """The options of libcurl with which a check asks: its own, and those that every check has."""
+    return tuple({**_ALWAYS, **own}.items())
 
 
 def _is_plain(request: Request) -> bool:

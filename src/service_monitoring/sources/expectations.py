@@ -152,13 +152,15 @@ class Expect(BaseModel):
 
     model_config = _MODEL
     status: Status | tuple[Status, ...] = "2xx"
-    headers: Mapping[str, str | TextExpectation] = {}
+    headers: Mapping[str, str | TextExpectation] = Field(default_factory=dict)
     body: BodyExpectation | None = None
 
     def compiled(self) -> Expectations:
         """The same, ready to judge answers."""
         given = self.status if isinstance(self.status, tuple) else (self.status,)
-        codes = frozenset(code for each in given for code in _codes(each))
+        if not self.headers and self.body is None:
+            return _of_status(given)
+        codes = _of_status(given).statuses
         headers = tuple((name.lower().encode(), *_of_text(expected)) for name, expected in self.headers.items())
         return Expectations(codes, " or ".join(map(str, given)), headers, _of_body(self.body))
 
@@ -204,6 +206,13 @@ class Expectations:
         complaint = None if self.body is None else self.body(body)
         if complaint is not None:
             raise Failed(Reason.BODY, complaint)
+
+
+# Thousands of checks expect the same few, and a set of a hundred codes each is what would fill the memory.
+@lru_cache(maxsize=256)
+def _of_status(given: tuple[int | str, ...]) -> Expectations:
+    codes = frozenset(code for each in given for code in _codes(each))
+    return Expectations(codes, " or ".join(map(str, given)), (), None)
 
 
 def _of_text(expected: str | TextExpectation) -> tuple[str, Judgement]:

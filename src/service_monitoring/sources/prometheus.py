@@ -53,7 +53,7 @@ class Options(BaseModel):
     metrics: tuple[_Metric, ...] = Field(
         min_length=1, max_length=500, description="the metrics taken, by the names that the page shows"
     )
-    headers: http.HeadersField = {}
+    headers: http.HeadersField = Field(default_factory=dict)
     auth: http.Authentication | None = None
     redirects: Annotated[int, Field(ge=0, le=10)] | Literal["refuse"] = Field(
         5, description="how many redirects are followed; refuse: none may come"

@@ -20,8 +20,11 @@ def primary(error: sqlite3.Error) -> int:
 
 
 def full(error: BaseException) -> bool:
-    """Whether the disk is full."""
-    return isinstance(error, sqlite3.Error) and primary(error) == sqlite3.SQLITE_FULL
+    """Whether the disk is full. Where the memory that readers share cannot grow, SQLite calls that a failed disk."""
+    return isinstance(error, sqlite3.Error) and (
+        primary(error) == sqlite3.SQLITE_FULL
+        or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE
+    )
 
 
 def busy(error: BaseException) -> bool:

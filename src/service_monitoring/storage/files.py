@@ -16,7 +16,7 @@ Synchronous = Literal["FULL", "NORMAL"]
 
 BUSY_MILLISECONDS: Final = 5_000
 WAL_BYTES: Final = 64 * 1024 * 1024
-CHECKED_BYTES: Final = 256 * 1024 * 1024
+CHECKED_BYTES: Final = 128 * 1024 * 1024
 """A file above this is not checked at the start: that would take longer than a start may."""
 
 _STATEMENTS: Final = 48

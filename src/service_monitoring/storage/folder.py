@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -83,19 +84,20 @@ class Lock:
 class Reserve:
     """Room on the disk that is given up when the disk is full, so that what must be told of it can still be stored.
 
-    Used by the writer of facts alone, in its thread.
+    Any thread: samples come before the facts that they decide, so either writer may be the one that needs it.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
         self._path = folder / RESERVE
         self._size = size
+        self._turn = threading.Lock()
         self.kept = False
 
     def keep(self) -> None:
         """Take the room (back), when at least twice as much stays free; otherwise another time."""
         if self.kept:
             return
-        with contextlib.suppress(OSError):
+        with self._turn, contextlib.suppress(OSError):
             space = os.statvfs(self._path.parent)
             if self._size <= 0 or space.f_bavail * space.f_frsize < 3 * self._size:
                 return
@@ -108,6 +110,6 @@ class Reserve:
 
     def give_up(self) -> None:
         """Free the room."""
-        self.kept = False
-        with contextlib.suppress(OSError):
+        with self._turn, contextlib.suppress(OSError):
+            self.kept = False
             self._path.unlink(missing_ok=True)

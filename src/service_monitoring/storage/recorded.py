@@ -13,19 +13,13 @@ from typing import Any, Final
 
 from service_monitoring.domain.inputs import Admitted, Observed, Pushed, PushedSample, Stamp, Taken
 from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome, Reason
-from service_monitoring.storage.samples import NO_ATTEMPTS, Names
+from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome
+from service_monitoring.storage.samples import NO_ATTEMPTS, OF_CHECK, REASON, Names
 from service_monitoring.wire.codec import decode
 
 _OUTCOME: Final = {outcome.value: outcome for outcome in Outcome}
-_REASON: Final[dict[str, Reason | None]] = {"": None, **{reason.value: reason for reason in Reason}}
 
-# Without statistics SQLite takes the table's own order instead, and reads all checks for the observations of one.
-_OF_CHECK: Final = "observations o INDEXED BY observations_check"
 _OF_PUSHED_CHECK: Final = "pushes p INDEXED BY pushes_check"
-_OBSERVED_TABLE: Final = "observations INDEXED BY observations_check"
-_PUSHED_TABLE: Final = "pushes INDEXED BY pushes_check"
-_COUNTS: Final = {_OBSERVED_TABLE: "", _PUSHED_TABLE: "judged > 0 AND"}
 _PUSHED: Final = "s.epoch, s.at, s.series_id, s.measured_at, s.value"
 _COLUMNS: Final = "o.epoch, o.at, o.check_id, o.outcome, o.reason, o.detail, o.started, o.attempts"
 
@@ -73,7 +67,7 @@ def _pushed_after(connection: sqlite3.Connection, names: Names, stamp: Stamp, li
     return list(_pushes(connection, names, rows, samples))
 
 
-def tail(
+def pushed(
     connection: sqlite3.Connection,
     names: Names,
     latest: dict[int, int],
@@ -83,35 +77,14 @@ def tail(
     since: Instant,
     least: int,
 ) -> list[Admitted]:
-    """A check's observations and pushes up to `until`, oldest first: after `since`, and at least the last `least`.
+    """What was pushed to a check up to `until`, oldest first: after `since`, and at least the last `least`.
 
-    Of pushes only the samples that were judged, and only pushes that have one.
+    Only the samples that were judged, and only pushes that have one.
     """
     number = names.check_ids.get(check)
     if number is None:
         return []
-    observed = _stretches(connection, names, latest, number, _OBSERVED_TABLE, until=until, since=since, least=least)
-    pushed = _stretches(connection, names, latest, number, _PUSHED_TABLE, until=until, since=since, least=least)
-    if not observed or not pushed:
-        return observed or pushed
-    # The check was of another kind before.
-    both = list(heapq.merge(observed, pushed, key=_stamp))
-    return [each for place, each in enumerate(both) if each.stamp.at > since or place >= len(both) - least]
-
-
-def _stretches(
-    connection: sqlite3.Connection,
-    names: Names,
-    latest: dict[int, int],
-    number: int,
-    table: str,
-    *,
-    until: Stamp,
-    since: Instant,
-    least: int,
-) -> list[Admitted]:
-    bound = _nth_newest(connection, table, number, until, least)
-    stretch = _stretch if table == _OBSERVED_TABLE else _pushed_stretch
+    bound = _nth_newest(connection, number, until, least)
     found: list[Admitted] = []
     for epoch in sorted(latest):
         if epoch > until.epoch or (latest[epoch] <= since.ns and epoch < bound[0]):
@@ -120,33 +93,20 @@ def _stretches(
         if epoch >= bound[0]:
             lowest = min(lowest, bound[1] if epoch == bound[0] else -(2**63))
         highest = until.at.ns if epoch == until.epoch else 2**63 - 1
-        found += stretch(connection, names, (number, epoch, lowest, highest))
+        found += _pushed_stretch(connection, names, (number, epoch, lowest, highest))
     return found
 
 
-def _nth_newest(connection: sqlite3.Connection, table: str, check: int, until: Stamp, count: int) -> tuple[int, int]:
-    """The stamp of the `count`th newest row; after all when none is wanted, before all when there are fewer."""
+def _nth_newest(connection: sqlite3.Connection, check: int, until: Stamp, count: int) -> tuple[int, int]:
+    """The stamp of the `count`th newest push; after all when none is wanted, before all when there are fewer."""
     if count <= 0:
         return (2**63 - 1, 0)
     row = connection.execute(
-        f"SELECT epoch, at FROM {table} WHERE {_COUNTS[table]} check_id = ? AND (epoch, at) <= (?, ?) "
-        "ORDER BY epoch DESC, at DESC LIMIT 1 OFFSET ?",
+        "SELECT epoch, at FROM pushes INDEXED BY pushes_check WHERE judged > 0 AND check_id = ? "
+        "AND (epoch, at) <= (?, ?) ORDER BY epoch DESC, at DESC LIMIT 1 OFFSET ?",
         (check, until.epoch, until.at.ns, count - 1),
     ).fetchone()
     return (-1, 0) if row is None else (row[0], row[1])
-
-
-def _stretch(connection: sqlite3.Connection, names: Names, within: tuple[int, int, int, int]) -> Iterator[Admitted]:
-    where = "WHERE o.check_id = ? AND o.epoch = ? AND o.at BETWEEN ? AND ?"
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM {_OF_CHECK} {where} ORDER BY o.at", within).fetchall()
-    # The plus keeps the stretch's bounds from being taken for the samples', which would read those of all checks.
-    samples = connection.execute(
-        "SELECT s.epoch, s.at, s.ordinal, s.series_id, s.value "
-        f"FROM {_OF_CHECK} CROSS JOIN samples s "
-        f"ON s.epoch = +o.epoch AND s.at = +o.at {where} ORDER BY o.at, s.ordinal",
-        within,
-    ).fetchall()
-    return _rebuilt(connection, names, rows, samples)
 
 
 def _pushed_stretch(
@@ -168,9 +128,15 @@ def newest(connection: sqlite3.Connection, names: Names) -> list[Admitted]:
     """The newest observation of each check, by the names of the checks."""
     found: list[Admitted] = []
     for _, number in sorted(names.check_ids.items()):
-        stamp = _nth_newest(connection, _OBSERVED_TABLE, number, Stamp(2**63 - 1, Instant(0)), 1)
-        if stamp[0] >= 0:
-            found += _stretch(connection, names, (number, stamp[0], stamp[1], stamp[1]))
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM {OF_CHECK} WHERE o.check_id = ? ORDER BY o.epoch DESC, o.at DESC LIMIT 1",
+            (number,),
+        ).fetchall()
+        samples = connection.execute(
+            "SELECT epoch, at, ordinal, series_id, value FROM samples WHERE epoch = ? AND at = ? ORDER BY ordinal",
+            rows[0][:2] if rows else (-1, 0),
+        ).fetchall()
+        found += _rebuilt(connection, names, rows, samples)
     return found
 
 
@@ -190,7 +156,7 @@ def _rebuilt(connection: sqlite3.Connection, names: Names, rows: list[Any], samp
         if check not in names.checks:
             names.learn(connection)
         tries = () if attempts == NO_ATTEMPTS else decode(tuple[Attempt, ...], attempts)
-        observation = Observation(_OUTCOME[outcome], _REASON[reason], detail, tuple(measured), tries)
+        observation = Observation(_OUTCOME[outcome], REASON[reason], detail, tuple(measured), tries)
         yield Admitted(Stamp(epoch, Instant(at)), Observed(*names.checks[check], observation, Instant(started)))
 
 

@@ -31,11 +31,14 @@ _SAMPLES: Final = Insert("samples", ("epoch", "at", "ordinal", "series_id", "val
 _PUSHES: Final = Insert("pushes", ("epoch", "at", "check_id", "judged"))
 _PUSHED: Final = Insert("pushed", ("epoch", "at", "ordinal", "series_id", "measured_at", "value", "mark"))
 
-_UP: Final[Metric] = ("up", ())
+UP: Final[Metric] = ("up", ())
+# Without statistics SQLite takes the table's own order instead, and reads all checks for the observations of one.
+OF_CHECK: Final = "observations o INDEXED BY observations_check"
 _OUTCOMES: Final = {outcome: outcome.value for outcome in Outcome}
 _REASONS: Final[dict[Reason | None, str]] = {None: "", **{reason: reason.value for reason in Reason}}
 NO_ATTEMPTS: Final = b"[]"
 _NOT_KEPT: Final = frozenset({Taken.FUTURE, Taken.UNKNOWN})
+REASON: Final[dict[str, Reason | None]] = {text: reason for reason, text in _REASONS.items()}
 
 
 class Names:
@@ -244,7 +247,7 @@ class Recording:
         ids = self.names.series_ids[check]
         if observation.outcome is not Outcome.UNKNOWN:
             up = 1.0 if observation.outcome is Outcome.OK else 0.0
-            samples += (epoch, at, 0, ids.get(_UP) or self._new_metric(check, _UP), up)
+            samples += (epoch, at, 0, ids.get(UP) or self._new_metric(check, UP), up)
         for ordinal, measured in enumerate(observation.measurements, 1):
             metric = (measured.metric, measured.labels)
             samples += (epoch, at, ordinal, ids.get(metric) or self._new_metric(check, metric), measured.value)

@@ -21,8 +21,21 @@ from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.ports import NO_MARKS, Clock, Commit, Due, Lease, Message, Ping, Settlement, Stored
-from service_monitoring.storage import archive, outbox, reading, recorded
+from service_monitoring.errors import Unusable
+from service_monitoring.ports import (
+    NO_MARKS,
+    Asked,
+    Clock,
+    Commit,
+    Due,
+    Lease,
+    Message,
+    Ping,
+    Recalled,
+    Settlement,
+    Stored,
+)
+from service_monitoring.storage import archive, outbox, reading, recall, recorded
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
@@ -85,6 +98,8 @@ class SqliteStore:
         self.migration_backups: tuple[Path, ...] = opened.copies
         """Copies of the files that were made before a migration at this start."""
         self._recording = opened.recording
+        self._broken: Unusable | None = None
+        self._when_broken: Callable[[Unusable], None] | None = None
         self._facts = Writer(
             opened.folder / FACTS,
             opened.facts,
@@ -92,8 +107,16 @@ class SqliteStore:
             capacity=tuning.capacity,
             on_full=opened.reserve.give_up,
             on_success=opened.reserve.keep,
+            on_broken=self._broke,
         )
-        self._samples = Writer(opened.folder / SAMPLES, opened.samples, opened.recording, capacity=tuning.capacity)
+        self._samples = Writer(
+            opened.folder / SAMPLES,
+            opened.samples,
+            opened.recording,
+            capacity=tuning.capacity,
+            on_full=opened.reserve.give_up,
+            on_broken=self._broke,
+        )
         self._facts_readers = Readers(opened.folder / FACTS, clock)
         self._samples_readers = Readers(opened.folder / SAMPLES, clock)
 
@@ -151,21 +174,16 @@ class SqliteStore:
             found += page
         return found
 
-    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """What a check's decisions look back at up to `until`, oldest first: what came after `since`, or is among the
-        last `least`.
-        """
-        recording = self._recording
+    async def recall(self, asked: Sequence[Asked], *, until: Stamp) -> list[Recalled]:
+        """What checks said up to `until`, an answer to each question."""
+        names, latest = self._recording.names, self._recording.latest
+        return await self._samples_readers.read(lambda one: recall.answers(one, names, latest, asked, until=until))
+
+    async def pushed(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """What was pushed to a check up to `until`, oldest first: what came after `since`, or is among the last."""
+        names, latest = self._recording.names, self._recording.latest
         return await self._samples_readers.read(
-            lambda connection: recorded.tail(
-                connection,
-                recording.names,
-                recording.latest,
-                (service, check),
-                until=until,
-                since=since,
-                least=least,
-            )
+            lambda one: recorded.pushed(one, names, latest, (service, check), until=until, since=since, least=least)
         )
 
     async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:
@@ -245,6 +263,18 @@ class SqliteStore:
     def health(self) -> Health:
         """How the writers fare."""
         return Health(self._facts.statistics(), self._samples.statistics(), self._opened.reserve.kept)
+
+    def when_broken(self, tell: Callable[[Unusable], None]) -> None:
+        """Call `tell` once, when the device fails under a write; at once if it did. Nothing is acknowledged then."""
+        self._when_broken = tell
+        if self._broken is not None:
+            tell(self._broken)
+
+    def _broke(self, failure: Unusable) -> None:
+        if self._broken is None:
+            self._broken = failure
+            if self._when_broken is not None:
+                self._when_broken(failure)
 
     # Keeping house ----------------------------------------------------------------------------------------------------
 

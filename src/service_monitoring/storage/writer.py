@@ -96,7 +96,9 @@ class Writer:
         capacity: int = CAPACITY,
         on_full: Callable[[], None] = lambda: None,
         on_success: Callable[[], None] = lambda: None,
+        on_broken: Callable[[Unusable], None] = lambda failure: None,
     ) -> None:
+        """`on_full` and `on_success` are called in the thread, `on_broken` in the loop, before a caller hears of it."""
         self._path = path
         self._connection = connection
         self._batch = batch
@@ -104,6 +106,7 @@ class Writer:
         self._places = asyncio.Semaphore(capacity)
         self._on_full = on_full
         self._on_success = on_success
+        self._on_broken = on_broken
         self._queue: deque[_Waiting[Any]] = deque()
         self._awake = threading.Condition()
         self._closing = False
@@ -148,7 +151,7 @@ class Writer:
             while group := self._next():
                 answers = self._answers([waiting.operation for waiting in group])
                 self._operations += len(group)
-                self._deliver(group, answers)
+                self._in_loop(_resolve, group, answers)
         finally:
             self._connection.close()
 
@@ -191,6 +194,7 @@ class Writer:
                 failure = translated(error, self._path)
                 if fatal(error) and isinstance(failure, Unusable):
                     self._broken = failure
+                    self._in_loop(self._on_broken, failure)
                 raise failure from error
         raise AssertionError("the last attempt returns or raises")
 
@@ -222,10 +226,10 @@ class Writer:
         self._groups += 1
         return answers
 
-    def _deliver(self, group: Sequence[_Waiting[Any]], answers: Sequence[Any]) -> None:
+    def _in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
         # When the loop has ended, so have its callers: nobody waits for an answer.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(_resolve, group, answers)
+            self._loop.call_soon_threadsafe(call, *arguments)
 
 
 def _again(error: MonitoringError) -> MonitoringError:

@@ -37,6 +37,7 @@ from service_monitoring.domain.inputs import (
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.rules import Flapping, Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason, Sample, Series
 from service_monitoring.domain.schedules import ActiveHours, Cron, Expectation, Period
@@ -243,7 +244,8 @@ class Trial:
     def configure(self, at: str, configuration: Configuration) -> Self:
         """A revision comes into force, and is given the history that it looks back at."""
         for service, check, reach in self.course.lacks(configuration):
-            self.course.refill(service, check, reach, self._history)
+            known = [each for each in self._history if _of(each) == (service, check)]
+            self.course.refill(service, check, reach, recollect(known))
         return self.tell(at, Configured(configuration))
 
     def hear(self, at: str, *, check: str = "health", service: str = "shop", **values: float) -> Self:
@@ -377,3 +379,8 @@ class Trial:
     def _offset(self, stamp: Stamp) -> str:
         since = stamp.at.since(self._starts[stamp.epoch])
         return f"+{duration_text(since)}" if since >= 0 else f"-{duration_text(Duration(-since))}"
+
+
+def _of(admitted: Admitted) -> tuple[str, str]:
+    assert isinstance(admitted.input, Observed | Pushed)
+    return admitted.input.service, admitted.input.check

@@ -14,7 +14,7 @@ port; knows no store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -38,12 +38,13 @@ from service_monitoring.domain.inputs import (
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.policy import StoredJob
+from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome, Reason, Sample, Series
 from service_monitoring.domain.verdicts import Code, Evidence
 from service_monitoring.errors import Conflict
-from service_monitoring.ports import Commit, Message, Settlement, Store, Stored
+from service_monitoring.ports import Asked, Commit, Message, Recalled, Settlement, Store, Stored
 
 START = Instant.parse("2026-01-05T00:00:00.000000001Z")
 SERIES = Series("shop", "health", "up")
@@ -166,6 +167,24 @@ async def _turns(count: int) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(turn.set_result, None)
         await turn
+
+
+def _saying(observations: Sequence[Admitted]) -> Recalled:
+    return Recalled(tuple(recollect(observations)))
+
+
+def _told(
+    recalled: Recalled, metrics: Collection[str] = ()
+) -> dict[tuple[int, str, tuple[tuple[str, str], ...]], list[tuple[int, float]]]:
+    """What a policy makes of an answer: all samples of what is judged, the first at the newest instant of the rest."""
+    told = {}
+    for one in recalled.recollections:
+        for column in one.columns:
+            samples = list(zip(column.instants, column.values, strict=True))
+            newest = next(sample for sample in samples if sample[0] == column.instants[-1])
+            judged = column.metric in {"up", *metrics}
+            told[one.epoch, column.metric, column.labels] = samples if judged else [newest]
+    return told
 
 
 class StoreLaws:
@@ -323,7 +342,7 @@ class StoreLaws:
         await store.record([a_push(1, 1.0), a_push(3, 3.0)], marks={a_stamp(1): (Taken.LATE,)})
         await store.record([a_push(1, 7.0, 8.0), a_push(2, 2.0), a_push(3), an_observation(3), a_push(2)])
         assert await store.beyond(Stamp(0, START)) == [a_push(1, 1.0), a_push(2, 2.0), a_push(3, 3.0)]
-        assert await store.tail("shop", "orders", until=a_stamp(9), since=START, least=9) == [
+        assert await store.pushed("shop", "orders", until=a_stamp(9), since=START, least=9) == [
             a_push(2, 2.0),
             a_push(3, 3.0),
         ]
@@ -343,61 +362,102 @@ class StoreLaws:
         marks: dict[Stamp, tuple[Taken, ...]] = {push.stamp: (Taken.DUPLICATE,) for push in again}
         marks[last.stamp] = (Taken.LATE, Taken.JUDGED, Taken.DUPLICATE, Taken.CONFLICT)
         await store.record([first, last, *again], marks=marks)
-        back = await store.tail("shop", "orders", until=a_stamp(9), since=a_stamp(8).at, least=2)
+        back = await store.pushed("shop", "orders", until=a_stamp(9), since=a_stamp(8).at, least=2)
         assert back == [first, of_push(last, 1)]
         assert await store.beyond(a_stamp(2)) == again
 
-    async def test_a_tail_of_pushes_is_what_came_since_and_at_least_so_many(self, store: Store) -> None:
+    async def test_pushed_gives_what_came_since_and_at_least_so_many(self, store: Store) -> None:
         mine = [a_push(second) for second in range(1, 10)]
         await store.record([*mine, a_push(10, check="visits"), an_observation(11)])
         since = a_stamp(5).at
 
         async def tail(until: int, least: int) -> list[Admitted]:
-            return await store.tail("shop", "orders", until=a_stamp(until), since=since, least=least)
+            return await store.pushed("shop", "orders", until=a_stamp(until), since=since, least=least)
 
         assert await tail(8, 0) == mine[5:8]
         assert await tail(8, 6) == mine[2:8]
         assert await tail(8, 60) == mine[:8]
         assert await tail(5, 0) == []
-
-    async def test_a_check_that_was_of_another_kind_before_has_one_tail(self, store: Store) -> None:
-        mine = [an_observation(1), a_push(2, check="health"), an_observation(3), a_push(4, check="health")]
-        await store.record(mine)
-        assert await store.tail("shop", "health", until=a_stamp(9), since=a_stamp(9).at, least=3) == mine[1:]
-        assert await store.tail("shop", "health", until=a_stamp(3), since=a_stamp(1).at, least=0) == mine[1:3]
 
     async def test_what_was_pushed_outlives_the_program(self, store: Store, restart: Restart) -> None:
         await store.record([a_push(1, 1.0, 2.0)], marks={a_stamp(1): (Taken.JUDGED, Taken.LATE)})
         after = await restart(store)
         assert await after.beyond(Stamp(0, START)) == [a_push(1, 1.0, 2.0)]
         await after.record([a_push(1, 3.0), a_push(2, 3.0)])
-        assert await after.tail("shop", "orders", until=a_stamp(9), since=START, least=9) == [
+        assert await after.pushed("shop", "orders", until=a_stamp(9), since=START, least=9) == [
             of_push(a_push(1, 1.0, 2.0), 0),
             a_push(2, 3.0),
         ]
 
-    async def test_a_tail_is_what_came_since_and_at_least_so_many(self, store: Store) -> None:
+    async def test_recall_gives_what_came_since_and_at_least_so_many_runs(self, store: Store) -> None:
         mine = [an_observation(second) for second in range(1, 10)]
         await store.record([*mine, an_observation(10, check="other")])
         since = a_stamp(5).at
 
-        async def tail(until: int, least: int) -> list[Admitted]:
-            return await store.tail("shop", "health", until=a_stamp(until), since=since, least=least)
+        async def recalled(until: int, least: int) -> Recalled:
+            (answer,) = await store.recall([Asked("shop", "health", since, least)], until=a_stamp(until))
+            return answer
 
-        assert await tail(8, 0) == mine[5:8]
-        assert await tail(8, 2) == mine[5:8]
-        assert await tail(8, 6) == mine[2:8]
-        assert await tail(8, 60) == mine[:8]
-        assert await tail(5, 1) == mine[4:5]
-        assert await tail(5, 0) == []
-        assert await store.tail("shop", "nothing", until=a_stamp(9), since=since, least=5) == []
+        assert _told(await recalled(8, 0)) == _told(_saying(mine[5:8]))
+        assert _told(await recalled(8, 2)) == _told(_saying(mine[5:8]))
+        assert _told(await recalled(8, 6)) == _told(_saying(mine[2:8]))
+        assert _told(await recalled(8, 60)) == _told(_saying(mine[:8]))
+        assert _told(await recalled(5, 1)) == _told(_saying(mine[4:5]))
+        assert (await recalled(5, 0)).recollections == ()
+        assert [(await recalled(8, least)).everything for least in (0, 8, 9)] == [False, False, True]
 
-    async def test_a_tail_reaches_back_into_an_earlier_epoch(self, store: Store) -> None:
+    async def test_recall_answers_each_question_in_its_place(self, store: Store) -> None:
+        await store.record([an_observation(second, check=f"c{second}") for second in range(1, 4)])
+        names = ["c3", "nothing", "c1", "c3"]
+        asked = [Asked("shop", name, START, 1) for name in names]
+        answers = await store.recall(asked, until=a_stamp(9))
+        assert [[one.check for one in answer.recollections] for answer in answers] == [["c3"], [], ["c1"], ["c3"]]
+        assert answers[1] == Recalled()
+        assert await store.recall([], until=a_stamp(9)) == []
+
+    async def test_recall_reaches_back_into_an_earlier_epoch(self, store: Store) -> None:
         mine = [an_observation(1), an_observation(2), an_observation(5, epoch=1), an_observation(6, epoch=1)]
         await store.record(mine)
-        until = a_stamp(9, epoch=1)
-        assert await store.tail("shop", "health", until=until, since=a_stamp(5).at, least=3) == mine[1:]
-        assert await store.tail("shop", "health", until=until, since=a_stamp(1).at, least=0) == mine[1:]
+        for since, least in ((5, 3), (1, 0)):
+            asked = Asked("shop", "health", a_stamp(since).at, least)
+            (answer,) = await store.recall([asked], until=a_stamp(9, epoch=1))
+            assert [one.epoch for one in answer.recollections] == [0, 1]
+            assert _told(answer) == _told(_saying(mine[1:]))
+
+    async def test_recall_gives_all_samples_of_what_is_asked_for_and_the_newest_of_the_rest(self, store: Store) -> None:
+        labelled = [Measurement("requests", float(code), (("code", f"{code}"),)) for code in (200, 500, 200)]
+        mine = [
+            an_observation(1, measurements=[Measurement("first_byte_seconds", 0.1), Measurement("asked", 1.0)]),
+            an_observation(2, measurements=[Measurement("asked", 2.0), *labelled]),
+            an_observation(3, outcome=Outcome.FAILED, reason=Reason.STATUS, measurements=[Measurement("asked", 3.0)]),
+            an_observation(4, outcome=Outcome.FAILED, reason=Reason.CONNECT, measurements=[]),
+        ]
+        await store.record(mine)
+        for metrics in ({"asked"}, {"requests"}, {"asked", "requests"}, set[str]()):
+            asked = Asked("shop", "health", START, 1, frozenset(metrics))
+            (answer,) = await store.recall([asked], until=a_stamp(9))
+            assert _told(answer, metrics) == _told(_saying(mine), metrics)
+            assert [(one.reason, one.detail) for one in answer.recollections] == [(Reason.CONNECT, "it says so")]
+
+    async def test_recall_says_nothing_of_runs_that_were_our_own_fault(self, store: Store) -> None:
+        unknown = [an_observation(second, outcome=Outcome.UNKNOWN, reason=Reason.OVERLOAD) for second in (1, 3)]
+        alone = an_observation(4, check="other", outcome=Outcome.UNKNOWN, reason=Reason.OVERLOAD)
+        await store.record([unknown[0], an_observation(2), unknown[1], alone])
+        asked = [Asked("shop", name, START, 3, frozenset({"duration_seconds"})) for name in ("health", "other")]
+        mine, other = await store.recall(asked, until=a_stamp(9))
+        assert _told(mine, {"duration_seconds"}) == _told(_saying([an_observation(2)]), {"duration_seconds"})
+        assert [(one.reason, one.detail) for one in mine.recollections] == [(None, "")]
+        assert other.recollections == ()
+        # They are runs nevertheless.
+        assert not mine.everything
+        assert other.everything
+
+    async def test_recall_of_many_checks_is_the_same_as_of_each(self, store: Store) -> None:
+        many = 700
+        await store.record([an_observation(second, check=f"c{second % many}") for second in range(3 * many)])
+        asked = [Asked("shop", f"c{place}", a_stamp(many).at, 1 + place % 4) for place in range(many)]
+        until = a_stamp(5 * many)
+        assert await store.recall(asked, until=until) == [(await store.recall([one], until=until))[0] for one in asked]
 
     async def test_due_lists_the_longest_due_first_and_never_what_is_held(self, store: Store) -> None:
         incident = an_incident()

@@ -19,10 +19,11 @@ from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, 
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.policy import StoredJob
+from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, Unavailable
-from service_monitoring.ports import NO_MARKS, Commit, Due, Lease, Message, Settlement, Stored
+from service_monitoring.ports import NO_MARKS, Asked, Commit, Due, Lease, Message, Recalled, Settlement, Stored
 
 _SETTLED: Final = frozenset({"delivered", "parked"})
 
@@ -128,17 +129,33 @@ class MemoryStore:
         """The observations and pushes after `stamp`, in order."""
         return [self._observations[at] for at in sorted(self._observations) if at > stamp]
 
-    async def tail(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
-        """The newest of a check up to `until`: what came after `since`, and at least the last `least`."""
+    async def recall(self, asked: Sequence[Asked], *, until: Stamp) -> list[Recalled]:
+        """What checks said up to `until`; of every series all that was heard."""
+        return [self._recalled(one, until) for one in asked]
+
+    async def pushed(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """What was pushed to a check up to `until`: what came after `since`, and at least the last `least`."""
         known = [
             admitted
             for stamp in sorted(self._judged)
             if stamp <= until
-            and isinstance((admitted := self._judged[stamp]).input, Observed | Pushed)
+            and isinstance((admitted := self._judged[stamp]).input, Pushed)
             and (admitted.input.service, admitted.input.check) == (service, check)
         ]
         young = sum(admitted.stamp.at > since for admitted in known)
         return known[len(known) - min(len(known), max(young, least)) :]
+
+    def _recalled(self, asked: Asked, until: Stamp) -> Recalled:
+        known = [
+            admitted
+            for stamp in sorted(self._judged)
+            if stamp <= until
+            and isinstance((admitted := self._judged[stamp]).input, Observed)
+            and (admitted.input.service, admitted.input.check) == (asked.service, asked.check)
+        ]
+        young = sum(admitted.stamp.at > asked.since for admitted in known)
+        wanted = known[len(known) - min(len(known), max(young, asked.least)) :]
+        return Recalled(tuple(recollect(wanted)), len(known) < asked.least)
 
     async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:
         """What waits in the outbox and is not leased, the longest due first."""

@@ -98,7 +98,8 @@ def minimal(facts: Facts) -> str:
         value = "" if facts.evidence.value is None else f" = {_plain(facts.evidence.value)}"
         text += f": {facts.series}{value}"
     why = ", ".join(part for part in (str(facts.evidence.reason or ""), facts.evidence.detail[:500]) if part)
-    return _capped(_safe(f"{text} ({why})" if why else text))
+    was = "was " if facts.ended_at is not None else ""
+    return _capped(_safe(f"{text} ({was}{why})" if why else text))
 
 
 def headline(notice: Notice, wording: Wording) -> str:
@@ -118,6 +119,8 @@ def one_line(text: str) -> str:
     )
 
 
+# Thousands of services share a handful of templates.
+@lru_cache(maxsize=1024)
 def complaint(template: str) -> str | None:
     """What is wrong with a template, in one sentence, or None: for whoever checks a configuration."""
     try:

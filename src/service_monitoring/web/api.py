@@ -30,6 +30,9 @@ _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
 )
 
 
+_LATER: Final = {"Retry-After": "5"}
+
+
 class ByPerson(BaseModel):
     """Who acts on an incident, and a word about it."""
 
@@ -54,35 +57,18 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     """The application; it holds no state and starts no task."""
     app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
 
-    @app.exception_handler(MonitoringError)
-    async def answer_trouble(request: Request, error: Exception) -> Response:
-        kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
-        headers = {"Retry-After": "5"} if kind is Unavailable else None
-        return _problem(status, title, str(error), headers)
-
-    @app.exception_handler(HTTPException)
-    async def answer_no_route(request: Request, error: HTTPException) -> Response:
-        title = HTTPStatus(error.status_code).phrase.lower()
-        return _problem(error.status_code, title, f"{request.method} {request.url.path}: {title}", error.headers)
-
-    @app.exception_handler(Exception)
-    async def answer_defect(request: Request, error: Exception) -> Response:
-        # Its text may hold anything; it goes to the log, where the framework raises it again.
-        return _problem(500, "error", "the program made a mistake: its log says which")
-
-    @app.exception_handler(RequestValidationError)
-    async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        return _problem(422, "not understood", said)
+    _say_errors(app)
 
     @app.get("/healthz", summary="Whether the program answers")
     async def healthz() -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    @app.get("/readyz", summary="Whether it does its work; 503 names what it does not")
+    @app.get("/readyz", summary="Whether it does its work; 503 names each reason why not")
     async def readyz() -> Response:
-        trouble = (await desk.status()).trouble
-        return Response("\n".join(trouble or ("ready",)) + "\n", 503 if trouble else 200, media_type="text/plain")
+        reasons = (await desk.status()).trouble
+        if reasons:
+            return _problem(503, "not ready", "; ".join(reasons), _LATER, reasons=reasons)
+        return Response("ready\n", media_type="text/plain")
 
     @app.get("/api/v1/status", summary="How the program itself is")
     async def status() -> Response:
@@ -120,10 +106,36 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     return app
 
 
+def _say_errors(app: FastAPI) -> None:
+    """Answer each error with a problem of its own kind."""
+
+    @app.exception_handler(MonitoringError)
+    async def answer_trouble(request: Request, error: Exception) -> Response:
+        kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
+        return _problem(status, title, str(error), _LATER if kind is Unavailable else None)
+
+    @app.exception_handler(HTTPException)
+    async def answer_no_route(request: Request, error: HTTPException) -> Response:
+        title = HTTPStatus(error.status_code).phrase.lower()
+        return _problem(error.status_code, title, f"{request.method} {request.url.path}: {title}", error.headers)
+
+    @app.exception_handler(Exception)
+    async def answer_defect(request: Request, error: Exception) -> Response:
+        # Its text may hold anything; it goes to the log, where the framework raises it again.
+        return _problem(500, "error", "the program made a mistake: its log says which")
+
+    @app.exception_handler(RequestValidationError)
+    async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        return _problem(422, "not understood", said)
+
+
 def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
+def _problem(
+    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: object
+) -> Response:
+    body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail, **more})
     return Response(body, status, headers, media_type="application/problem+json")
