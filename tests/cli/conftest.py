@@ -45,6 +45,7 @@ channels:
 routes:
   - notify: [channel.log]
 network: {allow: [127.0.0.0/8]}
+web: {listen: none}
 """
 FAILED = Observation(Outcome.FAILED, Reason.CONNECT, "connection refused")
 OK = Observation(Outcome.OK)

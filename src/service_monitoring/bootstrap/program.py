@@ -17,7 +17,16 @@ from msgspec import to_builtins
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.desk import StoreDesk
-from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
+from service_monitoring.bootstrap.intake import StoreIntake
+from service_monitoring.bootstrap.keys import Keyring
+from service_monitoring.bootstrap.wiring import (
+    new_key,
+    open_sinks,
+    open_sources,
+    sink_kinds,
+    socket_path,
+    source_kinds,
+)
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
@@ -46,7 +55,9 @@ _log = structlog.get_logger("service_monitoring")
 class Program:
     """Everything that one machine runs. `run` goes on until a signal or `stop`, and leaves the mark of its end."""
 
-    def __init__(self, settings: Settings, clock: Clock, store: SqliteStore, monitor: Monitor) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, store: SqliteStore, monitor: Monitor, keyring: Keyring
+    ) -> None:
         self.store = store
         self._settings = settings
         self._clock = clock
@@ -67,15 +78,30 @@ class Program:
         )
         self._watchdog = Watchdog(clock, self._blocked)
         self._supervisor = Supervisor(clock, troubled=self._troubled)
-        self.desk = StoreDesk(store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals)
+        self.desk = StoreDesk(
+            store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals, keyring=keyring
+        )
+        self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
+        self._door: Any = None
 
     async def run(self) -> None:
-        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds."""
+        """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds.
+
+        `Unavailable` when the address that the file names is taken: then nothing has begun.
+        """
+        loops = self._loops()
+        try:
+            await self._run(loops)
+        finally:
+            if self._door is not None:
+                self._door.close()
+
+    async def _run(self, loops: list[Loop]) -> None:
         await self._cycle.start(*self._news())
         # What is there now stays: the collector need not walk through it while somebody waits for a probe.
         gc.collect()
         gc.freeze()
-        await self._supervisor.run(self._loops())
+        await self._supervisor.run(loops)
 
     def stop(self) -> None:
         """Begin the end of `run`."""
@@ -90,16 +116,26 @@ class Program:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
         # Only a program that runs serves: commands that are over in a second do not wait for these imports.
         from service_monitoring.web.api import api  # noqa: PLC0415 - as the comment above says
-        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the comment above says
+        from service_monitoring.web.arrivals import Arrivals, Public  # noqa: PLC0415 - likewise
+        from service_monitoring.web.serve import Door, serve  # noqa: PLC0415 - likewise
 
-        app = api(self.desk, version=service_monitoring.__version__)
+        app = Arrivals(self.intake, api(self.desk, version=service_monitoring.__version__))
         keep = self._settings.store
+        web = self._settings.web
+        doors: list[Loop] = []
+        if web is not None:
+            door = self._door = Door(web.host, web.port, named=web.place).open()
+            _log.info("listening", address=door.address)
+            # Until somebody can be asked who he is, strangers may report and ask whether we live, and nothing else.
+            public = Arrivals(self.intake, Public(self.desk))
+            doors = [Loop("door", lambda beat: door.serve(public, beat))]
         return [
             Loop(
                 "poll",
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
+            *doors,
             Loop("api", lambda beat: serve(app, socket_path(self._settings), beat)),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),
@@ -146,6 +182,7 @@ class Program:
                 **{lane.channel: to_builtins(lane) for lane in self._deliverer.statistics()},
             },
             "polling": to_builtins(self._poller.statistics()) | {"longest_lag": self._watchdog.longest / SECOND},
+            "listens": "" if self._door is None else self._door.address,
         }
 
 
@@ -156,7 +193,8 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         for copy in store.migration_backups:
             _log.info("backup made before migration", file=str(copy))
         try:
-            yield Program(settings, clock, store, await Monitor.resume(store))
+            keyring = await Keyring(store, clock, new_key).load()
+            yield Program(settings, clock, store, await Monitor.resume(store), keyring)
         finally:
             await _close_kinds(settings)
 
@@ -171,7 +209,14 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
         async def ask(what: Input) -> None:
             await ask_once(await Monitor.resume(store), clock, what)
 
-        yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
+        keyring = await Keyring(store, clock, new_key).load()
+        yield StoreDesk(
+            store,
+            course=lambda: monitor.course,
+            ask=ask,
+            keyring=keyring,
+            configured=settings.configuration,
+        )
 
 
 async def probe_once(settings: Settings, name: str) -> Observation:
