@@ -165,6 +165,7 @@ def _nothing_stored(settings: Settings) -> dict[str, Any]:
         "queues": {},
         "polling": {},
         "sizes": {},
+        "listens": "",
     }
 
 
