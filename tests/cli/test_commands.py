@@ -110,7 +110,7 @@ def test_an_id_must_name_one_incident(lived_in: Path, command: Command, act: str
 
 
 def test_a_beginning_that_names_several_is_refused(lived_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = commands._load(Path("monitoring.yaml"))
+    settings = commands.load(Path("monitoring.yaml"))
     monkeypatch.setattr(commands, "_rows", lambda *_, **__: [{"id": "ab01"}, {"id": "ab02"}, {"id": "ac03"}])
     assert commands._identified(settings, "ac") == "ac03"
     with pytest.raises(Refused, match="2 incidents begin"):
@@ -130,7 +130,7 @@ def test_status_says_whether_the_program_runs(lived_in: Path, command: Command) 
     assert answer["incidents"]["open"] == 2
     said = command("status")
     assert said.code == 0 and ("running" if answer["running"] else "not running") in said.out
-    assert "1 service, 2 checks, 2 rules" in said.out and max(map(len, said.out.splitlines())) <= 80
+    assert "1 service, 3 checks, 2 rules" in said.out and max(map(len, said.out.splitlines())) <= 80
     assert command("status", "--check").code == (0 if answer["running"] else 1)
 
 
@@ -153,7 +153,7 @@ def test_asking_about_a_store_that_is_not_there_makes_none(configured: Path, com
     assert listed(command) == []
     assert command("incidents", "list").out == "No incidents.\n"
     status = json.loads(command("status", "--json").out)
-    assert (status["running"], status["checks"], status["judged_until"]) == (False, 2, "")
+    assert (status["running"], status["checks"], status["judged_until"]) == (False, 3, "")
     assert command("status").code == 0
     assert command("incidents", "show", "ab").code == 5
     assert command("backup", "copy.zip").code == 5
@@ -197,9 +197,9 @@ def test_init_refuses_what_it_cannot_watch(folder: Path, command: Command, url: 
 
 def test_validate_sums_up_what_would_run(configured: Path, command: Command) -> None:
     said = command("validate")
-    assert (said.code, said.out) == (0, "monitoring.yaml is valid: 1 service, 2 checks, 2 rules, 1 channel\n")
+    assert (said.code, said.out) == (0, "monitoring.yaml is valid: 1 service, 3 checks, 2 rules, 1 channel\n")
     answer = json.loads(command("validate", "--json").out)
-    assert (answer["valid"], answer["checks"], answer["complaints"]) == (True, 2, [])
+    assert (answer["valid"], answer["checks"], answer["complaints"]) == (True, 3, [])
 
 
 def test_validate_says_once_each_what_this_version_does_not_do(configured: Path, command: Command) -> None:

@@ -75,7 +75,9 @@ def test_the_example_becomes_what_it_says(example: Settings, tmp_path: Path) -> 
         1025,
         "monitoring@example.com",
     )
+    assert example.web is not None
     assert (example.web.host, example.web.port) == ("127.0.0.1", 8080)
+    assert example.web.place == f"{tmp_path}/monitoring.yaml:130:7 web.listen"
 
 
 def test_the_example_is_judged_by_the_rules_that_this_version_knows(example: Settings) -> None:

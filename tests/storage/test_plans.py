@@ -26,7 +26,8 @@ from tests.storage.conftest import Open
 
 # Small or partial by nature: what is alive, what is waiting, one row, one page in order.
 WHOLE = re.compile(
-    r"SCAN (wanted|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks|series"
+    r"SCAN (wanted|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
+    r"|series"
     r"|groups USING INDEX groups_alive|groups USING COVERING INDEX groups_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
 )

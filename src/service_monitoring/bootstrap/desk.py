@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import service_monitoring
+from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Course
 from service_monitoring.domain.incidents import FINAL, State
 from service_monitoring.domain.inputs import Acted, Input, Retired
+from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.notices import Notice
+from service_monitoring.errors import NotFound, Unavailable
+from service_monitoring.ports import Ping
 from service_monitoring.storage.reading import Posted
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transition
+from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
 
 
 class StoreDesk:
@@ -34,8 +39,13 @@ class StoreDesk:
         course: Callable[[], Course],
         ask: Callable[[Input], Awaitable[object]],
         vitals: Callable[[], dict[str, Any]] | None = None,
+        keyring: Keyring | None = None,
+        configured: Configuration | None = None,
     ) -> None:
+        """`configured` is what the file says where no program runs: keys may be made before the first start."""
         self._store = store
+        self._keyring = keyring
+        self._configured = configured
         self._now = course
         self._ask = ask
         self._vitals = vitals
@@ -93,6 +103,41 @@ class StoreDesk:
         await self._store.backup(path)
         return str(path)
 
+    async def pings(self, check: str, *, limit: int) -> list[PingRow]:
+        """The newest reports to a check."""
+        service, _, name = check.partition(".")
+        found = await self._store.pings(service, name, limit=limit)
+        every = (each.id for configured in self._known.services for each in configured.checks)
+        if not found and check not in every:
+            raise NotFound(f"there is no check {check}")
+        return [_ping(ping) for ping in found]
+
+    async def keys(self) -> list[KeyRow]:
+        """The keys that open something."""
+        return self._keys.rows()
+
+    async def create_key(self, check: str) -> NewKey:
+        """The first key of a check."""
+        return await self._keys.create(check, self._known)
+
+    async def rotate_key(self, check: str, overlap: Duration) -> NewKey:
+        """Another key for a check."""
+        return await self._keys.rotate(check, self._known, overlap)
+
+    async def revoke_key(self, check: str) -> int:
+        """Forget all keys of a check."""
+        return await self._keys.revoke(check)
+
+    @property
+    def _keys(self) -> Keyring:
+        if self._keyring is None:
+            raise Unavailable("this desk has no keys")
+        return self._keyring
+
+    @property
+    def _known(self) -> Configuration:
+        return self._configuration if self._configured is None else self._configured
+
     @property
     def _course(self) -> Course:
         return self._now()
@@ -100,6 +145,18 @@ class StoreDesk:
     @property
     def _configuration(self) -> Configuration:
         return self._course.configuration
+
+
+def _ping(ping: Ping) -> PingRow:
+    report, enclosed = ping.report, ping.enclosed
+    return PingRow(
+        at=str(ping.stamp.at),
+        signal=report.signal,
+        run=report.run,
+        exit_code=report.exit_code,
+        body=as_text(enclosed.content),
+        cut=enclosed.cut,
+    )
 
 
 def _telling(posted: Posted) -> Telling:

@@ -16,8 +16,17 @@ from msgspec import to_builtins
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.desk import StoreDesk
+from service_monitoring.bootstrap.intake import StoreIntake
+from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.logs import log
-from service_monitoring.bootstrap.wiring import open_sinks, open_sources, sink_kinds, socket_path, source_kinds
+from service_monitoring.bootstrap.wiring import (
+    new_key,
+    open_sinks,
+    open_sources,
+    sink_kinds,
+    socket_path,
+    source_kinds,
+)
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
@@ -36,7 +45,8 @@ from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.web.opening import open_api
+from service_monitoring.web.door import Door
+from service_monitoring.web.opening import open_api, open_door
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
@@ -49,7 +59,9 @@ _REMEMBERED: Final = MINUTE
 class Program:
     """Everything that one machine runs. `run` goes on until a signal or `stop`, and leaves the mark of its end."""
 
-    def __init__(self, settings: Settings, clock: Clock, store: SqliteStore, monitor: Monitor) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, store: SqliteStore, monitor: Monitor, keyring: Keyring
+    ) -> None:
         self.store = store
         self._settings = settings
         self._clock = clock
@@ -77,13 +89,26 @@ class Program:
         )
         self._watchdog = Watchdog(clock, self._blocked)
         self._supervisor = Supervisor(clock, troubled=self._troubled)
-        self.desk = StoreDesk(store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals)
+        self.desk = StoreDesk(
+            store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals, keyring=keyring
+        )
+        self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
+        self._door: Door | None = None
 
     async def run(self) -> None:
         """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds.
 
-        `Unusable` within a second when the disk fails: nothing is kept or acknowledged after that.
+        `Unavailable` when the address that the file names is taken: then nothing has begun. `Unusable` within a second
+        when the disk fails: nothing is kept or acknowledged after that.
         """
+        loops = self._loops()
+        try:
+            await self._run(loops)
+        finally:
+            if self._door is not None:
+                self._door.close()
+
+    async def _run(self, loops: list[Loop]) -> None:
         await self._cycle.start(*self._news())
         # What is there now stays: the collector need not walk through it, neither now nor while somebody waits for a
         # probe.
@@ -91,7 +116,7 @@ class Program:
         gc.enable()
         self.store.when_broken(self._supervisor.fail)
         try:
-            await self._supervisor.run(self._loops())
+            await self._supervisor.run(loops)
         except Unusable as failure:
             await self._alarm.last_words(
                 f"the monitor has stopped: {failure}", deadline_after(self._clock, _LAST_WORDS)
@@ -110,16 +135,27 @@ class Program:
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
         keep = self._settings.store
+        web = self._settings.web
+        doors: list[Loop] = []
+        if web is not None:
+            door = self._door = Door(web.host, web.port, named=web.place).open()
+            log().info("listening", address=door.address)
+            doors = [Loop("door", lambda beat: open_door(door, self.desk, self.intake, beat=beat))]
         return [
             Loop(
                 "poll",
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
+            *doors,
             Loop(
                 "api",
                 lambda beat: open_api(
-                    self.desk, version=service_monitoring.__version__, path=socket_path(self._settings), beat=beat
+                    self.desk,
+                    self.intake,
+                    version=service_monitoring.__version__,
+                    path=socket_path(self._settings),
+                    beat=beat,
                 ),
             ),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
@@ -181,6 +217,7 @@ class Program:
                 **{lane.channel: to_builtins(lane) for lane in self._deliverer.statistics()},
             },
             "polling": to_builtins(self._poller.statistics()) | {"longest_lag": self._watchdog.longest / SECOND},
+            "listens": "" if self._door is None else self._door.address,
         }
 
 
@@ -191,8 +228,9 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         for copy in store.migration_backups:
             log().info("backup made before migration", file=str(copy))
         try:
+            keyring = await Keyring(store, clock, new_key).load()
             monitor = await Monitor.resume(store, expected=settings.configuration)
-            yield Program(settings, clock, store, monitor)
+            yield Program(settings, clock, store, monitor, keyring)
         finally:
             await _close_kinds(settings)
 
@@ -212,7 +250,14 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
                 monitor = await monitor.again()  # what was decided and not kept is void
                 raise
 
-        yield StoreDesk(store, course=lambda: monitor.course, ask=ask)
+        keyring = await Keyring(store, clock, new_key).load()
+        yield StoreDesk(
+            store,
+            course=lambda: monitor.course,
+            ask=ask,
+            keyring=keyring,
+            configured=settings.configuration,
+        )
 
 
 async def probe_once(settings: Settings, name: str) -> Observation:

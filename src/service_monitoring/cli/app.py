@@ -24,8 +24,12 @@ incidents_app = typer.Typer(
     help="List, show, acknowledge and resolve incidents.", no_args_is_help=True, rich_markup_mode=None
 )
 rules_app = typer.Typer(help="Retire rules.", no_args_is_help=True, rich_markup_mode=None)
+keys_app = typer.Typer(
+    help="Make, list, replace and revoke the keys of checks that report.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(rules_app, name="rules")
+app.add_typer(keys_app, name="keys")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="SERVICE_MONITORING_CONFIG", help="The configuration file.")
@@ -34,7 +38,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 By = Annotated[str, typer.Option("--by", envvar="USER", help="Who does it.")]
 Comment = Annotated[str, typer.Option(help="A word about it.")]
 Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous beginning of it.")]
+Check = Annotated[str, typer.Argument(help="service.check")]
+Server = Annotated[
+    str,
+    typer.Option(envvar="SERVICE_MONITORING_SERVER", help="Where the monitor listens, for a key."),
+]
+Run = Annotated[str, typer.Option("--run", help="The run's id: letters, digits and -.")]
+Timeout = Annotated[str, typer.Option(help="How long one attempt may take.")]
 _FILE = Path("monitoring.yaml")
+_SERVER = "http://127.0.0.1:8080"
 
 
 class StateName(StrEnum):
@@ -234,3 +246,99 @@ def rules_retire(
     from service_monitoring.cli import commands
 
     commands.retire(name, by, reason, config, _form(json=json))
+
+
+@keys_app.command("create")
+def keys_create(check: Check, config: Config = _FILE, *, json: Json = False) -> None:
+    """Make the key of a check: it is shown this once."""
+    from service_monitoring.cli import keys
+
+    keys.create(check, config, _form(json=json))
+
+
+@keys_app.command("list")
+def keys_list(config: Config = _FILE, *, json: Json = False) -> None:
+    """List keys, without what opens anything."""
+    from service_monitoring.cli import keys
+
+    keys.list_keys(config, _form(json=json))
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    check: Check,
+    overlap: Annotated[str, typer.Option(help="How long the key before still opens: 1h.")] = "0",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Make another key for a check; the one before opens nothing any more, at once or after the overlap."""
+    from service_monitoring.cli import keys
+
+    keys.rotate(check, overlap, config, _form(json=json))
+
+
+@keys_app.command("revoke")
+def keys_revoke(check: Check, config: Config = _FILE, *, json: Json = False) -> None:
+    """Forget all keys of a check."""
+    from service_monitoring.cli import keys
+
+    keys.revoke(check, config, _form(json=json))
+
+
+@app.command()
+def pings(
+    check: Check,
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+) -> None:
+    """List what was reported to a check, newest first."""
+    from service_monitoring.cli import keys
+
+    keys.list_pings(check, limit, config, _form(json=json))
+
+
+@app.command()
+def ping(  # noqa: PLR0913 - one argument an option
+    target: Annotated[str, typer.Argument(help="A key, or the URL of a ping.")],
+    server: Server = _SERVER,
+    run: Run = "",
+    timeout: Timeout = "5s",
+    *,
+    start: Annotated[bool, typer.Option("--start", help="The job begins.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="The job failed.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Only keep what is sent along.")] = False,
+    exit_code: Annotated[int | None, typer.Option(min=0, max=255, help="How the job ended; 0 is success.")] = None,
+    body_file: Annotated[Path | None, typer.Option(help="Send this file along, 10 KiB of it; - is the input.")] = None,
+) -> None:
+    """Report that a job ran, or how it fares."""
+    words = [word for word, given in (("start", start), ("fail", fail), ("log", log)) if given]
+    words += [] if exit_code is None else [str(exit_code)]
+    if len(words) > 1:
+        raise typer.BadParameter("one of --start, --fail, --log and --exit-code says how it fares")
+    from service_monitoring.cli import reporting
+
+    to, run = reporting.target(target, server), reporting.checked_run(run)
+    length = reporting.seconds(timeout)
+    typer.echo(reporting.send(to, "".join(words), run=run, body=reporting.along(body_file), timeout=length))
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def wrap(
+    command: Annotated[list[str], typer.Argument(help="-- and the command with its arguments.")],
+    url: Annotated[str, typer.Option(help="The URL of a ping.")] = "",
+    key: Annotated[str, typer.Option(envvar="SERVICE_MONITORING_KEY", help="A key, in place of a URL.")] = "",
+    server: Server = _SERVER,
+    run: Run = "",
+    timeout: Timeout = "5s",
+) -> None:
+    """Run a command and report its beginning and its end; its output and exit code are its own."""
+    if bool(url) == bool(key):
+        raise typer.BadParameter("give --url or --key, and one of them")
+    from service_monitoring.cli import reporting, wrapping
+
+    to = reporting.target(url or key, server)
+    named = reporting.checked_run(run) or reporting.this_run()
+    raise typer.Exit(wrapping.wrap(command, to, run=named, timeout=reporting.seconds(timeout)))

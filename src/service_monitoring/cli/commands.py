@@ -56,7 +56,7 @@ def init(urls: list[str], config: Path) -> None:
 def validate(config: Path, form: Form) -> int:
     """Every complaint on stderr, or a summary of what would run."""
     try:
-        settings = _load(config)
+        settings = load(config)
     except InvalidSettings as invalid:
         if form is Form.JSON:
             show.as_json({"valid": False, "complaints": list(map(_complaint, invalid.complaints))})
@@ -94,7 +94,7 @@ def schema() -> None:
 
 def check(name: str, config: Path, form: Form) -> int:
     """Run one check once, in this process."""
-    settings = _load(config)
+    settings = load(config)
     observation = asyncio.run(bootstrap.probe_once(settings, name))
     if form is Form.JSON:
         show.as_json({"check": name} | msgspec.to_builtins(observation))
@@ -136,11 +136,11 @@ def _named(metric: str, labels: tuple[tuple[str, str], ...]) -> str:
 
 def status(config: Path, form: Form, *, verify: bool) -> int:
     """How the program is; with `verify` the exit code says whether it runs without trouble."""
-    settings = _load(config)
+    settings = load(config)
     answer: Mapping[str, Any]
     try:
-        answer = _ask(settings, "GET", "/api/v1/status", lambda desk: desk.status())
-    except _EmptyError:
+        answer = ask(settings, "GET", "/api/v1/status", lambda desk: desk.status())
+    except EmptyError:
         answer = _nothing_stored(settings)
     if form is Form.JSON:
         show.as_json(answer)
@@ -165,36 +165,37 @@ def _nothing_stored(settings: Settings) -> dict[str, Any]:
         "queues": {},
         "polling": {},
         "sizes": {},
+        "listens": "",
     }
 
 
 def backup(file: Path, config: Path, form: Form) -> None:
     """Write a backup to a new file."""
     target = str(file.absolute())
-    settings = _load(config)
+    settings = load(config)
 
     async def directly(desk: Desk) -> dict[str, str]:
         return {"file": await desk.backup(target)}
 
     try:
-        answer = _ask(settings, "POST", "/api/v1/backup", directly, body={"file": target})
-    except _EmptyError:
+        answer = ask(settings, "POST", "/api/v1/backup", directly, body={"file": target})
+    except EmptyError:
         raise NotFound(f"nothing is stored in {settings.store.path} yet: there is nothing to back up") from None
-    _say(form, answer, f"Wrote {answer['file']}")
+    say(form, answer, f"Wrote {answer['file']}")
 
 
 def restore(file: Path, config: Path, form: Form) -> None:
     """Unpack a backup into the data folder, which must be new or empty."""
-    folder = _load(config).store.path
+    folder = load(config).store.path
     manifest = archive.restore(file, folder)
     made = str(manifest.made_at)
     answer = {"folder": str(folder), "made_at": made, "files": [each.name for each in manifest.files]}
-    _say(form, answer, f"Restored into {folder} the backup of {show.moment(made, bootstrap.the_clock().now())}")
+    say(form, answer, f"Restored into {folder} the backup of {show.moment(made, bootstrap.the_clock().now())}")
 
 
 def list_incidents(config: Path, form: Form, *, states: list[State], service: str | None, limit: int) -> None:
     """Incidents, newest first."""
-    rows = _rows(_load(config), states=states, service=service, limit=limit)
+    rows = _rows(load(config), states=states, service=service, limit=limit)
     if form is Form.JSON:
         show.as_json(rows)
     else:
@@ -203,9 +204,9 @@ def list_incidents(config: Path, form: Form, *, states: list[State], service: st
 
 def show_incident(id: str, config: Path, form: Form) -> None:
     """One incident with its transitions and notices."""
-    settings = _load(config)
+    settings = load(config)
     whole = _identified(settings, id)
-    detail = _ask(settings, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
+    detail = ask(settings, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
     if form is Form.JSON:
         show.as_json(detail)
     else:
@@ -214,16 +215,16 @@ def show_incident(id: str, config: Path, form: Form) -> None:
 
 def act(what: Act, id: str, by: str, comment: str, config: Path, form: Form) -> None:
     """Acknowledge or resolve."""
-    settings = _load(config)
+    settings = load(config)
     whole = _identified(settings, id)
-    row = _ask(
+    row = ask(
         settings,
         "POST",
         f"/api/v1/incidents/{quote(whole, safe='')}/{what}",
         lambda desk: desk.act(Acted(whole, what, by, comment)),
         body={"by": by, "comment": comment},
     )
-    _say(form, row, f"{_DID[what]} {row['id']} ({row['service']}.{row['rule']}) by {by}")
+    say(form, row, f"{_DID[what]} {row['id']} ({row['service']}.{row['rule']}) by {by}")
 
 
 def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
@@ -231,25 +232,25 @@ def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     service, _, rule = name.partition(".")
     if not service or not rule:
         raise Refused(f"{name!r} is not the name of a rule: write service.rule")
-    settings = _load(config)
+    settings = load(config)
     try:
-        _ask(
+        ask(
             settings,
             "POST",
             f"/api/v1/rules/{quote(service, safe='')}/{quote(rule, safe='')}/retire",
             lambda desk: desk.retire(Retired(service, rule, reason, by)),
             body={"by": by, "reason": reason},
         )
-    except _EmptyError:
+    except EmptyError:
         raise NotFound(f"no program has run with {config} yet: remove the rule from the file") from None
-    _say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
+    say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
 
 
-class _EmptyError(Exception):
+class EmptyError(Exception):
     """No program runs and none ever did: the data folder is not made by asking about it."""
 
 
-def _ask(
+def ask(
     settings: Settings,
     method: str,
     route: str,
@@ -257,15 +258,19 @@ def _ask(
     *,
     query: dict[str, Any] | None = None,
     body: Any = None,
+    made: bool = False,
 ) -> Any:
-    """The answer of the running program, or that of the store where none runs, in JSON's types."""
+    """The answer of the running program, or that of the store where none runs, in JSON's types.
+
+    `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
+    """
     path = bootstrap.socket_path(settings)
     try:
         return client.ask(path, method, route, query=query, body=body)
     except client.NotRunning:
         pass
-    if not (settings.store.path / FACTS).exists():
-        raise _EmptyError
+    if not made and not (settings.store.path / FACTS).exists():
+        raise EmptyError
     return asyncio.run(_answered(settings, directly))
 
 
@@ -279,14 +284,14 @@ def _rows(settings: Settings, *, states: list[State], service: str | None, limit
     if service is not None:
         query["service"] = service
     try:
-        rows: list[dict[str, Any]] = _ask(
+        rows: list[dict[str, Any]] = ask(
             settings,
             "GET",
             "/api/v1/incidents",
             lambda desk: desk.incidents(states=states, service=service, limit=limit),
             query=query,
         )
-    except _EmptyError:
+    except EmptyError:
         return []
     return rows
 
@@ -305,7 +310,8 @@ def _identified(settings: Settings, beginning: str) -> str:
     return ids[0]
 
 
-def _load(config: Path) -> Settings:
+def load(config: Path) -> Settings:
+    """The settings of a file; `NotFound` where there is none."""
     if not config.exists():
         raise NotFound(
             f"there is no {config}: write one with `service-monitoring init URL`, or name yours with --config"
@@ -313,7 +319,8 @@ def _load(config: Path) -> Settings:
     return bootstrap.load(config)
 
 
-def _say(form: Form, answer: Any, sentence: str) -> None:
+def say(form: Form, answer: Any, sentence: str) -> None:
+    """An answer for programs, or a sentence for people."""
     if form is Form.JSON:
         show.as_json(answer)
     else:

@@ -264,3 +264,33 @@ def bars(parts: Sequence[tuple[str, float]], longest: float) -> Table:
         share = round(_BAR * min(1.0, value / longest)) if longest > 0 else 0
         table.add_row(f"  {one_line(name)}", seconds(value), "#" * share)
     return table
+
+
+def keys(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
+    """Keys, by check."""
+    if not rows:
+        line("No keys.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("ID", "CHECK", "FOR", "MADE"):
+        table.add_column(title)
+    for row in rows:
+        made = Text(moment(row["made_at"], now))
+        if row["expires_at"]:
+            made.append(f"\nopens until {moment(row['expires_at'], now)}")
+        table.add_row(word(row["id"]), word(row["check"], "bold"), word(row["purpose"]), made)
+    lines(table)
+
+
+def pings(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
+    """Reports of a job with what it sent along, the newest first."""
+    if not rows:
+        line("No reports.")
+    for row in rows:
+        code = "" if row["exit_code"] is None else f" {row['exit_code']}"
+        run = f", run {row['run']}" if row["run"] else ""
+        lines(Text.assemble(word(row["signal"] + code, "bold"), f" {moment(row['at'], now)}", word(run, "")))
+        for each in row["body"].splitlines():
+            lines(Padding(word(each, ""), (0, 0, 0, 2)))
+        if row["cut"]:
+            lines(Padding(Text("(cut)"), (0, 0, 0, 2)))

@@ -91,7 +91,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         checks=checks,
         channels=recipients.channels,
         smtp=read_smtp(shape.smtp, reading),
-        web=read_web(shape),
+        web=read_web(shape, reading),
         configuration=Configuration(services, routes, owners),
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service_monitoring.domain.instants import Duration
 from service_monitoring.settings.complaints import KeyPath
-from service_monitoring.settings.problems import shown
+from service_monitoring.settings.problems import one_line, shown
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.shapes import FileShape, MaintenanceShape, OncallShape, SmtpShape
 from service_monitoring.settings.validation import suggestion
@@ -44,17 +44,19 @@ def read_smtp(shape: SmtpShape | None, reading: Reading) -> SmtpSettings | None:
     return SmtpSettings(shape.host, shape.port, shape.sender, shape.username, shape.password, shape.tls)
 
 
-def read_web(shape: FileShape) -> WebSettings:
-    """Where pages and API listen."""
+def read_web(shape: FileShape, reading: Reading) -> WebSettings | None:
+    """Where reports and samples arrive; None: nowhere."""
+    if shape.web.listen == "none":
+        return None
     host, _, port = shape.web.listen.rpartition(":")
-    return WebSettings(host.strip("[]"), int(port))
+    path = ("web", "listen")
+    written = "web" in shape.model_fields_set
+    place = f"{reading.gathered.place_of_key(path)} web.listen" if written else "web.listen"
+    return WebSettings(host.strip("[]"), int(port), one_line(place))
 
 
 def check_rest(shape: FileShape, reading: Reading) -> None:
     """What is read and checked, and not done by this version."""
-    if "web" in shape.model_fields_set:
-        instead = "the API answers on the socket in the data folder alone"
-        reading.postpone(("web", "listen"), "nothing is served over TCP yet", instead)
     for name, rota in shape.oncall.items():
         _check_rota(rota, ("oncall", name), reading)
         reading.postpone(("oncall", name), "rotas are not asked yet", f"nobody is told through oncall.{name}")

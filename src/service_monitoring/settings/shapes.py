@@ -54,6 +54,8 @@ def _network(text: str) -> str:
 
 
 def _listen(text: str) -> str:
+    if text == "none":
+        return text
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", text, re.ASCII)
     if match is None or int(match[3]) > 65535:
         raise InvalidValue(f"{shown(text)} is not an address with a port", "write 127.0.0.1:8080")
@@ -238,7 +240,9 @@ class SelfShape(Shape):
 class WebShape(Shape):
     """Pages and API."""
 
-    listen: Annotated[str, AfterValidator(_listen)] = Field("127.0.0.1:8080", description="Address and port.")
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        "127.0.0.1:8080", description="Address and port on which reports and samples arrive; none, to listen nowhere."
+    )
 
 
 class FileShape(Shape):

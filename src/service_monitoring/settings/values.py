@@ -70,10 +70,11 @@ class SmtpSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Where pages and API listen."""
+    """Where reports and samples arrive. `place` is where that is written, for complaints."""
 
     host: str
     port: int
+    place: str = "web.listen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Settings:
     checks: tuple[CheckSettings, ...]
     channels: Mapping[str, ChannelSettings]
     smtp: SmtpSettings | None
-    web: WebSettings
+    web: WebSettings | None
     configuration: Configuration
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()

@@ -15,8 +15,10 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Acted, Retired
+from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
+from service_monitoring.views.intake import KeyRow, NewKey, PingRow
 from service_monitoring.views.wording import render_summary
 
 
@@ -72,7 +74,10 @@ class IncidentDetail(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well."""
+    """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well.
+
+    `listens` is the address where reports and samples arrive, if there is one.
+    """
 
     version: str
     running: bool
@@ -87,6 +92,7 @@ class Status(Struct, frozen=True):
     queues: dict[str, Any] = {}
     polling: dict[str, Any] = {}
     sizes: dict[str, int] = {}
+    listens: str = ""
 
 
 class Desk(Protocol):
@@ -118,6 +124,26 @@ class Desk(Protocol):
 
     async def backup(self, target: str) -> str:
         """Write a backup of everything to a new file and give back its path."""
+        ...
+
+    async def pings(self, check: str, *, limit: int) -> list[PingRow]:
+        """The newest reports to a check, named `service.check`; `NotFound` when there is no such check."""
+        ...
+
+    async def keys(self) -> list[KeyRow]:
+        """The keys that open something, without what opens it."""
+        ...
+
+    async def create_key(self, check: str) -> NewKey:
+        """The first key of a check that reports by itself: shown this once."""
+        ...
+
+    async def rotate_key(self, check: str, overlap: Duration) -> NewKey:
+        """Another key in place of those that the check has, which close after `overlap`."""
+        ...
+
+    async def revoke_key(self, check: str) -> int:
+        """Forget all keys of a check; how many there were."""
         ...
 
 

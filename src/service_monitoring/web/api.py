@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
 from service_monitoring.views.desk import Desk
 
@@ -53,12 +54,54 @@ class BackupTarget(BaseModel):
     file: str = Field(min_length=1, max_length=4096)
 
 
+class NamedCheck(BaseModel):
+    """A check, as `service.check`."""
+
+    check: str = Field(min_length=3, max_length=201)
+
+
+class Rotation(BaseModel):
+    """How long the keys before it still open."""
+
+    overlap_seconds: int = Field(default=0, ge=0, le=31 * 86_400)
+
+
 def api(desk: Desk, *, version: str) -> FastAPI:
     """The application; it holds no state and starts no task."""
     app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
+    _answer_errors(app)
+    _ask_and_act(app, desk)
+    _keep_keys(app, desk)
+    return app
 
-    _say_errors(app)
 
+def _answer_errors(app: FastAPI) -> None:
+    """Answer each error with a problem of its own kind."""
+
+    @app.exception_handler(MonitoringError)
+    async def answer_trouble(request: Request, error: Exception) -> Response:
+        kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
+        return _problem(status, title, str(error), _LATER if kind is Unavailable else None)
+
+    @app.exception_handler(HTTPException)
+    async def answer_no_route(request: Request, error: HTTPException) -> Response:
+        # Neither the path, which may hold a key, nor anything else that was sent: errors are logged by others, too.
+        title = HTTPStatus(error.status_code).phrase.lower()
+        detail = "there is nothing here" if error.status_code == 404 else f"{title}: /openapi.json has what is possible"
+        return _problem(error.status_code, title, detail, error.headers)
+
+    @app.exception_handler(Exception)
+    async def answer_defect(request: Request, error: Exception) -> Response:
+        # Its text may hold anything; it goes to the log, where the framework raises it again.
+        return _problem(500, "error", "the program made a mistake: its log says which")
+
+    @app.exception_handler(RequestValidationError)
+    async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        return _problem(422, "not understood", said)
+
+
+def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     @app.get("/healthz", summary="Whether the program answers")
     async def healthz() -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -103,35 +146,31 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     async def backup(target: BackupTarget) -> Response:
         return _json({"file": await desk.backup(target.file)})
 
-    return app
+    @app.get("/api/v1/checks/{check}/pings", summary="The newest reports to a check, newest first")
+    async def pings(check: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+        return _json(await desk.pings(check, limit=limit))
 
 
-def _say_errors(app: FastAPI) -> None:
-    """Answer each error with a problem of its own kind."""
+def _keep_keys(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/v1/keys", summary="The keys of checks that report by themselves")
+    async def keys() -> Response:
+        return _json(await desk.keys())
 
-    @app.exception_handler(MonitoringError)
-    async def answer_trouble(request: Request, error: Exception) -> Response:
-        kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
-        return _problem(status, title, str(error), _LATER if kind is Unavailable else None)
+    @app.post("/api/v1/keys", summary="Make the key of a check: it is shown this once", status_code=201)
+    async def create_key(named: NamedCheck) -> Response:
+        return _json(await desk.create_key(named.check), 201)
 
-    @app.exception_handler(HTTPException)
-    async def answer_no_route(request: Request, error: HTTPException) -> Response:
-        title = HTTPStatus(error.status_code).phrase.lower()
-        return _problem(error.status_code, title, f"{request.method} {request.url.path}: {title}", error.headers)
+    @app.post("/api/v1/keys/{check}/rotate", summary="Make another key in place of those that a check has")
+    async def rotate_key(check: str, rotation: Rotation) -> Response:
+        return _json(await desk.rotate_key(check, Duration(rotation.overlap_seconds * SECOND)))
 
-    @app.exception_handler(Exception)
-    async def answer_defect(request: Request, error: Exception) -> Response:
-        # Its text may hold anything; it goes to the log, where the framework raises it again.
-        return _problem(500, "error", "the program made a mistake: its log says which")
-
-    @app.exception_handler(RequestValidationError)
-    async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        return _problem(422, "not understood", said)
+    @app.delete("/api/v1/keys/{check}", summary="Forget all keys of a check")
+    async def revoke_key(check: str) -> Response:
+        return _json({"check": check, "revoked": await desk.revoke_key(check)})
 
 
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 def _problem(
