@@ -114,7 +114,7 @@ def test_a_column_at_once_in_chunks_and_sample_by_sample_live_turn_at_the_same_i
     codes = strategy.codes(column, numbers, 0, rule.recovery.comparison)  # type: ignore[union-attr] # judging kinds only
     until = instants[-1] + ends * SECOND
     whole = turns(first_hold(rule, instants), terms_of(rule), column, codes, until=until)
-    assert [(at, STATES[turn]) for at, turn, _ in whole.turns] == live(rule, steps, ends)
+    assert [(each.at, STATES[each.turn]) for each in whole.turns] == live(rule, steps, ends)
 
     cuts = sorted(data.draw(some.sets(some.integers(1, len(steps)))))
     assert in_chunks(first_hold(rule, instants), terms_of(rule), column, codes, cuts, until) == whole
@@ -156,6 +156,31 @@ def test_any_codes_in_any_chunks_give_the_same_turns_and_the_same_hold(
     assert every == whole
 
 
+PATTERNS = some.lists(
+    some.tuples(
+        some.lists(
+            some.tuples(some.sampled_from([1, 1, 2, 6]), some.sampled_from([R, W, B, U])), min_size=1, max_size=3
+        ),
+        some.integers(1, 40),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(TERMS, PATTERNS)
+@settings(deadline=None)
+def test_what_repeats_itself_is_folded_as_sample_by_sample(
+    terms: Terms, patterns: list[tuple[list[tuple[int, Code]], int]]
+) -> None:
+    steps = [step for pattern, times in patterns for step in pattern * times]
+    instants = np.cumsum([step for step, _ in steps]) * SECOND + START.ns
+    codes = np.array([code for _, code in steps], dtype=np.int8)
+    hold, until = Hold(at=int(instants[0])), int(instants[-1]) + MINUTE
+    single = in_chunks(hold, terms, instants, codes, list(range(1, len(steps))), until)
+    assert turns(hold, terms, instants, codes, until=until) == single
+
+
 # Edges ----------------------------------------------------------------------------------------------------------------
 
 
@@ -167,7 +192,7 @@ def turned(codes: str, terms: Terms, *, until: int | None = None) -> list[str]:
     column = np.array([code for _, code in heard], dtype=np.int8)
     end = None if until is None else START.ns + until * SECOND
     folded = turns(Hold(at=START.ns, anchor=START.ns), terms, instants, column, until=end)
-    return [f"{(at - START.ns) // SECOND}s {turn} {cause}" for at, turn, cause in folded.turns]
+    return [f"{(each.at - START.ns) // SECOND}s {each.turn} {each.cause}" for each in folded.turns]
 
 
 def test_a_healthy_sample_exactly_at_the_due_instant_keeps_it_from_opening() -> None:
@@ -215,7 +240,7 @@ def test_an_empty_column_changes_nothing_but_what_is_due() -> None:
     hold = turns(Hold(at=5), Terms(holds_for=seconds(1)), np.array([5]), np.array([B], dtype=np.int8)).hold
     assert turns(hold, Terms(holds_for=seconds(1)), nothing, nothing.astype(np.int8), heard=5) == Folded(hold, [])
     folded = turns(hold, Terms(holds_for=seconds(1)), nothing, nothing.astype(np.int8), heard=5, until=2 * SECOND)
-    assert folded.turns == [(SECOND + 5, Turn.OPENED, Cause.TIMER)]
+    assert folded.turns == [Turned(SECOND + 5, Turn.OPENED, Cause.TIMER)]
 
 
 @given(CODES, some.none() | some.integers(1, 9).map(seconds))
@@ -264,7 +289,7 @@ def test_a_long_column_with_many_crossings_gives_the_turns_of_a_policy(jitter: i
         if isinstance(decision, IncidentMoved)
     ]
     assert len(lived) > 500
-    assert [(at, STATES[turn]) for at, turn, _ in folded.turns] == lived
+    assert [(each.at, STATES[each.turn]) for each in folded.turns] == lived
 
 
 def test_the_hold_at_the_end_is_counted_up_to_the_end() -> None:

@@ -7,10 +7,10 @@ there are samples. Gaps of our own and people's acts end a column: the caller ap
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -19,9 +19,6 @@ from service_monitoring.domain.incidents import Cause
 from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import CodeColumn, InstantColumn
-
-Turned = tuple[int, Turn, Cause]
-"""The instant (ns) of a turn, the turn, and its cause."""
 
 _Turns = tuple[tuple[Turn, Cause], ...]
 
@@ -33,6 +30,8 @@ _BASE: Final = 1 << 60
 
 _NEVER: Final = 1 << 61
 _CELLS: Final = 512
+_ROUNDS: Final = 16
+"""So often to and fro between two cells, and the rest of it is looked for at once."""
 
 
 class Runs(NamedTuple):
@@ -41,6 +40,14 @@ class Runs(NamedTuple):
     begins: InstantColumn
     ends: InstantColumn
     codes: CodeColumn
+
+
+class Turned(Struct, frozen=True, gc=False):
+    """A turn of an episode at an instant (ns), and its cause. Of these a column may bring millions."""
+
+    at: int
+    turn: Turn
+    cause: Cause
 
 
 class Folded(Struct, frozen=True):
@@ -100,17 +107,23 @@ class _Cell:
     sample does is the same at every instant before a timer is due if it is the same at the first and at the last one.
     """
 
-    __slots__ = ("far", "hold", "links", "near", "steady")
+    __slots__ = ("alarm", "far", "hold", "links", "near", "steady")
 
-    def __init__(self, hold: Hold, terms: Terms, code: Code) -> None:
+    def __init__(self, hold: Hold, terms: Terms, code: int) -> None:
         self.hold = hold
-        self.links: dict[int, tuple[_Turns, _Cell] | None] = {}
+        self.links: dict[int, _Link | None] = {}
+        self.alarm: _Link | None = None
         # What is due when no sample follows, and what is due although samples do.
         self.near = _delay(due(hold, terms, hold.at), hold)
         self.far = _delay(due(hold, terms, _NEVER), hold)
         self.steady = all(
-            judged(hold, terms, at, code) == Step(counted_to(hold, at)) for at in (hold.at + 1, hold.at + self.far)
+            judged(hold, terms, at, Code(code)) == Step(counted_to(hold, at))
+            for at in (hold.at + 1, hold.at + self.far)
         )
+
+
+_Link = tuple[_Turns, _Cell]
+"""What a sample or a timer does, and where it leads."""
 
 
 def _delay(wanted: tuple[int, object] | None, hold: Hold) -> int:
@@ -129,47 +142,97 @@ class _Fold:
     def __init__(self, terms: Terms, instants: InstantColumn, codes: CodeColumn) -> None:
         self._terms = terms
         self._instants = instants
-        self._runs = runs(instants, codes, _silence(terms))
+        self._begins, self._ends, self._codes = runs(instants, codes, _silence(terms))
+        self._firsts, self._lasts = instants[self._begins], instants[self._ends - 1]
         self._cells: dict[tuple[Hold, int], _Cell] = {}
         self._turned: list[Turned] = []
 
     def through(self, hold: Hold, heard: int, until: int | None) -> Folded:
         """All runs, then what is due up to `until`."""
-        begins, ends, codes = (column.tolist() for column in self._runs)
-        if not codes:
-            end = heard if until is None else until
-            hold = hold if until is None else self._timers(hold, heard, until + 1)
-            return Folded(counted_to(hold, max(hold.at, end)), self._turned)
-        firsts, lasts = self._at(self._runs.begins), self._at(self._runs.ends - 1)
-        cell = self._judged(self._timers(hold, heard, firsts[0]), firsts[0], codes[0])
-        began, last = firsts[0], lasts[0]
-        for index in range(1, len(codes)):
+        firsts, lasts, codes = self._firsts.tolist(), self._lasts.tolist(), self._codes.tolist()
+        end, limit = heard if until is None else until, 0 if until is None else until + 1
+        if codes:
+            cell = self._judged(self._timers(hold, heard, firsts[0]), firsts[0], codes[0])
+            cell, began = self._between(cell, firsts, lasts, codes)
+            end, limit = (lasts[-1], lasts[-1]) if until is None else (end, limit)
+            hold = self._rest(cell, began, len(codes) - 1, limit)
+        else:
+            hold = self._timers(hold, heard, limit)
+        return Folded(counted_to(hold, max(hold.at, end)), self._turned)
+
+    def _between(self, cell: _Cell, firsts: list[int], lasts: list[int], codes: list[int]) -> tuple[_Cell, int]:
+        """From the first sample of the first run to that of the last one; gives its cell and where that began."""
+        turned = self._turned
+        index, began, last = 1, firsts[0], lasts[0]
+        before, rounds = cell, 0
+        while index < len(codes):
+            if rounds >= _ROUNDS:
+                size = self._circling(index, cell, before, firsts)
+                rounds = 0
+                if size:
+                    index += size
+                    began, last = firsts[index - 1], lasts[index - 1]
+                    continue
             first, code = firsts[index], codes[index]
+            if began + cell.far <= last and cell.steady:
+                began += cell.far
+                moved, cell = cell.alarm or self._alarm(cell, codes[index - 1])
+                for turn, cause in moved:
+                    turned.append(Turned(began, turn, cause))
+                rounds = 0
+                continue
             link = None
             if first - began <= cell.far and first - last <= cell.near and (cell.steady or began == last):
                 link = cell.links[code] if code in cell.links else self._link(cell, code)
             if link is not None:
+                rounds = rounds + 1 if link[1] is before else 0
+                before = cell
                 moved, cell = link
                 for turn, cause in moved:
-                    self._turned.append((first, turn, cause))
+                    turned.append(Turned(first, turn, cause))
             else:
-                rested = self._rest(cell, began, begins[index - 1], ends[index - 1], codes[index - 1], first)
-                cell = self._judged(rested, first, code)
+                cell = self._judged(self._rest(cell, began, index - 1, first), first, code)
+                rounds = 0
             began, last = first, lasts[index]
-        end = last if until is None else until
-        hold = self._rest(cell, began, begins[-1], ends[-1], codes[-1], last if until is None else until + 1)
-        return Folded(counted_to(hold, max(hold.at, end)), self._turned)
+            index += 1
+        return cell, began
 
-    def _at(self, indices: npt.NDArray[np.int64]) -> list[int]:
-        at: list[int] = self._instants[indices].tolist()
-        return at
+    def _circling(self, index: int, cell: _Cell, before: _Cell, firsts: list[int]) -> int:
+        """How many runs from `index` on, an even number, do nothing but lead from `cell` to the one before and back."""
+        size = min(_BLOCK, len(firsts) - index) & ~1
+        begin, end = index - 1, index - 1 + size
+        lasts = self._firsts[begin + 1 : end + 1]
+        ok = self._codes[begin + 1 : end + 1] == self._codes[begin - 1 : end - 1]
+        for offset, each in enumerate((cell, before)):
+            began, last, next_ = self._firsts[begin:end][offset::2], self._lasts[begin:end][offset::2], lasts[offset::2]
+            ok[offset::2] &= (next_ - began <= each.far) & (next_ - last <= each.near)
+            if not each.steady:
+                ok[offset::2] &= began == last
+        size = (size if ok.all() else int(np.argmin(ok))) & ~1
+        out, back = (each.links[int(code)] for each, code in zip((cell, before), self._codes[index:], strict=False))
+        assert out is not None
+        assert back is not None
+        self._turned += [
+            Turned(first, turn, cause)
+            for first, moved in zip(firsts[index : index + size], cycle((out[0], back[0])), strict=False)
+            for turn, cause in moved
+        ]
+        return size
 
-    def _link(self, cell: _Cell, code: int) -> tuple[_Turns, _Cell] | None:
-        """The turns and the cell that a sample leads to if it comes before a timer; None if that depends on when."""
+    def _link(self, cell: _Cell, code: int) -> _Link | None:
+        """What a sample does if it comes before a timer; None if that depends on when."""
         first, last = (judged(cell.hold, self._terms, _BASE + delay, Code(code)) for delay in (1, cell.far))
         hold = _based(first.hold)
         same = first.turns == last.turns and hold == _based(last.hold)
         link = cell.links[code] = (first.turns, self._cell(hold, code)) if same else None
+        return link
+
+    def _alarm(self, cell: _Cell, code: int) -> _Link:
+        """What the timer does that comes although samples do."""
+        wanted = due(cell.hold, self._terms, _NEVER)
+        assert wanted is not None
+        step = fired(cell.hold, self._terms, *wanted)
+        link = cell.alarm = (step.turns, self._cell(_based(step.hold), code))
         return link
 
     def _cell(self, hold: Hold, code: int) -> _Cell:
@@ -177,23 +240,24 @@ class _Fold:
         if cell is None:
             if len(self._cells) >= _CELLS:
                 self._cells.clear()
-            cell = self._cells[hold, code] = _Cell(hold, self._terms, Code(code))
+            cell = self._cells[hold, code] = _Cell(hold, self._terms, code)
         return cell
 
     def _judged(self, hold: Hold, at: int, code: int) -> _Cell:
         return self._cell(_based(self._moved(judged(hold, self._terms, at, Code(code)), at)), code)
 
-    def _rest(self, cell: _Cell, began: int, begin: int, end: int, code: int, limit: int) -> Hold:
-        """The rest of a run whose first sample was judged: its other samples, and the timers before `limit`.
+    def _rest(self, cell: _Cell, began: int, run: int, limit: int) -> Hold:
+        """The rest of a run, of which everything up to `began` was done: its samples, and the timers before `limit`.
 
         Samples that change nothing are passed over up to the next timer that comes although they do.
         """
         instants, terms = self._instants, self._terms
-        hold, index = shifted(cell.hold, Duration(began - _BASE)), begin
+        hold, end, code = shifted(cell.hold, Duration(began - _BASE)), int(self._ends[run]), Code(self._codes[run])
+        index = int(np.searchsorted(instants[:end], began, side="right")) - 1
         while True:
             if index + 1 < end:
                 at = int(instants[index + 1])
-                if judged(hold, terms, at, Code(code)) == Step(counted_to(hold, at)):
+                if judged(hold, terms, at, code) == Step(counted_to(hold, at)):
                     wanted = due(hold, terms, _NEVER)
                     last = _NEVER if wanted is None else wanted[0]
                     index += int(np.searchsorted(instants[index + 1 : end], last, side="right"))
@@ -205,7 +269,7 @@ class _Fold:
                 return hold
             else:
                 index += 1
-                hold = self._moved(judged(hold, terms, int(instants[index]), Code(code)), int(instants[index]))
+                hold = self._moved(judged(hold, terms, int(instants[index]), code), int(instants[index]))
 
     def _timers(self, hold: Hold, heard: int, before: int) -> Hold:
         """Everything that is due before an instant."""
@@ -223,5 +287,5 @@ class _Fold:
 
     def _moved(self, step: Step, at: int) -> Hold:
         for turn, cause in step.turns:
-            self._turned.append((at, turn, cause))
+            self._turned.append(Turned(at, turn, cause))
         return step.hold
