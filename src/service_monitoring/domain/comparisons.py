@@ -115,3 +115,8 @@ class Compared(Struct, frozen=True):
         codes: CodeColumn = code_of(measured, self.comparison, recovery, worse)
         codes[np.isnan(measured)] = Code.UNKNOWN
         return codes
+
+
+def limits_of(*comparisons: Comparison | None) -> tuple[float, ...]:
+    """Every value at which one of them changes its answer."""
+    return tuple(limit for comparison in comparisons if comparison is not None for limit in comparison.limits)

@@ -209,6 +209,8 @@ class _Fold:
             if not each.steady:
                 ok[offset::2] &= began == last
         size = (size if ok.all() else int(np.argmin(ok))) & ~1
+        if size == 0:
+            return 0
         out, back = (each.links[int(code)] for each, code in zip((cell, before), self._codes[index:], strict=False))
         assert out is not None
         assert back is not None
