@@ -174,8 +174,9 @@ class _Fold:
                     began, last = firsts[index - 1], lasts[index - 1]
                     continue
             first, code = firsts[index], codes[index]
-            if began + cell.far <= last and cell.steady:
-                began += cell.far
+            alarm = began + cell.far
+            if alarm < first and (alarm <= last or alarm - last < cell.near) and (cell.steady or began == last):
+                began = alarm
                 moved, cell = cell.alarm or self._alarm(cell, codes[index - 1])
                 for turn, cause in moved:
                     turned.append(Turned(began, turn, cause))

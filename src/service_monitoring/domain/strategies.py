@@ -17,7 +17,17 @@ from msgspec import Struct
 
 from service_monitoring.domain.baselines import Deviation, Direction, Forecast
 from service_monitoring.domain.budgets import FAST, SLOW, Budget, Burn
-from service_monitoring.domain.comparisons import Compared, Comparison, Operator, Worse, code_of, coded, limits_of
+from service_monitoring.domain.comparisons import (
+    LEVELS,
+    Compared,
+    Comparison,
+    Operator,
+    Worse,
+    alone,
+    code_of,
+    coded,
+    limits_of,
+)
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.schedules import Failing
 from service_monitoring.domain.sliding import FEW, extremes, pieces, sums, undecided
@@ -148,6 +158,8 @@ class LastOf(Struct, frozen=True, tag="last"):
         worse: Worse = (),
     ) -> CodeColumn:
         """Count the samples that hold in each window of `count`."""
+        if len(values) - first == 1 and self.count <= FEW:
+            return alone(self._newest(values, recovery, worse))
         begin = max(0, first - self.count + 1)
         seen = values[begin:]
         codes = coded(
@@ -157,6 +169,21 @@ class LastOf(Struct, frozen=True, tag="last"):
         )
         codes[: self.count - 1] = Code.UNKNOWN
         return codes[first - begin :]
+
+    def _newest(self, values: FloatColumn, recovery: Comparison | None, worse: Worse) -> int:
+        """The newest window's code, live: so few floats are counted faster one by one."""
+        if len(values) < self.count:
+            return Code.UNKNOWN
+        last = values[-self.count :].tolist()
+
+        def enough(comparison: Comparison) -> bool:
+            held: int = sum(map(comparison.holds, last))
+            return held >= self.need
+
+        if enough(self.comparison):
+            levels = [level for level, stronger in zip(LEVELS, worse, strict=False) if enough(stronger)]
+            return levels[-1] if levels else Code.BREACHED
+        return Code.RECOVERED if recovery is None or enough(recovery) else Code.BETWEEN
 
     def _enough(self, comparison: Comparison, values: FloatColumn) -> npt.NDArray[np.bool_]:
         """Where at least `need` of the last `count` values hold; integers, so that a running sum is exact."""

@@ -39,7 +39,7 @@ def starts(instants: InstantColumn, over: Duration, first: int) -> InstantColumn
     """
     oldest = instants[first:] - over
     if len(oldest) < _STEADY:
-        return np.searchsorted(instants, oldest, side="right")
+        return instants.searchsorted(oldest, side="right")
     begin = int(np.searchsorted(instants, oldest[0], side="right"))
     opens = np.arange(begin, begin + len(oldest))
     opens += instants[begin : begin + len(oldest)] <= oldest
