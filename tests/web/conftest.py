@@ -26,7 +26,7 @@ from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.web.api import api
 from service_monitoring.web.arrivals import Arrivals, Public
 from service_monitoring.web.door import Door
-from service_monitoring.web.serve import serve
+from service_monitoring.web.serve import serve, serve_door
 
 NEVER = Duration(0)
 HOURLY = Expectation(Period(Duration(60 * MINUTE)), MINUTE)

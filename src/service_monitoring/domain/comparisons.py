@@ -6,6 +6,7 @@ what becomes of a code (`holds`).
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ class Comparison(Struct, frozen=True):
 Worse = tuple[Comparison, ...]
 """Up to two stronger comparisons of the same value: what lifts a breach to `Code.WORSE` and `Code.WORST`."""
 
-_LEVELS: Final = (int(Code.WORSE), int(Code.WORST))
+LEVELS: Final = (int(Code.WORSE), int(Code.WORST))
 
 
 def code_of(value: Any, comparison: Comparison, recovery: Comparison | None, worse: Worse = ()) -> Any:
@@ -74,7 +75,7 @@ def code_of(value: Any, comparison: Comparison, recovery: Comparison | None, wor
         return coded(comparison.holds(value), recovered, *(stronger.holds(value) for stronger in worse))
     if comparison.holds(value):
         code = int(Code.BREACHED)
-        for level, stronger in zip(_LEVELS, worse, strict=False):
+        for level, stronger in zip(LEVELS, worse, strict=False):
             if stronger.holds(value):
                 code = level
         return code
@@ -88,9 +89,14 @@ def coded(
     codes: CodeColumn = breached.view(np.int8) << 1
     if recovered is not None:
         codes |= (~(breached | recovered)).view(np.int8)
-    for level, stronger in zip(_LEVELS, worse, strict=False):
+    for level, stronger in zip(LEVELS, worse, strict=False):
         codes[breached & stronger] = level
     return codes
+
+
+def alone(code: int) -> CodeColumn:
+    """A column of one code."""
+    return np.array((code,), dtype=np.int8)
 
 
 class Compared(Struct, frozen=True):
@@ -112,6 +118,14 @@ class Compared(Struct, frozen=True):
     ) -> CodeColumn:
         """Compare what was measured; nothing measured is Unknown."""
         measured = self.measured(instants, values, first)
+        if len(measured) == 1:  # live: a column of one costs less as a float
+            value = float(measured[0])
+            return alone(Code.UNKNOWN if math.isnan(value) else code_of(value, self.comparison, recovery, worse))
         codes: CodeColumn = code_of(measured, self.comparison, recovery, worse)
         codes[np.isnan(measured)] = Code.UNKNOWN
         return codes
+
+
+def limits_of(*comparisons: Comparison | None) -> tuple[float, ...]:
+    """Every value at which one of them changes its answer."""
+    return tuple(limit for comparison in comparisons if comparison is not None for limit in comparison.limits)

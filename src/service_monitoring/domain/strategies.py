@@ -17,9 +17,20 @@ from msgspec import Struct
 
 from service_monitoring.domain.baselines import Deviation, Direction, Forecast
 from service_monitoring.domain.budgets import FAST, SLOW, Budget, Burn
-from service_monitoring.domain.comparisons import Compared, Comparison, Operator, Worse, code_of, coded
+from service_monitoring.domain.comparisons import (
+    LEVELS,
+    Compared,
+    Comparison,
+    Operator,
+    Worse,
+    alone,
+    code_of,
+    coded,
+    limits_of,
+)
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.schedules import Failing
+from service_monitoring.domain.sliding import FEW, extremes, pieces, sums, undecided
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import (
     CodeColumn,
@@ -27,6 +38,7 @@ from service_monitoring.domain.windows import (
     InstantColumn,
     Reach,
     differences,
+    gains,
     increases,
     percentiles,
     starts,
@@ -146,6 +158,8 @@ class LastOf(Struct, frozen=True, tag="last"):
         worse: Worse = (),
     ) -> CodeColumn:
         """Count the samples that hold in each window of `count`."""
+        if len(values) - first == 1 and self.count <= FEW:
+            return alone(self._newest(values, recovery, worse))
         begin = max(0, first - self.count + 1)
         seen = values[begin:]
         codes = coded(
@@ -155,6 +169,21 @@ class LastOf(Struct, frozen=True, tag="last"):
         )
         codes[: self.count - 1] = Code.UNKNOWN
         return codes[first - begin :]
+
+    def _newest(self, values: FloatColumn, recovery: Comparison | None, worse: Worse) -> int:
+        """The newest window's code, live: so few floats are counted faster one by one."""
+        if len(values) < self.count:
+            return Code.UNKNOWN
+        last = values[-self.count :].tolist()
+
+        def enough(comparison: Comparison) -> bool:
+            held: int = sum(map(comparison.holds, last))
+            return held >= self.need
+
+        if enough(self.comparison):
+            levels = [level for level, stronger in zip(LEVELS, worse, strict=False) if enough(stronger)]
+            return levels[-1] if levels else Code.BREACHED
+        return Code.RECOVERED if recovery is None or enough(recovery) else Code.BETWEEN
 
     def _enough(self, comparison: Comparison, values: FloatColumn) -> npt.NDArray[np.bool_]:
         """Where at least `need` of the last `count` values hold; integers, so that a running sum is exact."""
@@ -197,8 +226,55 @@ class Aggregate(Compared, frozen=True, tag="aggregate", kw_only=True):
             case Function.PERCENTILE:
                 assert self.percentile is not None
                 return percentiles(values, opens, ends, self.percentile)
+            case Function.MIN | Function.MAX if len(opens) >= FEW:
+                return extremes(values, opens, ends, np.minimum if self.function is Function.MIN else np.maximum)
             case _:
                 return windowed(values, opens, ends, self.function)
+
+    def codes(
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
+    ) -> CodeColumn:
+        """Compare each window's aggregate; a long column in pieces that stay in the cache, which changes no code."""
+        if len(values) - first < FEW:
+            return super().codes(instants, values, first, recovery, worse)
+        codes = np.empty(len(values) - first, dtype=np.int8)
+        for old, begin, end in pieces(instants, self.over, first):
+            piece = instants[old:end], values[old:end], begin - old, recovery, worse
+            codes[begin - first : end - first] = self._summed(*piece) if self._is_sum else super().codes(*piece)
+        return codes
+
+    @property
+    def _is_sum(self) -> bool:
+        return self.function in {Function.AVG, Function.SUM, Function.INCREASE, Function.RATE}
+
+    def _summed(
+        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None, worse: Worse
+    ) -> CodeColumn:
+        """The codes by running sums, and exactly where their error could change one."""
+        opens, ends = starts(instants, self.over, first), np.arange(first + 1, len(values) + 1)
+        match self.function:
+            case Function.AVG:
+                found = sums(values, opens, ends).over((ends - opens).astype(np.float64))
+            case Function.SUM:
+                found = sums(values, opens, ends)
+            case _:
+                found = sums(gains(values), opens, ends - 1)
+                if self.function is Function.RATE:
+                    found = found.over(np.maximum(1, instants[first:] - instants[opens]) / SECOND)
+        codes: CodeColumn = code_of(found.values, self.comparison, recovery, worse)
+        for index in undecided(found, limits_of(self.comparison, recovery, *worse)).tolist():
+            window = slice(opens[index], ends[index])
+            last = int(ends[index] - opens[index]) - 1
+            (exact,) = self.measured(instants[window], values[window], last).tolist()
+            codes[index] = code_of(exact, self.comparison, recovery, worse)
+        if self.function in {Function.INCREASE, Function.RATE}:
+            codes[ends - opens < 2] = Code.UNKNOWN
+        return codes
 
 
 class Change(Compared, frozen=True, tag="change", kw_only=True):
@@ -226,6 +302,23 @@ class Change(Compared, frozen=True, tag="change", kw_only=True):
         if whole < len(values):
             measured[whole - first :] = differences(values[whole:], values[whole - back : len(values) - back])
         return measured
+
+    def codes(
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
+    ) -> CodeColumn:
+        """Compare the changes; a long column in pieces that stay in the cache."""
+        if self.over is None or len(values) - first < FEW:
+            return super().codes(instants, values, first, recovery, worse)
+        codes = np.empty(len(values) - first, dtype=np.int8)
+        for old, begin, end in pieces(instants, self.over, first):
+            piece = instants[old:end], values[old:end], begin - old, recovery, worse
+            codes[begin - first : end - first] = super().codes(*piece)
+        return codes
 
 
 class Absence(Struct, frozen=True, tag="absence"):
