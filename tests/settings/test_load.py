@@ -240,6 +240,17 @@ def test_the_modifiers_of_a_rule_reach_the_domain(tmp_path: Path) -> None:
     )
 
 
+def test_canaries_are_urls_or_addresses(tmp_path: Path) -> None:
+    plain = WHOLE.replace("self: {notify: [channel.log]}", "self: {notify: [channel.log], canaries: CANARIES}")
+    text = plain.replace("CANARIES", '["https://example.com/", "192.0.2.1:443"]')
+    assert [(canary.name, canary.kind) for canary in read(tmp_path, text).canaries] == [
+        ("https://example.com/", "http"),
+        ("192.0.2.1:443", "tcp"),
+    ]
+    said = complaints(tmp_path, plain.replace("CANARIES", "[nowhere]"))
+    assert any("self.canaries[0]" in line for line in said)
+
+
 def test_defaults_of_a_kind_stand_behind_the_keys_of_its_checks(tmp_path: Path) -> None:
     settings = read(
         tmp_path,

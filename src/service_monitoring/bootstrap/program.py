@@ -21,6 +21,7 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.wiring import (
     new_key,
+    open_canaries,
     open_sinks,
     open_sources,
     sink_kinds,
@@ -28,7 +29,7 @@ from service_monitoring.bootstrap.wiring import (
     source_kinds,
 )
 from service_monitoring.domain.configuration import Check
-from service_monitoring.domain.inputs import Configured, Input
+from service_monitoring.domain.inputs import Configured, Input, Observed
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
 from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
@@ -42,6 +43,7 @@ from service_monitoring.runtime.housekeeping import keep_house
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
 from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
+from service_monitoring.runtime.uplink import Uplink
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
@@ -84,9 +86,8 @@ class Program:
             dice=SystemRandom().random,
             troubled=lambda sentence: log().warning("delivery", problem=sentence),
         )
-        self._poller = Poller(
-            checks_of(settings), open_sources(settings, clock), clock, self._cycle.submit, capacity=1000
-        )
+        self._uplink = Uplink(open_canaries(settings, clock), clock, troubled=self._uplink_troubled)
+        self._poller = Poller(checks_of(settings), open_sources(settings, clock), clock, self._observed, capacity=1000)
         self._watchdog = Watchdog(clock, self._blocked)
         self._supervisor = Supervisor(clock, troubled=self._troubled)
         self.desk = StoreDesk(
@@ -172,7 +173,15 @@ class Program:
                 ),
             ),
             Loop("watchdog", self._watchdog.run),
+            Loop("uplink", self._uplink.watch),
         ]
+
+    async def _observed(self, observed: Observed) -> None:
+        """An observation on its way in: what our own network is to blame for is not the service's fault."""
+        await self._cycle.submit(await self._uplink.excused(observed))
+
+    def _uplink_troubled(self, sentence: str) -> None:
+        self._troubled("uplink", sentence)
 
     def _hasten(self, checks: Sequence[str]) -> None:
         self._poller.hasten(checks)

@@ -74,6 +74,12 @@ def open_sources(chosen: Settings, clock: Clock) -> dict[str, Source]:
     }
 
 
+def open_canaries(chosen: Settings, clock: Clock) -> list[Source]:
+    """A source for each canary. Call it inside the running loop."""
+    world = surroundings(chosen, clock)
+    return [source_kinds()[canary.kind].open_source(canary.options, surroundings=world) for canary in chosen.canaries]
+
+
 def open_sinks(chosen: Settings, clock: Clock) -> dict[str, Sink]:
     """A sink for each channel, by name. Call it inside the running loop."""
     world = surroundings(chosen, clock)

@@ -22,7 +22,7 @@ from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.routes import Recipients, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader
-from service_monitoring.settings.sections import check_rest, read_smtp, read_store, read_web
+from service_monitoring.settings.sections import check_rest, read_canaries, read_smtp, read_store, read_web
 from service_monitoring.settings.services import TemplateCheck, read_services
 from service_monitoring.settings.shapes import FileShape
 from service_monitoring.settings.validation import faults
@@ -92,6 +92,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         channels=recipients.channels,
         smtp=read_smtp(shape.smtp, reading),
         web=read_web(shape, reading),
+        canaries=read_canaries(shape, reading),
         configuration=Configuration(services, routes, owners),
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))

@@ -109,6 +109,7 @@ class Settings:
     smtp: SmtpSettings | None
     web: WebSettings | None
     configuration: Configuration
+    canaries: tuple[CheckSettings, ...] = ()
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
