@@ -13,7 +13,7 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.course import Course, Ruling
 from service_monitoring.domain.inputs import Input, Pinged, Pushed, PushedSample, Taken
-from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, Instant
+from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.errors import NotFound, TooMuch, Unavailable
 from service_monitoring.ports import Clock, Enclosed
 from service_monitoring.runtime.deadlines import deadline_after, within
@@ -23,7 +23,7 @@ from service_monitoring.views.intake import Report, Sender
 
 PATIENCE: Final = Duration(5 * SECOND)
 """How long a sender waits for what it sent to be kept, before it is told to send it again."""
-_SLOWED: Final = Duration(250 * MILLISECOND)
+_SLOWED: Final = SECOND
 """How long one who comes too often waits for being told so: answering at once would let him come more often still."""
 _MOST_SLOWED: Final = 200
 

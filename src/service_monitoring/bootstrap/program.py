@@ -6,6 +6,7 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
@@ -111,6 +112,9 @@ class Program:
 
     async def _run(self, loops: list[Loop]) -> None:
         await self._cycle.start(*self._news())
+        # A writer gives the interpreter away at each statement, and gets it back after this at the latest: with the
+        # default of 5 ms, a loop that is busy makes one commit wait for fifty.
+        sys.setswitchinterval(0.0005)
         # What is there now stays: the collector need not walk through it, neither now nor while somebody waits for a
         # probe.
         gc.freeze()

@@ -215,6 +215,7 @@ def status(answer: Mapping[str, Any], now: Instant) -> None:
         ("incidents", Text(counts(answer["incidents"]))),
         ("notices", Text(counts(answer["outbox"]))),
         ("judged", Text(f"until {moment(answer['judged_until'], now)}" if answer["judged_until"] else "nothing yet")),
+        ("listens", word(answer.get("listens", ""))),
         ("on disk", Text(counts({f"KiB of {name}": -(-size // 1024) for name, size in answer["sizes"].items()}))),
         ("loops", word(", ".join(f"{name} {_loop(loop)}" for name, loop in answer["loops"].items()))),
         ("queues", word(", ".join(f"{name} {_queue(queue)}" for name, queue in answer["queues"].items()))),

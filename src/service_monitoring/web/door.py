@@ -25,14 +25,12 @@ class Door:
         self._port = port
         self._named = named
         self._listener: socket.socket | None = None
+        self._address = ""
 
     @property
     def address(self) -> str:
         """Where it listens: `host:port`; nothing before it is open."""
-        if self._listener is None:
-            return ""
-        host, port = self._listener.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self._address
 
     def open(self) -> Self:
         """Bind the address; `Unavailable` with place, cause and remedy when that cannot be."""
@@ -53,19 +51,22 @@ class Door:
             remedy = "end that one, choose another port, or write listen: none"
             raise Unavailable(f"{self._named}: {where} cannot be listened on ({cause}); {remedy}") from error
         listener.setblocking(False)
-        self._port = listener.getsockname()[1]
+        bound, self._port = listener.getsockname()[:2]
+        self._address = f"[{bound}]:{self._port}" if ":" in bound else f"{bound}:{self._port}"
         self._listener = listener
         return self
 
-    def listener(self) -> socket.socket:
-        """The socket that listens, opened again where it was closed."""
+    def take(self) -> socket.socket:
+        """The socket that listens, for whoever serves there and closes it; opened again where it was taken before."""
         if self._listener is None:
             self.open()
         assert self._listener is not None
-        return self._listener
+        listener, self._listener = self._listener, None
+        return listener
 
     def close(self) -> None:
         """Let go of the address. May be called twice."""
+        self._address = ""
         if self._listener is not None:
             self._listener.close()
             self._listener = None

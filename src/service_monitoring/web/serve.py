@@ -41,9 +41,12 @@ async def serve(app: Any, path: Path, beat: Callable[[], None]) -> None:
 
 async def serve_door(app: Any, door: Door, beat: Callable[[], None]) -> None:
     """Serve at a TCP address until cancelled; then requests under way get a second to end."""
+    bounds = _Bounds(of_one=MOST_OF_ONE)
+    listener = _Listener(door.take(), bounds)
     try:
-        await _serve(app, door.listener(), beat, _Bounds(of_one=MOST_OF_ONE))
+        await _serve(app, listener, beat, bounds)
     finally:
+        listener.close()
         door.close()
 
 
@@ -78,6 +81,8 @@ async def _serve(app: Any, listener: socket.socket, beat: Callable[[], None], bo
         proxy_headers=False,
         timeout_graceful_shutdown=1,
         server_header=False,
+        # The loop takes so many connections in one turn: a flood of them must not hold up those that are here.
+        backlog=64,
         h11_max_incomplete_event_size=MOST_HEADERS,
     )
     server = _Server(config, beat, bounds)
@@ -98,17 +103,18 @@ class _Bounds:
         self._open: dict[_Connection, str] = {}
         self._count: Counter[str] = Counter()
 
-    def protocol(self, *given: Any, **named: Any) -> _Connection:
-        """A protocol for a new connection."""
-        return _Connection(self, *given, **named)
+    def protocol(self, **named: Any) -> _Gate:
+        """A protocol for a new connection; uvicorn asks for one."""
+        return _Gate(self, named)
 
-    def enter(self, connection: _Connection, address: str) -> bool:
-        """Whether there is room for it."""
-        if len(self._open) >= MOST_CONNECTIONS or self._count[address] >= self._of_one:
-            return False
+    def room(self, address: str) -> bool:
+        """Whether there is room for one more from there."""
+        return len(self._open) < MOST_CONNECTIONS and self._count[address] < self._of_one
+
+    def enter(self, connection: _Connection, address: str) -> None:
+        """It is here."""
         self._open[connection] = address
         self._count[address] += 1
-        return True
 
     def leave(self, connection: _Connection) -> None:
         """It is gone."""
@@ -124,41 +130,61 @@ class _Bounds:
             connection.wait()
 
 
+class _Listener(socket.socket):
+    """A listening socket that closes what there is no room for before the loop hears of it.
+
+    Under a flood of connections that is what costs least; each turn of the loop lets go of one, and sees to others.
+    """
+
+    def __init__(self, listener: socket.socket, bounds: _Bounds) -> None:
+        super().__init__(listener.family, listener.type, listener.proto, fileno=listener.detach())
+        self._bounds = bounds
+        self.setblocking(False)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection that there is room for; `ConnectionAbortedError` once one was closed."""
+        connection, address = super().accept()
+        if self._bounds.room(str(address[0])):
+            return connection, address
+        connection.close()
+        raise ConnectionAbortedError
+
+
+class _Gate(asyncio.Protocol):
+    """Who comes in at all: made for each connection, so it holds nothing that one turned away would not need."""
+
+    def __init__(self, bounds: _Bounds, named: dict[str, Any]) -> None:
+        self._bounds = bounds
+        self._named = named
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand it on, or turn it away when there are enough."""
+        assert isinstance(transport, asyncio.Transport)
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        if not self._bounds.room(address):
+            transport.abort()
+            return
+        connection = _Connection(self._bounds, **self._named)
+        self._bounds.enter(connection, address)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+
+
 class _Connection(H11Protocol):
     """uvicorn's protocol, within bounds."""
 
-    def __init__(self, bounds: _Bounds, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, bounds: _Bounds, **named: Any) -> None:
+        super().__init__(**named)
         # Paths hold keys. uvicorn's own setting leaves it to what handlers the process has.
         self.access_log = False
         self._bounds = bounds
         self._waited = 0
-        self._welcome = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Turn it away at once when there are enough."""
-        peer = transport.get_extra_info("peername")
-        self._welcome = self._bounds.enter(self, str(peer[0]) if isinstance(peer, tuple) else "")
-        if self._welcome:
-            super().connection_made(transport)
-        else:
-            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._bounds.leave(self)
-        if self._welcome:
-            super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """What came after it was turned away is nobody's."""
-        if self._welcome:
-            super().data_received(data)
-
-    def eof_received(self) -> None:
-        """Likewise."""
-        if self._welcome:
-            super().eof_received()
+        super().connection_lost(exc)
 
     def wait(self) -> None:
         """Called at each tick: one more for which nothing but the other side is waited for, or none any more."""
