@@ -90,6 +90,18 @@ def latencies(address: str, key: str) -> list[float]:
     return sorted(taken)
 
 
+def under_a_flood(port: int, loud: str, address: str, quiet: str) -> tuple[list[float], tuple[int, ...]]:
+    """Latencies meanwhile, and what became of the flood."""
+    run = f"print(*asyncio.run(flood({port}, {loud!r}, 15)))"
+    script = f"import asyncio; from tests.faults.test_flood import flood; {run}"
+    # A flood comes from elsewhere: what it costs to make one is not to be taken from the program.
+    flooding = subprocess.Popen(["nice", "-n", "19", sys.executable, "-c", script], stdout=subprocess.PIPE)
+    time.sleep(1)
+    taken = latencies(address, quiet)
+    said, _ = flooding.communicate(timeout=60)
+    return taken, tuple(map(int, said.split()))
+
+
 def p99(taken: list[float]) -> float:
     return taken[int(len(taken) * 0.99) - 1]
 
@@ -105,21 +117,17 @@ def test_a_flood_under_one_key_leaves_others_as_fast_as_they_were(world: World) 
         wait_for((world.folder / "data" / "control.sock").exists, "the program")
         address = asked(config, "status")["listens"]
         latencies(address, quiet)
-        before = latencies(address, quiet)
-        port = int(address.rpartition(":")[2])
-        run = f"print(*asyncio.run(flood({port}, {loud!r}, 15)))"
-        script = f"import asyncio; from tests.faults.test_flood import flood; {run}"
-        # A flood comes from elsewhere: what it costs to make one is not to be taken from the program.
-        flooding = subprocess.Popen(["nice", "-n", "19", sys.executable, "-c", script], stdout=subprocess.PIPE)
-        time.sleep(1)
-        meanwhile = latencies(address, quiet)
-        said, _ = flooding.communicate(timeout=60)
+        alone = latencies(address, quiet)
+        # Making a flood costs this machine more than meeting it: the comparison is with one that goes elsewhere.
+        before, _ = under_a_flood(9, loud, address, quiet)
+        meanwhile, said = under_a_flood(int(address.rpartition(":")[2]), loud, address, quiet)
     finally:
         assert stop(process) == 0
-    sent, taken, away = map(int, said.split())
+    sent, taken, away = said
     print(
         f"row 67: {sent} requests in 15 s, {taken} taken, {away} sent away; "
-        f"p99 of others {p99(before) * 1e3:.1f} ms before, {p99(meanwhile) * 1e3:.1f} ms meanwhile (bar: 2x)"
+        f"p99 of others {p99(alone) * 1e3:.1f} ms alone, {p99(before) * 1e3:.1f} ms while it goes elsewhere, "
+        f"{p99(meanwhile) * 1e3:.1f} ms while it comes here (bar: 2x)"
     )
     assert taken <= 100 + 16 * 20
     assert p99(meanwhile) <= 2 * max(p99(before), 0.010)

@@ -26,6 +26,7 @@ PATIENCE: Final = Duration(5 * SECOND)
 _SLOWED: Final = SECOND
 """How long one who comes too often waits for being told so: answering at once would let him come more often still."""
 _MOST_SLOWED: Final = 200
+_PARTS: Final = 64
 
 
 class Ask(Protocol):
@@ -54,6 +55,7 @@ class StoreIntake:
         self._ask = ask
         self.limits = limits or Limits()
         self._slowed = 0
+        self._sent_away = 0
 
     def now(self) -> Instant:
         """By the machine's clock."""
@@ -107,8 +109,11 @@ class StoreIntake:
     async def _send_away(self, wait: Duration) -> NoReturn:
         if self._slowed < _MOST_SLOWED:
             self._slowed += 1
+            self._sent_away += 1
+            # Those who came together are not answered together: all of them at once would hold up others.
+            spread = Duration(self._sent_away % _PARTS * (_SLOWED // _PARTS))
             try:
-                await self._clock.wait_until(self._clock.tick().plus(_SLOWED))
+                await self._clock.wait_until(self._clock.tick().plus(_SLOWED).plus(spread))
             finally:
                 self._slowed -= 1
         raise TooMuch("too much came at once: send less often", max(1, math.ceil(wait / SECOND)))

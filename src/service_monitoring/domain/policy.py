@@ -386,6 +386,7 @@ class MonitoringPolicy:
             line = self._lines[place]
             events += self._catch_up(line, began)
             line.waiting = [pair for pair in line.waiting if pair[0] > at.ns]
+            self._wait_for_sample(line)
             for track in line.tracks:
                 self._hold(track, holds.blinded(track.hold, began))
         for track in self._in_order():
@@ -588,7 +589,6 @@ class MonitoringPolicy:
                 at, order, _, track = first
                 events += self._apply(track, holds.fired(track.hold, track.terms, at, order), Instant(at))
             else:
-                self._wait_for_sample(line)
                 return events
 
     def _fire_other(self, key: tuple[str, str, Series, str], order: int, due: int) -> list[Event]:

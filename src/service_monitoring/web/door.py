@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Self
+from typing import Final, Self
 
 from service_monitoring.errors import Unavailable
+
+_BACKLOG: Final = 512
+"""Connections that may wait to be taken."""
 
 
 class Door:
@@ -43,7 +46,7 @@ class Door:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(512)
+            listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
             taken = error.errno == errno.EADDRINUSE

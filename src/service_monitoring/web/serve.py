@@ -28,6 +28,9 @@ MOST_HEADERS: Final = 16 * 1024
 MOST_CONNECTIONS: Final = 500
 MOST_OF_ONE: Final = 100
 """Connections of one address."""
+_BACKLOG: Final = 512
+_AT_ONCE: Final = 4
+"""Connections that are taken in one turn of the loop: many that come together must not hold up those that are here."""
 _TICKS_A_SECOND: Final = 10
 _SLOWEST: Final = 10 * _TICKS_A_SECOND
 """Ticks that headers, and then a body, may take; also an idle connection is closed then."""
@@ -81,8 +84,7 @@ async def _serve(app: Any, listener: socket.socket, beat: Callable[[], None], bo
         proxy_headers=False,
         timeout_graceful_shutdown=1,
         server_header=False,
-        # The loop takes so many connections in one turn: a flood of them must not hold up those that are here.
-        backlog=64,
+        backlog=_BACKLOG,
         h11_max_incomplete_event_size=MOST_HEADERS,
     )
     server = _Server(config, beat, bounds)
@@ -139,10 +141,17 @@ class _Listener(socket.socket):
     def __init__(self, listener: socket.socket, bounds: _Bounds) -> None:
         super().__init__(listener.family, listener.type, listener.proto, fileno=listener.detach())
         self._bounds = bounds
+        self._taken = 0
         self.setblocking(False)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection that there is room for; `ConnectionAbortedError` once one was closed."""
+        """The next connection that there is room for.
+
+        `ConnectionAbortedError` once one was closed, `BlockingIOError` once enough were taken: the loop comes again.
+        """
+        self._taken = (self._taken + 1) % (_AT_ONCE + 1)
+        if not self._taken:
+            raise BlockingIOError
         connection, address = super().accept()
         if self._bounds.room(str(address[0])):
             return connection, address
