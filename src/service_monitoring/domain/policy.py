@@ -305,10 +305,13 @@ class MonitoringPolicy:
             line = self._lines.get(place)
             if line is None:
                 line = self._lines[place] = Line(Series(self.service, *place), configured.allowance)
-            if at + line.lag > judged:
+            if at + line.lag > judged and at > line.decided:
                 line.push(at, sample.value, receipt=at)
-            elif line.heard < at:
-                line.hear(at, sample.value)
+                continue
+            if line.heard < at:
+                line.heard, line.value = at, sample.value
+            if line.window is not None and line.window.newest < at:
+                line.window.append(at, sample.value)
 
     def refill(self, check: str, reach: Reach, history: Sequence[tuple[Recollection, Duration]]) -> None:
         """Let windows on a check reach further back: all that its series had, by epoch, each with its shift."""
@@ -375,22 +378,24 @@ class MonitoringPolicy:
     def sight(self, at: Instant) -> list[Event]:
         """The gap ends at `at`.
 
-        What was pushed before it is judged now, as far as the gap's begin; what is older than its end comes too late.
+        What was pushed before it is judged now: as far as the gap's begin, each sample at its own instant, those of later
+        instants at the gap's end. What comes after it and is older than its end is too late.
         """
         self._decided = at
         began, self._blind_since = self._blind_since, None
         events: list[Event] = []
         if began is None:
             return events
-        for place in sorted(place for place, line in self._lines.items() if line.lag):
-            line = self._lines[place]
+        pushed = [self._lines[place] for place in sorted(place for place, line in self._lines.items() if line.lag)]
+        for line in pushed:
             events += self._catch_up(line, began)
-            line.waiting = [pair for pair in line.waiting if pair[0] > at.ns]
-            self._wait_for_sample(line)
             for track in line.tracks:
                 self._hold(track, holds.blinded(track.hold, began))
         for track in self._in_order():
             self._hold(track, holds.sighted(track.hold, track.terms, at.ns, track.line.heard))
+        for line in pushed:
+            while line.waiting and line.waiting[0][0] <= at.ns:
+                events += self._take_waiting(line, at)
         for name, check in sorted(self._checks.items()):
             if check.expects is not None and name in self._jobs:
                 job = heartbeats.sighted(self._jobs[name], check.expects, at.ns)
@@ -528,15 +533,15 @@ class MonitoringPolicy:
             line = self._meet(Series(self.service, check, metric, labels), at, events)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
-        self._judge(line, at, value, events)
+        line.hear(at.ns, value)
+        self._judge(line, at, events)
 
-    def _judge(self, line: Line, at: Instant, value: float, events: list[Event]) -> None:
-        now = at.ns
-        line.hear(now, value)
+    def _judge(self, line: Line, at: Instant, events: list[Event]) -> None:
+        """What the rules on a line say of its newest sample."""
         for track in line.tracks:
             code = track.judge(line)
             if code != track.usual:
-                events += self._apply(track, holds.judged(track.hold, track.terms, now, Code(code)), at)
+                events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code(code)), at)
                 self._see(track, Code(code), at, events)
             elif track.flips.changes:
                 self._see(track, Code(code), at, events)
@@ -582,9 +587,7 @@ class MonitoringPolicy:
             ]
             first = min(wanted, key=lambda each: each[:3], default=None)
             if line.waiting and line.waiting[0][0] <= until and (first is None or line.waiting[0][0] <= first[0]):
-                at, value = line.waiting.pop(0)
-                self._first_word(line, Instant(at), events)
-                self._judge(line, Instant(at), value, events)
+                events += self._take_waiting(line)
             elif first is not None:
                 at, order, _, track = first
                 events += self._apply(track, holds.fired(track.hold, track.terms, at, order), Instant(at))
@@ -600,12 +603,7 @@ class MonitoringPolicy:
             line = self._lines[series.check, series.metric, series.labels]
             if self._postpone(key, order, line.lag):
                 return []
-            events: list[Event] = []
-            at, value = line.waiting.pop(0)
-            self._first_word(line, Instant(at), events)
-            self._judge(line, Instant(at), value, events)
-            self._wait_for_sample(line)
-            return events
+            return self._take_waiting(line)
         if purpose == SCHEDULE:
             check = self._checks[series.check]
             assert check.expects is not None
@@ -625,9 +623,17 @@ class MonitoringPolicy:
         self._agenda.cancel(key)
         return True
 
-    def _first_word(self, line: Line, at: Instant, events: list[Event]) -> None:
+    def _take_waiting(self, line: Line, then: Instant | None = None) -> list[Event]:
+        """Judge the earliest sample that waits, at its own instant, or at `then`."""
+        at, value = line.waiting.pop(0)
+        judged_at = Instant(at) if then is None else then
+        events: list[Event] = []
         if not line.heard:
-            self._meet(line.series, at, events)
+            self._meet(line.series, judged_at, events)
+        line.hear(at, value)
+        self._judge(line, judged_at, events)
+        self._wait_for_sample(line)
+        return events
 
     def _meet(self, series: Series, at: Instant, events: list[Event]) -> Line:
         """A series speaks for the first time: rules that match it judge it from now on."""
