@@ -20,8 +20,8 @@ from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.inputs import Admitted, Pinged, Stamp, Taken
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
-from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Observation, Series

@@ -12,8 +12,10 @@ from msgspec import Struct
 
 from service_monitoring.domain.instants import DAY, SECOND, Duration
 from service_monitoring.domain.matchers import Matcher
-from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.schedules import Expectation
+from service_monitoring.domain.windows import Reach
+from service_monitoring.errors import Refused
 
 ALLOWANCE: Final = Duration(10 * SECOND)
 """How late a pushed sample may come and still be judged."""
@@ -68,3 +70,24 @@ class Configuration(Struct, frozen=True):
     services: tuple[Service, ...] = ()
     routes: tuple[Route, ...] = ()
     owners: tuple[str, ...] = ()
+
+
+def reach_of(service: Service, check: str) -> Reach:
+    """The history that a service's rules on `check` look back at."""
+    reach = Reach(samples=1)
+    for rule in service.rules:
+        if rule.check == check:
+            reach = reach.joined(rule.strategy.reach)
+    stale_after = next((each.stale_after + 2 * each.allowance for each in service.checks if each.name == check), 0)
+    return Reach(reach.samples, Duration(reach.over + 2 * stale_after))
+
+
+def refuse_twins(service: Service) -> None:
+    """Two active rules of one policy must not say the same; `Refused` names both."""
+    known: dict[tuple[object, ...], str] = {}
+    for rule in service.rules:
+        if rule.state is not Lifecycle.ACTIVE:
+            continue
+        twin = known.setdefault(rule.signature, rule.name)
+        if twin != rule.name:
+            raise Refused(f"rules {service.name}.{twin} and {service.name}.{rule.name} are the same rule twice")

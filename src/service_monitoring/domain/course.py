@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from service_monitoring.domain import routing
 from service_monitoring.domain.agenda import Agenda
-from service_monitoring.domain.configuration import Check, Configuration, Service
+from service_monitoring.domain.composites import Labels, composites_of, members_of, together
+from service_monitoring.domain.configuration import Check, Configuration, Service, reach_of, refuse_twins
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
@@ -40,8 +41,9 @@ from service_monitoring.domain.inputs import (
     Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
-from service_monitoring.domain.policy import MonitoringPolicy, StoredJob, reach_of, refuse_twins
+from service_monitoring.domain.policy import MonitoringPolicy
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Lifecycle, Rule, Severity
@@ -646,7 +648,8 @@ class Course:
             if not all_of_them and turned.isdisjoint(rule.strategy.members):
                 continue
             policy = self._policies[rule.service]
-            for labels, code in self._said_together(rule.strategy).items():
+            said = [self._said(member) for member in rule.strategy.members]
+            for labels, code in together(said, rule.strategy.need).items():
                 events = policy.combine(rule.name, labels, code, at)
                 if policy.changed:
                     self._touched[rule.service] = None
@@ -654,21 +657,7 @@ class Course:
             turned |= {f"{rule.service}.{name}" for name in policy.take_turned()}
         return decisions
 
-    def _said_together(self, composite: Composite) -> dict[tuple[tuple[str, str], ...], Code]:
-        """Kleene's logic over the members, for each set of labels that they join on."""
-        said = [self._said(member) for member in composite.members]
-        joined = {labels for each in said for labels in each if labels} or {()}
-        together: dict[tuple[tuple[str, str], ...], Code] = {}
-        for labels in sorted(joined):
-            codes = [each.get(labels, each.get((), Code.UNKNOWN)) for each in said]
-            breached, unknown = codes.count(Code.BREACHED), codes.count(Code.UNKNOWN)
-            if breached >= composite.need:
-                together[labels] = Code.BREACHED
-            else:
-                together[labels] = Code.UNKNOWN if breached + unknown >= composite.need else Code.RECOVERED
-        return together
-
-    def _said(self, member: str) -> dict[tuple[tuple[str, str], ...], Code]:
+    def _said(self, member: str) -> dict[Labels, Code]:
         service, _, rule = member.partition(".")
         policy = self._policies.get(service)
         return {} if policy is None else policy.verdicts(rule)
@@ -748,36 +737,3 @@ class Course:
 
 def _rules(configuration: Configuration) -> dict[tuple[str, str], Rule]:
     return {(rule.service, rule.name): rule for service in configuration.services for rule in service.rules}
-
-
-def members_of(configuration: Configuration) -> dict[str, frozenset[str]]:
-    """The rules of each service that composites join."""
-    joined: dict[str, set[str]] = {}
-    for service in configuration.services:
-        for rule in service.rules:
-            if isinstance(rule.strategy, Composite):
-                for member in rule.strategy.members:
-                    owner, _, name = member.partition(".")
-                    joined.setdefault(owner, set()).add(name)
-    return {service: frozenset(names) for service, names in joined.items()}
-
-
-def composites_of(configuration: Configuration) -> tuple[Rule, ...]:
-    """All composite rules, each after the ones that it joins; `Refused` where they go round in circles."""
-    waiting = {
-        rule.id: rule
-        for service in configuration.services
-        for rule in service.rules
-        if isinstance(rule.strategy, Composite)
-    }
-    ordered: list[Rule] = []
-    while waiting:
-        ready = [
-            name
-            for name, rule in sorted(waiting.items())
-            if isinstance(rule.strategy, Composite) and waiting.keys().isdisjoint(rule.strategy.members)
-        ]
-        if not ready:
-            raise Refused(f"rules {', '.join(sorted(waiting))} join each other in a circle")
-        ordered += [waiting.pop(name) for name in ready]
-    return tuple(ordered)

@@ -7,24 +7,25 @@ asked again; it does not know who is told (`routing`), what other policies do (`
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from service_monitoring.domain import calendar, flapping, heartbeats, holds
+from service_monitoring.domain import flapping, holds
 from service_monitoring.domain.agenda import Agenda
-from service_monitoring.domain.configuration import Check, Service
+from service_monitoring.domain.configuration import Check, Service, reach_of
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
-from service_monitoring.domain.heartbeats import Job
 from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Turn
+from service_monitoring.domain.hours import HOURS, Hours
 from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, State, begin, move
 from service_monitoring.domain.inputs import Order, Pinged, PushedSample, Taken
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.jobs import SCHEDULE, Jobs, StoredJob
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.recollections import Column, Recollection
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
-from service_monitoring.domain.samples import Observation, Outcome, Reason, Sample, Series
+from service_monitoring.domain.samples import Observation, Outcome, Reason, Series
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
 from service_monitoring.domain.tracks import HoldKey, Key, Line, Place, Track, terms_of
 from service_monitoring.domain.verdicts import Code, Evidence
@@ -43,16 +44,8 @@ _MOVE_OF: Final = {
     Turn.RESOLVED: Move.RESOLVE,
 }
 
-EXPIRY, HOURS, SAMPLE, SCHEDULE = "expiry", "hours", "sample", "schedule"
+EXPIRY, SAMPLE = "expiry", "sample"
 """What is waited for beside holds: the fourth part of a key in the agenda."""
-
-
-class StoredJob(msgspec.Struct, frozen=True):
-    """What is known of the job behind a heartbeat check, as it is kept between runs."""
-
-    service: str
-    check: str
-    job: Job
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -83,15 +76,14 @@ class MonitoringPolicy:
         self._lines: dict[Place, Line] = {}
         self._awaited: dict[Place, Line] = {}
         self._tracks: dict[tuple[str, Series], Track] = {}
-        self._jobs: dict[str, Job] = {}
-        self._off: dict[str, bool] = {}
+        self._jobs = Jobs(service, agenda)
+        self._hours = Hours(service, agenda)
         self._said: dict[str, tuple[Reason | None, str]] = {}
         self._decided = Instant(0)
         self._blind_since: int | None = None
         self._postponed: list[tuple[Key, Order]] = []
         self._turned: dict[str, None] = {}
         self._dirty: dict[HoldKey, Track] = {}
-        self._dirty_jobs: dict[str, None] = {}
         self._forgotten: dict[HoldKey, None] = {}
         self._moved: dict[str, Incident] = {}
 
@@ -188,7 +180,7 @@ class MonitoringPolicy:
         events: list[Event] = []
         before, self._decided = self._rules, at
         self._configured, self._members = service, members
-        checks, self._checks = self._checks, {check.name: check for check in service.checks}
+        self._checks = {check.name: check for check in service.checks}
         self._rules = {rule.name: rule for rule in service.rules}
         for name, old in before.items():
             new = self._rules.get(name)
@@ -215,7 +207,7 @@ class MonitoringPolicy:
                 events.append(RuleMoved(at, at, self.service, name, state, "configured"))
             elif name in revised and known is not Lifecycle.RETIRED:
                 events.append(RuleMoved(at, at, self.service, name, known, "revised"))
-        self._expect(checks, at)
+        self._jobs.expect(self._checks, at.ns)
         self._keep_hours(at)
         for name in sorted(revised):
             if self._lifecycle[name] is not Lifecycle.RETIRED:
@@ -229,7 +221,7 @@ class MonitoringPolicy:
         rule = self.rule(name)
         self._lifecycle[name] = moved(rule.id, self._lifecycle[name], LifecycleMove.RETIRE)
         closed = self._close(rule, at, Cause.RETIRED)
-        self._agenda.cancel(self._hours_key(name))
+        self._hours.forget(name)
         return [*closed, RuleMoved(at, at, self.service, name, Lifecycle.RETIRED, reason)]
 
     def observe(self, check: str, observation: Observation, at: Instant) -> list[Event]:
@@ -268,11 +260,8 @@ class MonitoringPolicy:
     def report(self, pinged: Pinged, at: Instant) -> list[Event]:
         """A job reported; `Refused` when nobody expects it to."""
         self._decided = at
-        check, job = self._checks.get(pinged.check), self._jobs.get(pinged.check)
-        if check is None or check.expects is None or job is None:
-            raise Refused(f"{self.service} has no heartbeat {pinged.check}")
-        reported = heartbeats.reported(job, check.expects, pinged.signal, pinged.run, pinged.exit_code, at.ns)
-        return self._take_job(check, reported, at)
+        self._jobs.report(pinged, at.ns)
+        return self._judge_job(pinged.check, at)
 
     def combine(self, name: str, labels: tuple[tuple[str, str], ...], code: Code, at: Instant) -> list[Event]:
         """A composite's members say together: `code`."""
@@ -369,17 +358,13 @@ class MonitoringPolicy:
         for track in self._tracks.values():
             if not track.line.lag:
                 self._hold(track, holds.blinded(track.hold, at.ns))
-        for name, check in self._checks.items():
-            if name in self._jobs:
-                self._jobs[name] = heartbeats.blinded(self._jobs[name], at.ns)
-                self._dirty_jobs[name] = None
-                self._wait_for_job(check)
+        self._jobs.blind(at.ns)
 
     def sight(self, at: Instant) -> list[Event]:
         """The gap ends at `at`.
 
-        What was pushed before it is judged now: as far as the gap's begin, each sample at its own instant, those of later
-        instants at the gap's end. What comes after it and is older than its end is too late.
+        What was pushed before it is judged now: up to the gap's begin each sample at its own instant, the others at the
+        gap's end. What comes after it and is older than its end is too late.
         """
         self._decided = at
         began, self._blind_since = self._blind_since, None
@@ -396,10 +381,9 @@ class MonitoringPolicy:
         for line in pushed:
             while line.waiting and line.waiting[0][0] <= at.ns:
                 events += self._take_waiting(line, at)
-        for name, check in sorted(self._checks.items()):
-            if check.expects is not None and name in self._jobs:
-                job = heartbeats.sighted(self._jobs[name], check.expects, at.ns)
-                events += self._take_job(check, job, at)
+        self._jobs.sight(at.ns)
+        for name in self._jobs.names():
+            events += self._judge_job(name, at)
         postponed, self._postponed = self._postponed, []
         for key, order in postponed:
             self._agenda.book(key, at.ns, order)
@@ -413,19 +397,14 @@ class MonitoringPolicy:
             track.take(holds.shifted(track.hold, delta))
             track.expires += delta if track.expires else 0
             self._dirty[track.key] = track
-        for name, check in self._checks.items():
-            if check.expects is not None and name in self._jobs:
-                self._jobs[name] = heartbeats.shifted(self._jobs[name], check.expects, at.ns, delta)
-                self._dirty_jobs[name] = None
-                self._wait_for_job(check)
+        self._jobs.shift(delta, at.ns)
 
     def wake(self, at: Instant) -> list[Event]:
         """After a step of the wall clock: active hours are asked again, for they are appointments."""
         self._decided = at
         events: list[Event] = []
-        for name, rule in sorted(self._rules.items()):
-            if rule.active is not None and self._lifecycle[name] is not Lifecycle.RETIRED:
-                events += self._turn_hours(rule, at)
+        for name in self._hours.names():
+            events += self._turn_hours(name, at)
         return events
 
     # What is kept -----------------------------------------------------------------------------------------------------
@@ -437,6 +416,7 @@ class MonitoringPolicy:
         self._checks = {check.name: check for check in service.checks}
         self._rules = {rule.name: rule for rule in service.rules}
         self._lifecycle = {rule.name: Lifecycle.RETIRED if rule.name in gone else rule.state for rule in service.rules}
+        self._jobs.revive(self._checks)
         self._keep_hours(at)
 
     def restore(self, stored: StoredHold, incident: Incident | None) -> None:
@@ -465,8 +445,7 @@ class MonitoringPolicy:
 
     def restore_job(self, stored: StoredJob) -> None:
         """Put back what was known of a job."""
-        if stored.check in self._checks and self._checks[stored.check].expects is not None:
-            self._jobs[stored.check] = stored.job
+        self._jobs.restore(stored)
 
     def rebook(self) -> None:
         """Book every timer anew, once the windows are filled again after a restart."""
@@ -476,21 +455,20 @@ class MonitoringPolicy:
         for line in self._lines.values():
             line.fit()
             self._wait_for_sample(line)
-        for check in self._checks.values():
-            self._wait_for_job(check)
+        self._jobs.rebook()
 
     def take_changes(self) -> Changes:
         """What changed since the last call, for the store."""
         kept = tuple(self._stored(track) for track in self._dirty.values())
-        jobs = tuple(StoredJob(self.service, name, self._jobs[name]) for name in self._dirty_jobs if name in self._jobs)
+        jobs = tuple(self._jobs.take_changes())
         changes = Changes(kept, tuple(self._forgotten), tuple(self._moved.values()), jobs)
-        self._dirty, self._dirty_jobs, self._forgotten, self._moved = {}, {}, {}, {}
+        self._dirty, self._forgotten, self._moved = {}, {}, {}
         return changes
 
     @property
     def changed(self) -> bool:
         """Whether there is something to store."""
-        return bool(self._dirty or self._forgotten or self._moved or self._dirty_jobs)
+        return bool(self._dirty or self._forgotten or self._moved or self._jobs.changed)
 
     # How it does it ---------------------------------------------------------------------------------------------------
 
@@ -598,16 +576,15 @@ class MonitoringPolicy:
         self._agenda.cancel(key)
         _, name, series, purpose = key
         if purpose == HOURS:
-            return self._turn_hours(self._rules[name], Instant(due))
+            return self._turn_hours(name, Instant(due))
         if purpose == SAMPLE:
             line = self._lines[series.check, series.metric, series.labels]
             if self._postpone(key, order, line.lag):
                 return []
             return self._take_waiting(line)
         if purpose == SCHEDULE:
-            check = self._checks[series.check]
-            assert check.expects is not None
-            return self._take_job(check, heartbeats.fired(self._jobs[check.name], check.expects, due), Instant(due))
+            self._jobs.fire(series.check, due)
+            return self._judge_job(series.check, Instant(due))
         assert purpose == EXPIRY
         if self._blind_since is not None:
             self._postponed.append((key, Order(order)))
@@ -730,104 +707,39 @@ class MonitoringPolicy:
         else:
             self._agenda.cancel(key)
 
-    # Heartbeats -------------------------------------------------------------------------------------------------------
+    # Heartbeats and hours ---------------------------------------------------------------------------------------------
 
-    def _expect(self, before: Mapping[str, Check], at: Instant) -> None:
-        """Jobs come and go with their checks; one whose expectation did not change keeps its state."""
-        for name in [name for name in self._jobs if name not in self._checks or self._checks[name].expects is None]:
-            del self._jobs[name]
-            self._agenda.cancel(self._schedule_key(name))
-        for name, check in self._checks.items():
-            if check.expects is None:
-                continue
-            if name not in self._jobs:
-                self._jobs[name] = heartbeats.begun(at.ns)
-                self._dirty_jobs[name] = None
-            elif before[name].expects != check.expects:
-                self._jobs[name] = heartbeats.rescheduled(self._jobs[name], at.ns)
-                self._dirty_jobs[name] = None
-            self._wait_for_job(check)
-
-    def _take_job(self, check: Check, job: Job, at: Instant) -> list[Event]:
+    def _judge_job(self, check: str, at: Instant) -> list[Event]:
+        """What the rules on a heartbeat say of its job now."""
         events: list[Event] = []
-        if job != self._jobs[check.name]:
-            self._jobs[check.name] = job
-            self._dirty_jobs[check.name] = None
-        failings = heartbeats.failings(job)
         for track in self._in_order():
-            if track.line.series.check == check.name and isinstance(track.rule.strategy, Heartbeat):
-                code = Code.BREACHED if failings.intersection(track.rule.strategy.counts) else Code.RECOVERED
+            if track.line.series.check == check and isinstance(track.rule.strategy, Heartbeat):
+                code = self._code_of_job(track.rule.strategy, check)
                 if code != track.usual:
                     events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, code), at)
-        self._wait_for_job(check)
         return events
 
-    def _wait_for_job(self, check: Check) -> None:
-        key = self._schedule_key(check.name)
-        wanted = None
-        if check.expects is not None and check.name in self._jobs:
-            wanted = heartbeats.due(self._jobs[check.name], check.expects)
-        if wanted is None:
-            self._agenda.cancel(key)
-        else:
-            self._agenda.book(key, wanted, Order.SCHEDULE)
-
-    def _schedule_key(self, check: str) -> Key:
-        return (self.service, "", Series(self.service, check, ""), SCHEDULE)
-
-    # Active hours -----------------------------------------------------------------------------------------------------
+    def _code_of_job(self, strategy: Heartbeat, check: str) -> Code:
+        return Code.BREACHED if self._jobs.failings(check).intersection(strategy.counts) else Code.RECOVERED
 
     def _keep_hours(self, at: Instant) -> None:
-        """Whether each rule is awake now, and when that changes next."""
-        self._off = {}
-        for name, rule in self._rules.items():
-            key = self._hours_key(name)
-            if rule.active is None or self._lifecycle[name] is Lifecycle.RETIRED:
-                self._agenda.cancel(key)
-                continue
-            self._off[name] = not calendar.is_active(rule.active, at)
-            self._wait_for_hours(rule, at)
+        judging = (rule for name, rule in self._rules.items() if self._lifecycle[name] is not Lifecycle.RETIRED)
+        self._hours.keep(judging, at)
 
-    def _turn_hours(self, rule: Rule, at: Instant) -> list[Event]:
-        assert rule.active is not None
-        off = self._off[rule.name] = not calendar.is_active(rule.active, at)
-        self._wait_for_hours(rule, at)
+    def _turn_hours(self, name: str, at: Instant) -> list[Event]:
+        off = self._hours.turn(name, at)
         events: list[Event] = []
         for track in self._in_order():
-            if track.rule.name == rule.name and track.hold.off is not off:
+            if track.rule.name == name and track.hold.off is not off:
                 then = Instant(self._true(track, at))
                 events += self._apply(track, holds.awake(track.hold, track.terms, then.ns, off=off), then)
         return events
 
-    def _wait_for_hours(self, rule: Rule, at: Instant) -> None:
-        assert rule.active is not None
-        change = calendar.next_change(rule.active, at)
-        if change is None:
-            self._agenda.cancel(self._hours_key(rule.name))
-        else:
-            self._agenda.book(self._hours_key(rule.name), change.ns, Order.HOURS)
-
-    def _hours_key(self, rule: str) -> Key:
-        return (self.service, rule, Series(self.service, "", ""), HOURS)
-
     # Evidence ---------------------------------------------------------------------------------------------------------
 
     def _evidence(self, track: Track) -> Evidence:
-        """The newest sample, and the value compared unless the verdict rests on silence."""
-        line = track.line
-        if line.heard == 0:
-            return Evidence()
-        sample = Sample(Instant(line.heard), line.series, line.value)
-        reason, detail = self._why(line.series)
-        strategy = track.rule.strategy
-        silent = track.hold.doubt is not Doubt.NONE or track.terms.absent_for is not None
-        if silent or isinstance(strategy, Heartbeat | Composite):
-            return Evidence(None, sample, reason, detail)
-        if line.window is None:
-            return Evidence(line.value, sample, reason, detail)
-        window = line.window
-        measured = float(strategy.measured(window.instants, window.values, len(window) - 1)[0])
-        return Evidence(measured if measured == measured else None, sample, reason, detail)  # noqa: PLR0124 - NaN
+        reason, detail = self._why(track.line.series)
+        return track.evidence(reason, detail)
 
     def _why(self, series: Series) -> tuple[Reason | None, str]:
         """Why the newest run was not ok: evidence of `up`."""
@@ -874,7 +786,7 @@ class MonitoringPolicy:
             return known
         terms = terms_of(rule, self._checks.get(rule.check))
         then = at - line.lag
-        hold = Hold(at=then, anchor=then, off=self._off.get(rule.name, False))
+        hold = Hold(at=then, anchor=then, off=self._hours.off(rule.name))
         draft = self._lifecycle[rule.name] is Lifecycle.DRAFT
         track = Track(rule, line, terms, hold, draft=draft, member=rule.name in self._members)
         self._tracks[rule.name, line.series] = track
@@ -940,12 +852,11 @@ class MonitoringPolicy:
     def _as_it_stands(self, track: Track, hold: Hold, at: int) -> Step:
         """What a rule that is new or changed says of the samples that are there."""
         line, stale_after = track.line, track.terms.stale_after
-        again = holds.again(hold, off=self._off.get(track.rule.name, False), levels=len(track.terms.worse))
+        again = holds.again(hold, off=self._hours.off(track.rule.name), levels=len(track.terms.worse))
         if isinstance(track.rule.strategy, Absence | Composite) or not line.heard:
             return Step(again)
         if isinstance(track.rule.strategy, Heartbeat):
-            failings = heartbeats.failings(self._jobs[track.rule.check])
-            code = Code.BREACHED if failings.intersection(track.rule.strategy.counts) else Code.RECOVERED
+            code = self._code_of_job(track.rule.strategy, track.rule.check)
         elif hold.blind or (stale_after is not None and at - line.heard >= hold.credit + stale_after):
             code = Code.UNKNOWN
         else:
@@ -992,16 +903,6 @@ class MonitoringPolicy:
             self._turned[track.rule.name] = None
 
 
-def reach_of(service: Service, check: str) -> Reach:
-    """The history that a service's rules on `check` look back at."""
-    reach = Reach(samples=1)
-    for rule in service.rules:
-        if rule.check == check:
-            reach = reach.joined(rule.strategy.reach)
-    stale_after = next((each.stale_after + 2 * each.allowance for each in service.checks if each.name == check), 0)
-    return Reach(reach.samples, Duration(reach.over + 2 * stale_after))
-
-
 def _subject(rule: Rule) -> type[object]:
     """What a rule is about: samples, or one of the things that are not."""
     strategy = rule.strategy
@@ -1012,14 +913,3 @@ def _named(matchers: tuple[Matcher, ...]) -> tuple[tuple[str, str], ...]:
     """The labels that matchers name by their value: what a series that was never heard is called by."""
     equal = MatchOperator.EQUALS
     return tuple(sorted((each.label, each.value) for each in matchers if each.operator is equal and each.value))
-
-
-def refuse_twins(service: Service) -> None:
-    """Two active rules of one policy must not say the same; `Refused` names both."""
-    known: dict[tuple[object, ...], str] = {}
-    for rule in service.rules:
-        if rule.state is not Lifecycle.ACTIVE:
-            continue
-        twin = known.setdefault(rule.signature, rule.name)
-        if twin != rule.name:
-            raise Refused(f"rules {service.name}.{twin} and {service.name}.{rule.name} are the same rule twice")

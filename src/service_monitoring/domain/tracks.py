@@ -15,11 +15,11 @@ from service_monitoring.domain.flapping import Flips
 from service_monitoring.domain.holds import Doubt, Hold, Terms
 from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.inputs import Taken
-from service_monitoring.domain.instants import DAY, Duration
-from service_monitoring.domain.rules import Lifecycle, Rule
-from service_monitoring.domain.samples import Series
+from service_monitoring.domain.instants import DAY, Duration, Instant
+from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.samples import Reason, Sample, Series
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat, Judging, Threshold, code_of
-from service_monitoring.domain.verdicts import Code
+from service_monitoring.domain.verdicts import Code, Evidence
 from service_monitoring.domain.windows import Reach, Window
 
 HoldKey = tuple[str, str, Series]
@@ -142,6 +142,21 @@ class Track:
         settled = hold.doubt is Doubt.NONE and hold.credit == 0
         self.usual = int(hold.code if hold.level == 0 else Code.UNKNOWN + hold.level) if settled else -1
 
+    def evidence(self, reason: Reason | None, detail: str) -> Evidence:
+        """The newest sample, and the value compared unless the verdict rests on silence; `reason` is its run's."""
+        line, strategy = self.line, self.rule.strategy
+        if line.heard == 0:
+            return Evidence()
+        sample = Sample(Instant(line.heard), line.series, line.value)
+        silent = self.hold.doubt is not Doubt.NONE or self.terms.absent_for is not None
+        if silent or isinstance(strategy, Heartbeat | Composite):
+            return Evidence(None, sample, reason, detail)
+        if line.window is None:
+            return Evidence(line.value, sample, reason, detail)
+        window = line.window
+        measured = float(strategy.measured(window.instants, window.values, len(window) - 1)[0])
+        return Evidence(measured if measured == measured else None, sample, reason, detail)  # noqa: PLR0124 - NaN
+
     @property
     def verdict(self) -> Code:
         """What the rule says now, to others that ask it: Unknown in a gap."""
@@ -188,8 +203,3 @@ def terms_of(rule: Rule, check: Check | None) -> Terms:
         if silent or check is None
         else Duration(max(check.forget_after, min(2 * check.stale_after, 400 * DAY))),
     )
-
-
-def judged_state(lifecycle: Lifecycle) -> bool:
-    """Whether a rule in this state judges at all."""
-    return lifecycle is not Lifecycle.RETIRED

@@ -18,8 +18,8 @@ from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
-from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.routing import Group
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Message, Stored

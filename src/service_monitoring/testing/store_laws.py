@@ -36,8 +36,8 @@ from service_monitoring.domain.inputs import (
     Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
-from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Severity

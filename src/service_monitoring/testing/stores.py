@@ -17,8 +17,8 @@ from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident
 from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, Taken
 from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
-from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Series
