@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ A = a_rule("a", metric="a")
 B = a_rule("b", metric="b")
 
 
-def joined(need: int, *members: str, **more: object) -> Rule:
-    return a_rule("both", Composite(members or ("shop.a", "shop.b"), need), check="", metric="", **more)  # type: ignore[arg-type]
+def joined(need: int, *members: str, **more: Any) -> Rule:
+    return a_rule("both", Composite(members or ("shop.a", "shop.b"), need), check="", metric="", **more)
 
 
 def of(*rules: Rule) -> Trial:

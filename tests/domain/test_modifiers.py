@@ -10,7 +10,7 @@ from service_monitoring.domain import flapping
 from service_monitoring.domain.events import SeriesFlapped
 from service_monitoring.domain.flapping import Flips
 from service_monitoring.domain.inputs import Act, Acted
-from service_monitoring.domain.rules import Flapping, Lifecycle, NoDataMode, Severity, Worse
+from service_monitoring.domain.rules import Flapping, Lifecycle, NoDataMode, Rule, Severity, Worse
 from service_monitoring.domain.schedules import ActiveHours, Span
 from service_monitoring.domain.strategies import Absence, Threshold
 from service_monitoring.testing.builders import (
@@ -261,8 +261,8 @@ def test_a_second_acknowledgement_is_refused_while_the_first_holds() -> None:
 # Forgotten series -----------------------------------------------------------------------------------------------------
 
 
-def forgetful(*rules: object, after: str = "10m") -> Trial:
-    return Trial(a_configuration(a_service(*rules, checks=[a_check(forget_after=after)])))  # type: ignore[arg-type]
+def forgetful(*rules: Rule, after: str = "10m") -> Trial:
+    return Trial(a_configuration(a_service(*rules, checks=[a_check(forget_after=after)])))
 
 
 def test_a_series_that_is_silent_for_long_is_forgotten_and_its_incident_closed_as_vanished() -> None:

@@ -47,10 +47,10 @@ def test_a_revision_that_finds_it_well_closes_the_incident_as_superseded_and_tel
 
 
 def test_a_revision_that_knows_nothing_leaves_it_to_no_data() -> None:
-    longer = {"strategy": LastOf(9, 9, above(1))}
-    kept = revised(a_trial(a_rule()).play("2 2"), "+25s", a_rule(**longer))  # type: ignore[arg-type]
+    longer = LastOf(9, 9, above(1))
+    kept = revised(a_trial(a_rule()).play("2 2"), "+25s", a_rule("slow", longer))
     assert kept.moves()[-1] == "+10s open"
-    resolving = a_rule(**longer, on_no_data=no_data(NoDataMode.RESOLVE))  # type: ignore[arg-type]
+    resolving = a_rule("slow", longer, on_no_data=no_data(NoDataMode.RESOLVE))
     assert revised(a_trial(a_rule()).play("2 2"), "+25s", resolving).moves()[-1] == "+25s resolved"
 
 

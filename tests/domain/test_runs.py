@@ -281,7 +281,8 @@ def test_a_long_column_with_many_crossings_gives_the_turns_of_a_policy(jitter: i
         instants.append(at)
         trial.observe(f"+{(at - START.ns) // 1_000_000}ms", an_observation({"value": value}))
     column = np.array(instants)
-    codes = rule.strategy.codes(column, np.array(values), 0, rule.recovery.comparison)  # type: ignore[union-attr]
+    assert isinstance(rule.strategy, Threshold)
+    codes = rule.strategy.codes(column, np.array(values), 0, rule.recovery.comparison)
     folded = turns(Hold(at=instants[0], anchor=instants[0]), terms_of(rule), column, codes)
     lived = [
         (decision.at.ns, str(decision.incident.state))

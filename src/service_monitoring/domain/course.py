@@ -13,10 +13,10 @@ from typing import Final, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service_monitoring.domain import routing
+from service_monitoring.domain import parents, routing
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.composites import Labels, composites_of, members_of, together
-from service_monitoring.domain.configuration import Check, Configuration, Service, reach_of, refuse_twins
+from service_monitoring.domain.configuration import Configuration, Service, reach_of, refuse_twins
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
@@ -40,13 +40,14 @@ from service_monitoring.domain.inputs import (
     Stepped,
     Taken,
 )
-from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
+from service_monitoring.domain.parents import Wait
 from service_monitoring.domain.policy import MonitoringPolicy
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
-from service_monitoring.domain.rules import Lifecycle, Rule, Severity
+from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.strategies import Composite
 from service_monitoring.domain.tracks import HoldKey, Key
@@ -120,9 +121,6 @@ _QUIET: Final = Ruling(())
 _RECHECK: Final = "recheck"
 """What the course itself waits for: the fourth part of a key in the agenda."""
 
-_PATIENCE: Final = Duration(30 * SECOND)
-"""How long an incident waits for its parents to be asked again, at most."""
-
 
 class Course:
     """All policies and groups of one machine, stepped one input at a time.
@@ -139,6 +137,7 @@ class Course:
         self._groups: dict[str, Group] = {}
         self._held: dict[str, Group] = {}
         self._told: dict[str, Group] = {}
+        self._carriers: dict[str, str] = {}
         self._flaps: dict[tuple[str, str, Series], Group] = {}
         self._postponed: list[Key] = []
         self._wants: dict[str, None] = {}
@@ -271,6 +270,7 @@ class Course:
         for job in jobs:
             if job.service in course._policies:
                 course._policies[job.service].restore_job(job)
+        course._carriers = {incident.id: incident.service for incident in course.incidents()}
         course._touched = dict.fromkeys(course._policies)
         alive = [group for group in groups if not group.ended]
         course._groups = {group.incident: group for group in alive if group.subject is None}
@@ -407,7 +407,7 @@ class Course:
         return decisions
 
     def _act(self, what: Acted, at: Instant) -> list[Event]:
-        incident = next((known for known in self.incidents() if known.id == what.incident), None)
+        incident = self._incident(what.incident)
         if incident is None:
             raise Refused(f"no incident {what.incident} is open")
         policy = self._policies[incident.service]
@@ -463,6 +463,10 @@ class Course:
             decisions.append(event)
             match event:
                 case IncidentMoved():
+                    if event.incident.state in FINAL:
+                        self._carriers.pop(event.incident.id, None)
+                    else:
+                        self._carriers[event.incident.id] = event.incident.service
                     decisions += self._tell(event.incident, at)
                 case SeriesFlapped():
                     decisions += self._flap(event, at)
@@ -481,11 +485,9 @@ class Course:
         if incident.state is State.OPEN and group is None:
             if facts is None:
                 return ()
-            held, awaits, until = self._reason_to_wait(incident, at)
-            group, notices = routing.begin(
-                incident, facts, routes, decided_at=at, held=held, awaits=awaits, until=until
-            )
-            self._wants.update(dict.fromkeys(awaits))
+            held, wait = self._reason_to_wait(incident, at)
+            group, notices = routing.begin(incident, facts, routes, decided_at=at, held=held, wait=wait)
+            self._wants.update(dict.fromkeys(group.awaits))
             self._wait_for_parents(group)
         elif incident.state is State.OPEN and group is not None and incident.severity is not group.severity:
             if facts is None:
@@ -548,47 +550,21 @@ class Course:
 
     # Parents ----------------------------------------------------------------------------------------------------------
 
-    def _reason_to_wait(self, incident: Incident, at: Instant) -> tuple[Held | None, tuple[str, ...], Instant | None]:
+    def _reason_to_wait(self, incident: Incident, at: Instant) -> tuple[Held | None, Wait | None]:
         """Why nobody is told of an incident that has just opened, and which checks are asked again before."""
-        parents = self._policies[incident.service].rule(incident.rule).depends_on
-        blocked = self._blocked(incident)
-        if blocked is not None and self._is_open(blocked.by):
-            return blocked, (), None
+        blocked = parents.blocking(incident, self._policies)
+        if blocked is not None and blocked.state is not State.PENDING:
+            return Held(Withheld.UNREACHABLE, by=blocked.id), None
         held = self._flaps_by((incident.service, incident.rule, incident.series))
         if held is not None:
-            return held, (), None
-        asked = {check.id: check for parent in parents for check in self._checks_of(parent)}
-        asked = {
-            name: check for name, check in asked.items() if self._policies[check.service].heard_at(check.name) < at.ns
-        }
-        if not asked:
-            return blocked, (), None
-        budget = max(check.timeout * (check.retries + 1) for check in asked.values())
-        names = tuple(sorted(asked))
-        until = at.plus(Duration(min(_PATIENCE, budget)))
-        return Held(Withheld.RECHECKING, by=", ".join(names)), names, until
-
-    def _checks_of(self, parent: str) -> list[Check]:
-        """The polled checks whose next run tells whether a parent is well: of its rule, or of its critical rules."""
-        service, _, rule = parent.partition(".")
-        if service not in self._policies:
-            return []
-        configured = self._policies[service].configured
-        named = {
-            each.check
-            for each in configured.rules
-            if each.state is Lifecycle.ACTIVE
-            and (each.name == rule if rule else each.severity is Severity.CRITICAL)
-            and each.check
-        }
-        return [
-            check
-            for check in configured.checks
-            if check.name in named and check.expects is None and not check.allowance
-        ]
+            return held, None
+        wait = parents.to_be_asked(incident, self._policies, at)
+        if wait is not None:
+            return Held(Withheld.RECHECKING, by=", ".join(wait.checks)), wait
+        return self._blocked(incident), None
 
     def _wait_for_parents(self, group: Group) -> None:
-        incident = next((each for each in self.incidents() if each.id == group.incident), None)
+        incident = self._incident(group.incident)
         if group.until is not None and incident is not None:
             key = (incident.service, incident.rule, incident.series, _RECHECK)
             self._agenda.book(key, group.until.ns, Order.RECHECK)
@@ -616,7 +592,7 @@ class Course:
 
     def _settle(self, id: str, at: Instant) -> list[Decision]:
         group = self._groups.get(id)
-        incident = next((each for each in self.incidents() if each.id == id), None)
+        incident = self._incident(id)
         if group is None or incident is None or group.held is None or group.until is None:
             return []
         self._agenda.cancel((incident.service, incident.rule, incident.series, _RECHECK))
@@ -631,9 +607,6 @@ class Course:
             group, notices = routing.release(group, facts, decided_at=at)
         self._keep(group)
         return list(notices)
-
-    def _is_open(self, id: str) -> bool:
-        return any(each.id == id and each.state is not State.PENDING for each in self.incidents())
 
     # Composites -------------------------------------------------------------------------------------------------------
 
@@ -689,16 +662,16 @@ class Course:
         return decisions
 
     def _blocked(self, incident: Incident) -> Held | None:
-        """The incident of a parent that makes this one unreachable: open, or pending and so perhaps about to be."""
-        for parent in self._policies[incident.service].rule(incident.rule).depends_on:
-            service, _, rule = parent.partition(".")
-            if service not in self._policies:
-                continue
-            for other in self._policies[service].incidents():
-                concerned = other.rule == rule if rule else other.severity is Severity.CRITICAL
-                if concerned and other.id != incident.id and not other.draft:
-                    return Held(Withheld.UNREACHABLE, by=other.id)
-        return None
+        """What makes an incident unreachable, if anything does."""
+        other = parents.blocking(incident, self._policies)
+        return None if other is None else Held(Withheld.UNREACHABLE, by=other.id)
+
+    def _incident(self, id: str) -> Incident | None:
+        """The incident of that id, if it is not over."""
+        service = self._carriers.get(id)
+        if service is None:
+            return None
+        return next((each for each in self._policies[service].incidents() if each.id == id), None)
 
     def _facts(self, incident: Incident) -> Facts | None:
         for source in (self._policies[incident.service].configured, self._service_before(incident.service)):

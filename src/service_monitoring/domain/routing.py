@@ -16,6 +16,7 @@ from service_monitoring.domain.inputs import Settled
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.matchers import all_hold
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, notice_key, thread_key
+from service_monitoring.domain.parents import Wait
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Series
 
@@ -71,8 +72,7 @@ def begin(
     *,
     decided_at: Instant,
     held: Held | None,
-    awaits: tuple[str, ...] = (),
-    until: Instant | None = None,
+    wait: Wait | None = None,
 ) -> tuple[Group, tuple[Notice, ...]]:
     """An incident opened: its group, with one notice for each recipient of its route, owed or held."""
     route = first_match(routes, dict(facts.labels))
@@ -84,8 +84,8 @@ def begin(
         recipients=recipients,
         held=held,
         severity=incident.severity,
-        awaits=awaits,
-        until=until,
+        awaits=() if wait is None else wait.checks,
+        until=None if wait is None else wait.until,
     )
     return _tell(group, recipients, Page.FIRST, facts, decided_at)
 
