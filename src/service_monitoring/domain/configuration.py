@@ -6,6 +6,7 @@ and channels' addresses stay in the settings. A revision is journalled whole, so
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -80,6 +81,15 @@ def reach_of(service: Service, check: str) -> Reach:
             reach = reach.joined(rule.strategy.reach)
     stale_after = next((each.stale_after + 2 * each.allowance for each in service.checks if each.name == check), 0)
     return Reach(reach.samples, Duration(reach.over + 2 * stale_after))
+
+
+def judged_metrics(rules: Iterable[Rule]) -> dict[str, frozenset[str]]:
+    """The metrics of each check that rules judge."""
+    judged: dict[str, frozenset[str]] = {}
+    for rule in rules:
+        if rule.check and rule.metric:
+            judged[rule.check] = judged.get(rule.check, frozenset()) | {rule.metric}
+    return judged
 
 
 def refuse_twins(service: Service) -> None:

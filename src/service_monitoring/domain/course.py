@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from service_monitoring.domain import parents, routing
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.composites import Labels, composites_of, members_of, together
-from service_monitoring.domain.configuration import Configuration, Service, reach_of, refuse_twins
+from service_monitoring.domain.configuration import Configuration, Service, judged_metrics, reach_of, refuse_twins
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
@@ -193,9 +193,11 @@ class Course:
             before = known.get(service.name, Service(service.name))
             if before.rules == service.rules and before.checks == service.checks:
                 continue
+            judged, judges = judged_metrics(before.rules), judged_metrics(service.rules)
             for check in service.checks:
                 has, needs = reach_of(before, check.name), reach_of(service, check.name)
-                if has.joined(needs) != has:
+                more = judges.get(check.name, frozenset()) - judged.get(check.name, frozenset())
+                if more or has.joined(needs) != has:
                     wanted.append((service.name, check.name, needs))
         return wanted
 

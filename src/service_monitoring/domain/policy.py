@@ -14,7 +14,7 @@ import msgspec
 
 from service_monitoring.domain import flapping, holds
 from service_monitoring.domain.agenda import Agenda
-from service_monitoring.domain.configuration import Check, Service, reach_of
+from service_monitoring.domain.configuration import Check, Service, judged_metrics, reach_of
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
 from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Turn
 from service_monitoring.domain.hours import HOURS, Hours
@@ -33,6 +33,7 @@ from service_monitoring.domain.windows import Reach, Window
 from service_monitoring.errors import Refused
 
 _WELL: Final = (None, "")
+_NOTHING: Final = frozenset[str]()
 
 _FROM_SAMPLES: Final = frozenset({Cause.SAMPLE, Cause.TIMER, Cause.NO_DATA})
 """Causes that come with evidence of their own; a person's deed or a revision rests on what was known before."""
@@ -73,6 +74,7 @@ class MonitoringPolicy:
         self._rules: dict[str, Rule] = {}
         self._lifecycle: dict[str, Lifecycle] = {}
         self._members: frozenset[str] = frozenset()
+        self._judged: dict[str, frozenset[str]] = {}
         self._lines: dict[Place, Line] = {}
         self._awaited: dict[Place, Line] = {}
         self._tracks: dict[tuple[str, Series], Track] = {}
@@ -207,6 +209,7 @@ class MonitoringPolicy:
                 events.append(RuleMoved(at, at, self.service, name, state, "configured"))
             elif name in revised and known is not Lifecycle.RETIRED:
                 events.append(RuleMoved(at, at, self.service, name, known, "revised"))
+        self._judged = judged_metrics(self._rules.values())
         self._jobs.expect(self._checks, at.ns)
         self._keep_hours(at)
         for name in sorted(revised):
@@ -235,8 +238,10 @@ class MonitoringPolicy:
             return events
         self._said[check] = (observation.reason, observation.detail)
         self._hear(check, "up", (), at, 1.0 if observation.outcome is Outcome.OK else 0.0, events)
+        judged = self._judged.get(check, _NOTHING)
         for measured in observation.measurements:
-            self._hear(check, measured.metric, measured.labels, at, measured.value, events)
+            if measured.metric in judged:
+                self._hear(check, measured.metric, measured.labels, at, measured.value, events)
         return events
 
     def push(self, check: str, samples: Sequence[PushedSample], at: Instant) -> tuple[Taken, ...]:
@@ -280,7 +285,10 @@ class MonitoringPolicy:
     def recall(self, recollection: Recollection, shift: int) -> None:
         """Remember what a check said before a restart, its instants shifted: windows fill, nothing is decided."""
         self._said[recollection.check] = (recollection.reason, recollection.detail)
+        judged = self._judged.get(recollection.check, _NOTHING)
         for column in recollection.columns:
+            if column.metric != "up" and column.metric not in judged:
+                continue
             instants = [at + shift for at in column.instants] if shift else column.instants
             self._remember(recollection.check, column, instants)
 
@@ -303,15 +311,21 @@ class MonitoringPolicy:
                 line.window.append(at, sample.value)
 
     def refill(self, check: str, reach: Reach, history: Sequence[tuple[Recollection, Duration]]) -> None:
-        """Let windows on a check reach further back: all that its series had, by epoch, each with its shift."""
+        """Let windows on a check reach further back: all that its series had, by epoch, each with its shift.
+
+        Series that no rule judged so far are met here; `configure` lets those go that no rule judges then.
+        """
         windows: dict[Place, Window] = {}
         for recollection, shift in history:
             for column in recollection.columns:
                 place = (check, column.metric, column.labels)
-                line = self._lines.get(place)
-                if line is not None:
-                    judged = [at + shift for at in column.instants if at + shift <= line.heard]
-                    windows.setdefault(place, Window(reach)).extend(judged, column.values[: len(judged)])
+                line = self._line_of(Series(self.service, *place))
+                instants = [at + shift for at in column.instants]
+                if line.lag:  # what waits is not judged yet
+                    instants = [at for at in instants if at <= line.heard]
+                windows.setdefault(place, Window(reach)).extend(instants, column.values[: len(instants)])
+                if instants and instants[-1] > line.heard:
+                    line.heard, line.value = instants[-1], column.values[bisect_left(instants, instants[-1])]
         for place, window in windows.items():
             if len(window):
                 self._lines[place].window = window
@@ -416,6 +430,7 @@ class MonitoringPolicy:
         self._checks = {check.name: check for check in service.checks}
         self._rules = {rule.name: rule for rule in service.rules}
         self._lifecycle = {rule.name: Lifecycle.RETIRED if rule.name in gone else rule.state for rule in service.rules}
+        self._judged = judged_metrics(self._rules.values())
         self._jobs.revive(self._checks)
         self._keep_hours(at)
 
@@ -817,6 +832,8 @@ class MonitoringPolicy:
                 if track.rule.name not in before:
                     events += self._apply(track, self._as_it_stands(track, track.hold, then), Instant(then))
             self._wait_for_sample(line)
+            if not (line.tracks or line.lag or line.series.metric == "up"):
+                del self._lines[line.place]  # nobody judges it: it is looked up again when somebody does
         tracked = {name for name, _ in self._tracks}
         for rule in self._rules.values():
             if rule.name in tracked or self._lifecycle[rule.name] is Lifecycle.RETIRED:
