@@ -332,21 +332,21 @@ class MonitoringPolicy:
 
     def fire(self, key: Key, order: int, due: int) -> list[Event]:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
-        self._decided = Instant(due)
         if len(key) == 4:
             return self._fire_other(key, order, due)
         track = self._tracks[key[1], key[2]]
         lag = track.line.lag
-        if self._postpone(key, order, lag):
+        if lag and self._postpone(key):
             return []
+        at = due - lag
         wanted = holds.due(track.hold, track.terms, track.line.heard)
         if wanted is None:
             self._agenda.cancel(key)
             return []
-        if (wanted[0] + lag, wanted[1]) != (due, order):
+        if wanted != (at, order):
             self._agenda.book(key, wanted[0] + lag, wanted[1])
             return []
-        at = due - lag
+        self._decided = Instant(due)
         return self._apply(track, holds.fired(track.hold, track.terms, at, wanted[1]), Instant(at))
 
     def acknowledge(self, incident: Incident, by: str, at: Instant, expires_after: Duration | None) -> list[Event]:
@@ -445,9 +445,9 @@ class MonitoringPolicy:
             return
         line = self._line_of(stored.series)
         track = self._track(rule, line, stored.hold.at)
+        track.flips, track.expires = stored.flips, stored.expires
         track.take(stored.hold)
         track.incident, track.previous = incident, stored.previous
-        track.flips, track.expires = stored.flips, stored.expires
         if stored.hold.blind and not line.lag:
             self._blind_since = stored.hold.at  # the program ended in a gap that it had found out
         if stored.heard > line.heard:
@@ -526,18 +526,18 @@ class MonitoringPolicy:
             line = self._meet(Series(self.service, check, metric, labels), at, events)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
-        line.hear(at.ns, value)
-        self._judge(line, at, events)
-
-    def _judge(self, line: Line, at: Instant, events: list[Event]) -> None:
-        """What the rules on a line say of its newest sample."""
+        line.heard, line.value = at.ns, value
+        if line.window is not None:
+            line.window.append(at.ns, value)
         for track in line.tracks:
             code = track.judge(line)
             if code != track.usual:
-                events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code(code)), at)
-                self._see(track, Code(code), at, events)
-            elif track.flips.changes:
-                self._see(track, Code(code), at, events)
+                self._say(track, Code(code), at, events)
+
+    def _say(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
+        """A verdict that is not as before, or that is counted."""
+        events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, code), at)
+        self._see(track, code, at, events)
 
     def _see(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
         """One more verdict, of which may follow that the series flaps, or does so no more."""
@@ -547,7 +547,8 @@ class MonitoringPolicy:
         breached = code not in (Code.RECOVERED, Code.BETWEEN)
         if breached is track.flips.breached and not track.flips.changes:
             return
-        before, track.flips = track.flips, flapping.seen(track.flips, terms, breached=breached)
+        before = track.flips
+        track.see(flapping.seen(before, terms, breached=breached))
         self._dirty[track.key] = track
         if before.flapping is not track.flips.flapping:
             share = flapping.percent(track.flips.changes)
@@ -588,13 +589,14 @@ class MonitoringPolicy:
                 return events
 
     def _fire_other(self, key: tuple[str, str, Series, str], order: int, due: int) -> list[Event]:
+        self._decided = Instant(due)
         self._agenda.cancel(key)
         _, name, series, purpose = key
         if purpose == HOURS:
             return self._turn_hours(name, Instant(due))
         if purpose == SAMPLE:
             line = self._lines[series.check, series.metric, series.labels]
-            if self._postpone(key, order, line.lag):
+            if self._postpone(key):
                 return []
             return self._take_waiting(line)
         if purpose == SCHEDULE:
@@ -608,9 +610,9 @@ class MonitoringPolicy:
         track.expires = 0
         return [self._change(track, Move.EXPIRE, Instant(due), Cause.EXPIRED)]
 
-    def _postpone(self, key: Key, order: int, lag: Duration) -> bool:
-        """Whether it falls in a gap that its samples' allowance ends in: the gap's end decides it."""
-        if self._blind_since is None or not lag:
+    def _postpone(self, key: Key) -> bool:
+        """Whether the timer of a pushed series falls in a gap: then its end decides what was due."""
+        if self._blind_since is None:
             return False
         self._agenda.cancel(key)
         return True
@@ -623,7 +625,10 @@ class MonitoringPolicy:
         if not line.heard:
             self._meet(line.series, judged_at, events)
         line.hear(at, value)
-        self._judge(line, judged_at, events)
+        for track in line.tracks:
+            code = track.judge(line)
+            if code != track.usual:
+                self._say(track, Code(code), judged_at, events)
         self._wait_for_sample(line)
         return events
 

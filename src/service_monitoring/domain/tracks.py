@@ -139,8 +139,13 @@ class Track:
     def take(self, hold: Hold) -> None:
         """This hold from now on."""
         self.hold = hold
-        settled = hold.doubt is Doubt.NONE and hold.credit == 0
+        settled = hold.doubt is Doubt.NONE and hold.credit == 0 and not self.flips.changes
         self.usual = int(hold.code if hold.level == 0 else Code.UNKNOWN + hold.level) if settled else -1
+
+    def see(self, flips: Flips) -> None:
+        """What is remembered of its changes from now on: while there are any, every sample counts."""
+        self.flips = flips
+        self.take(self.hold)
 
     def evidence(self, reason: Reason | None, detail: str) -> Evidence:
         """The newest sample, and the value compared unless the verdict rests on silence; `reason` is its run's."""
@@ -176,6 +181,10 @@ def judge_of(rule: Rule) -> Callable[[Line], int]:
         return lambda _: int(Code.RECOVERED)
     if isinstance(strategy, Threshold):
         comparison = strategy.comparison
+        if recovery is None and not worse:
+            # As nearly all rules are, and `code_of` says nothing else of them.
+            holds, breached, recovered = comparison.holds, int(Code.BREACHED), int(Code.RECOVERED)
+            return lambda line: breached if holds(line.value) else recovered
         return lambda line: int(code_of(line.value, comparison, recovery, worse))
     judging: Judging = strategy
 
