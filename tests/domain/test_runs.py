@@ -127,10 +127,10 @@ def in_chunks(
     heard = 0
     for begin, end in pairwise([0, *(cut for cut in cuts if cut < len(codes)), len(codes)]):
         folded = turns(hold, terms, instants[begin:end], codes[begin:end], heard=heard)
-        hold, heard = folded.hold, int(instants[end - 1])
+        hold, heard = folded.hold, folded.heard
         turned += folded.turns
     folded = turns(hold, terms, instants[:0], codes[:0], heard=heard, until=until)
-    return Folded(folded.hold, turned + folded.turns)
+    return Folded(folded.hold, turned + folded.turns, folded.heard)
 
 
 CODES = some.lists(some.tuples(STEPS, some.sampled_from([R, W, B, U, Code.WORSE])), min_size=1, max_size=60)
@@ -237,8 +237,10 @@ def test_absence_is_due_between_samples() -> None:
 
 def test_an_empty_column_changes_nothing_but_what_is_due() -> None:
     nothing = np.empty(0, dtype=np.int64)
-    hold = turns(Hold(at=5), Terms(holds_for=seconds(1)), np.array([5]), np.array([B], dtype=np.int8)).hold
-    assert turns(hold, Terms(holds_for=seconds(1)), nothing, nothing.astype(np.int8), heard=5) == Folded(hold, [])
+    began = turns(Hold(at=5), Terms(holds_for=seconds(1)), np.array([5]), np.array([B], dtype=np.int8))
+    hold = began.hold
+    assert began.heard == 5
+    assert turns(hold, Terms(holds_for=seconds(1)), nothing, nothing.astype(np.int8), heard=5) == Folded(hold, [], 5)
     folded = turns(hold, Terms(holds_for=seconds(1)), nothing, nothing.astype(np.int8), heard=5, until=2 * SECOND)
     assert folded.turns == [Turned(SECOND + 5, Turn.OPENED, Cause.TIMER)]
 

@@ -51,10 +51,14 @@ class Turned(Struct, frozen=True, gc=False):
 
 
 class Folded(Struct, frozen=True):
-    """Where a column left the hold, counted up to the end of it, and every turn on the way, in order."""
+    """Where a column left the hold, counted up to the end of it, and every turn on the way, in order.
+
+    `heard` is the instant of the last sample, with which the next column goes on; 0 when the series was let go of.
+    """
 
     hold: Hold
     turns: list[Turned]
+    heard: int
 
 
 def runs(instants: InstantColumn, codes: CodeColumn, silence: Duration | None) -> Runs:
@@ -146,6 +150,7 @@ class _Fold:
         self._firsts, self._lasts = instants[self._begins], instants[self._ends - 1]
         self._cells: dict[tuple[Hold, int], _Cell] = {}
         self._turned: list[Turned] = []
+        self._let_go = False
 
     def through(self, hold: Hold, heard: int, until: int | None) -> Folded:
         """All runs, then what is due up to `until`."""
@@ -158,7 +163,8 @@ class _Fold:
             hold = self._rest(cell, began, len(codes) - 1, limit)
         else:
             hold = self._timers(hold, heard, limit)
-        return Folded(counted_to(hold, max(hold.at, end)), self._turned)
+        heard = 0 if self._let_go else lasts[-1] if lasts else heard
+        return Folded(counted_to(hold, max(hold.at, end)), self._turned, heard)
 
     def _between(self, cell: _Cell, firsts: list[int], lasts: list[int], codes: list[int]) -> tuple[_Cell, int]:
         """From the first sample of the first run to that of the last one; gives its cell and where that began."""
@@ -247,7 +253,11 @@ class _Fold:
         return cell
 
     def _judged(self, hold: Hold, at: int, code: int) -> _Cell:
-        return self._cell(_based(self._moved(judged(hold, self._terms, at, Code(code)), at)), code)
+        return self._cell(_based(self._heard(hold, at, Code(code))), code)
+
+    def _heard(self, hold: Hold, at: int, code: Code) -> Hold:
+        self._let_go = False
+        return self._moved(judged(hold, self._terms, at, code), at)
 
     def _rest(self, cell: _Cell, began: int, run: int, limit: int) -> Hold:
         """The rest of a run, of which everything up to `began` was done: its samples, and the timers before `limit`.
@@ -272,7 +282,7 @@ class _Fold:
                 return hold
             else:
                 index += 1
-                hold = self._moved(judged(hold, terms, int(instants[index]), code), int(instants[index]))
+                hold = self._heard(hold, int(instants[index]), code)
 
     def _timers(self, hold: Hold, heard: int, before: int) -> Hold:
         """Everything that is due before an instant."""
@@ -282,11 +292,20 @@ class _Fold:
         return hold
 
     def _fired(self, hold: Hold, heard: int, before: int) -> Hold | None:
-        """The next timer, if it is due before that instant."""
-        wanted = due(hold, self._terms, heard)
+        """The next timer, if it is due before that instant.
+
+        One that leaves everything as it was says that the series is let go of: it begins anew with its next sample.
+        """
+        wanted = due(hold, self._terms, 0 if self._let_go else heard)
         if wanted is None or wanted[0] >= before:
             return None
-        return self._moved(fired(hold, self._terms, *wanted), wanted[0])
+        at = wanted[0]
+        step = fired(hold, self._terms, at, wanted[1])
+        moved = self._moved(step, at)
+        if moved == counted_to(hold, at):
+            self._let_go = True
+            return Hold(at=at)
+        return moved
 
     def _moved(self, step: Step, at: int) -> Hold:
         for turn, cause in step.turns:
