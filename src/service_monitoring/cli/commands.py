@@ -59,7 +59,7 @@ def validate(config: Path, form: Form) -> int:
         settings = load(config)
     except InvalidSettings as invalid:
         if form is Form.JSON:
-            show.as_json({"valid": False, "complaints": list(map(_complaint, invalid.complaints))})
+            show.as_json({"valid": False, "complaints": [each.plain() for each in invalid.complaints]})
         else:
             # Already one line each, and their texts are quoted where they were found.
             for line in str(invalid).splitlines():
@@ -325,15 +325,3 @@ def say(form: Form, answer: Any, sentence: str) -> None:
         show.as_json(answer)
     else:
         show.line(sentence)
-
-
-def _complaint(complaint: Any) -> dict[str, Any]:
-    place = complaint.place
-    return {
-        "file": place.file,
-        "line": place.line,
-        "column": place.column,
-        "path": complaint.path,
-        "problem": complaint.problem,
-        "remedy": complaint.remedy,
-    }
