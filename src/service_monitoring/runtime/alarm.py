@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -29,7 +30,7 @@ class Alarm:
 
     def __init__(self, sinks: Mapping[str, Sink], owners: Sequence[str], clock: Clock) -> None:
         self._clock = clock
-        self._under_way: list[Sink] = []
+        self._under_way: Counter[int] = Counter()
         self.replace(sinks, owners)
         self._sentences: Queue[str] = Queue("alarm", capacity=8, when_full=WhenFull.DROP_OLDEST)
 
@@ -39,7 +40,7 @@ class Alarm:
 
     def uses(self, sink: Sink) -> bool:
         """Whether something is sent through it, or will be."""
-        return any(sink is each for each in (*self._sinks.values(), *self._under_way))
+        return self._under_way[id(sink)] > 0 or any(sink is each for each in self._sinks.values())
 
     def ring(self, sentence: str) -> None:
         """Tell the owners."""
@@ -80,8 +81,8 @@ class Alarm:
             decided_at=at,
             facts=Facts(summary=sentence, severity=Severity.CRITICAL, state="trouble"),
         )
-        self._under_way.append(sink)
+        self._under_way[id(sink)] += 1
         try:
             await sink.send(sink.render(notice), deadline)
         finally:
-            self._under_way.remove(sink)
+            self._under_way[id(sink)] -= 1

@@ -8,6 +8,7 @@ because the sweep finds it again, and a notice whose lease died with the program
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar
@@ -95,7 +96,7 @@ class Deliverer:
         self._idle: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
         self._replaced = asyncio.Event()
-        self._under_way: list[Sink] = []
+        self._under_way: Counter[int] = Counter()
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -127,7 +128,7 @@ class Deliverer:
     def uses(self, sink: Sink) -> bool:
         """Whether something is sent through it, or will be."""
         lanes = (lane.channel.sink for lane in self._lanes.values())
-        return any(sink is each for each in (*lanes, *self._under_way))
+        return self._under_way[id(sink)] > 0 or any(sink is each for each in lanes)
 
     def statistics(self) -> tuple[LaneStatistics, ...]:
         """Each channel by name: what it holds, and how every attempt ended."""
@@ -298,7 +299,7 @@ class Deliverer:
         with self._uninterrupted():
             lane.sending += 1
             sink = lane.channel.sink
-            self._under_way.append(sink)
+            self._under_way[id(sink)] += 1
             try:
                 answer = await self._send(lane, sink, lease)
             except asyncio.CancelledError:
@@ -306,7 +307,7 @@ class Deliverer:
                 raise
             finally:
                 lane.sending -= 1
-                self._under_way.remove(sink)
+                self._under_way[id(sink)] -= 1
         lane.heard(answer, self._clock.tick())
         # A task of its own: the slot is free for the next, and whoever cancels the slot does not lose the outcome.
         self._spawn_busy(self._settled(lane, job, lease, answer))

@@ -96,7 +96,8 @@ class NotYet:
 class Settings:
     """One configuration, valid as a whole. `files` are all that it was read from; `folder` is what paths start from.
 
-    `origin` tells later whether these still say the same. `warnings` are doubts that keep nothing from running. `secrets` are all secret values, to be struck out of texts.
+    `origin` tells later whether these still say the same. `warnings` are doubts that keep nothing from running.
+    `secrets` are all secret values, to be struck out of texts.
     """
 
     file: Path
