@@ -62,7 +62,12 @@ def initial(urls: Sequence[str]) -> str:
 
 def socket_path(chosen: Settings) -> Path:
     """Where the running program listens for its owner."""
-    return chosen.store.path / "control.sock"
+    return socket_in(chosen.store.path)
+
+
+def socket_in(folder: Path) -> Path:
+    """Where the program that has this data folder open listens for its owner."""
+    return folder / "control.sock"
 
 
 def surroundings(chosen: Settings, clock: Clock) -> Surroundings:

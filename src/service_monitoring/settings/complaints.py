@@ -6,7 +6,7 @@ Knows places in files, key paths and how both are printed. Does not know what a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -61,6 +61,12 @@ class Complaint:
         """One line: place, key path, problem and remedy."""
         subject = f"{self.place} {self.path}: " if self.path else f"{self.place}: "
         return one_line(subject + self.problem + (f"; {self.remedy}" if self.remedy else ""))
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> Complaint:
+        """The complaint that `plain` gave."""
+        place = Place(str(plain["file"]), int(plain["line"]), int(plain["column"]))
+        return cls(place, str(plain["path"]), str(plain["problem"]), str(plain["remedy"]))
 
     def plain(self) -> dict[str, Any]:
         """For programs."""
