@@ -205,6 +205,7 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents/{id}/resolve",
         "/api/v1/rules/{service}/{rule}/retire",
         "/api/v1/backup",
+        "/api/v1/reload",
         "/api/v1/checks/{check}/pings",
         "/api/v1/keys",
         "/api/v1/keys/{check}",

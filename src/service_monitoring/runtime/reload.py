@@ -81,8 +81,7 @@ class Reloads(Generic[Result]):
             beat()
             if self._asked.is_set() or await self._have_changed(beat):
                 await self._read_again(beat)
-            else:
-                await self._pause(LOOK_EVERY)
+            await self._pause(LOOK_EVERY)
 
     async def stop(self) -> None:
         """Begin no other reload."""
