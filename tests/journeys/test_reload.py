@@ -183,13 +183,12 @@ def test_what_only_a_start_can_change_is_named_and_the_rest_takes_effect(journey
 
 
 def many(count: int, limit: int) -> str:
-    lines = ["services:"]
-    for number in range(count):
-        lines.append(
-            f"  s{number}:\n    checks:\n      health: {{http: $target, every: 10s, timeout: 5s}}\n    rules:\n"
-            f"      slow: {{when: {{check: health, metric: status_code, above: {limit if number % 2 else 600}}}}}"
-        )
-    return "\n".join(lines) + "\n"
+    lines = [
+        f"  s{number}:\n    checks:\n      health: {{http: $target, every: 10s, timeout: 5s}}\n    rules:\n"
+        f"      slow: {{when: {{check: health, metric: status_code, above: {limit if number % 2 else 600}}}}}"
+        for number in range(count)
+    ]
+    return "\n".join(["services:", *lines]) + "\n"
 
 
 @pytest.mark.timeout(300)

@@ -7,7 +7,6 @@ that was cut short is completed by the next one.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,6 +22,7 @@ from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
+from service_monitoring.runtime.reload import aside
 from service_monitoring.settings import Complaint, InvalidSettings, Origin, Place, Redactor, Settings
 from service_monitoring.views.desk import Reloaded
 
@@ -70,6 +70,11 @@ class Reloader:
         self._leaving: dict[tuple[str, str], list[Sink]] = {}
 
     @property
+    def opened(self) -> Opened:
+        """What was opened for that which is in force."""
+        return self._opened
+
+    @property
     def settings(self) -> Settings:
         """What is in force."""
         return self._opened.chosen
@@ -78,12 +83,12 @@ class Reloader:
         """How the files look that were read last; on the way, what nothing uses any more is let go of."""
         await self._let_go()
         origin = self._origin
-        return None if origin is None else await asyncio.to_thread(origin.stamp)
+        return None if origin is None else await aside(origin.stamp)
 
     async def differs(self) -> bool:
         """Whether they say something else by now."""
         origin = self._origin
-        return origin is not None and await asyncio.to_thread(origin.differs)
+        return origin is not None and await aside(origin.differs)
 
     async def reload(self) -> Reloaded:
         """Read the file and do what it says from now on.
@@ -103,7 +108,7 @@ class Reloader:
             raise
 
     async def _reload(self) -> Reloaded:
-        loaded = await asyncio.to_thread(self._load)
+        loaded = await aside(self._load)
         before = self._opened
         if loaded.secrets != before.chosen.secrets:
             # What is written about the new ones, and about those still in use, is free of the secrets of both.

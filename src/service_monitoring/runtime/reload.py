@@ -159,6 +159,11 @@ class Reloads(Generic[Result]):
         return waiting
 
 
+async def aside(blocking: Callable[[], Result]) -> Result:
+    """What a call that blocks gives back, made in a thread. Cancelled, nobody hears of it; it ends all the same."""
+    return await asyncio.to_thread(blocking)
+
+
 def _answer(waiting: Sequence[asyncio.Future[Any]], error: Exception) -> None:
     for each in waiting:
         if not each.done():
