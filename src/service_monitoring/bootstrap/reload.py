@@ -109,6 +109,7 @@ class Reloader:
 
     async def _reload(self) -> Reloaded:
         loaded = await aside(self._load)
+        await aside(log)  # the first line imports its library
         before = self._opened
         if loaded.secrets != before.chosen.secrets:
             # What is written about the new ones, and about those still in use, is free of the secrets of both.
@@ -141,11 +142,14 @@ class Reloader:
         return Reloaded(str(loaded.file), tuple(changed), restart, remarks)
 
     async def _revise(self, before: Opened, opened: Opened) -> None:
-        """Have the revision decided and kept. What it tells at once may go to a channel that is new."""
+        """Have the revision decided and kept. What it tells at once may go to a channel that is new.
+
+        Where it is not known whether it was kept, both sets of channels stay until the next attempt.
+        """
         self._deliverer.replace(channels(opened) | channels(before))
         try:
             await self._ask(Configured(opened.chosen.configuration))
-        except BaseException:
+        except Refused:
             self._deliverer.replace(channels(before))
             raise
 
@@ -177,10 +181,11 @@ class Reloader:
     async def _let_go(self) -> None:
         """Close the kinds that no check and no channel has any more, once nothing is sent through them either."""
         used = kinds_of(self._opened.chosen)
-        for kind in [kind for kind in self._leaving if kind not in used]:
-            if not any(self._deliverer.uses(sink) or self._alarm.uses(sink) for sink in self._leaving[kind]):
+        for kind, sinks in list(self._leaving.items()):
+            sinks[:] = [sink for sink in sinks if self._deliverer.uses(sink) or self._alarm.uses(sink)]
+            if not sinks:
                 del self._leaving[kind]
-                await close_kinds({kind})
+                await close_kinds({kind} - used)
 
     async def close(self) -> None:
         """Close every kind that may have something open."""
