@@ -223,6 +223,14 @@ async def test_a_reload_that_could_not_be_kept_leaves_all_as_it_was_and_the_next
     assert rig.troubles == []
 
 
+async def test_a_reload_that_was_cut_short_after_its_commit_is_completed_by_the_next(rig: Rig) -> None:
+    rig.change(("above: 1", "above: 2"), ("192.0.2.1:1", "192.0.2.2:1"))
+    await rig.cycle.ask(Configured(bootstrap.load(rig.file).configuration))
+    asked = len(rig.lanes)
+    assert await rig.reload() == ("checks",)
+    assert len(rig.lanes) == asked, "what is in force already is not decided twice"
+
+
 async def test_during_the_end_a_reload_is_refused_with_a_sentence(rig: Rig) -> None:
     rig.ending = True
     rig.change(("above: 1", "above: 2"))
