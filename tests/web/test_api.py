@@ -18,9 +18,10 @@ from service_monitoring.domain.inputs import Configured, Observed
 from service_monitoring.errors import Conflict, Unavailable, Unusable
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
+from service_monitoring.settings import Complaint, InvalidSettings, Place
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.builders import a_configuration, a_rule, a_service, an_observation
-from service_monitoring.views.desk import Desk
+from service_monitoring.views.desk import Desk, Reloaded
 from service_monitoring.web.api import api
 from service_monitoring.web.serve import serve
 
@@ -36,9 +37,19 @@ class House:
         self.clock = SystemClock()
         self.cycle = Cycle(monitor, self.clock, capacity=100, owed=lambda owed: None, troubled=lambda sentence: None)
         self.vitals: dict[str, Any] = {"trouble": ()}
+        self.reloaded: Reloaded | Exception = Reloaded("monitoring.yaml")
         self.desk: Desk = StoreDesk(
-            store, course=lambda: self.cycle.course, ask=self.cycle.ask, vitals=lambda: self.vitals
+            store,
+            course=lambda: self.cycle.course,
+            ask=self.cycle.ask,
+            vitals=lambda: self.vitals,
+            reload=self.reload,
         )
+
+    async def reload(self) -> Reloaded:
+        if isinstance(self.reloaded, Exception):
+            raise self.reloaded
+        return self.reloaded
 
     async def see(self, value: float) -> None:
         """A run of the check that every rule is about; it is decided and kept when this returns."""
@@ -191,6 +202,29 @@ async def test_readiness_names_the_trouble(house: House, http: aiohttp.ClientSes
         assert (response.status, await response.text()) == (200, "ok\n")
 
 
+async def test_a_reload_is_answered_with_what_changed_or_with_every_complaint(
+    house: House, http: aiohttp.ClientSession
+) -> None:
+    house.reloaded = Reloaded("monitoring.yaml", ("rules",), ("web.listen: later",), ())
+    async with http.post("/api/v1/reload") as response:
+        assert (response.status, await response.json()) == (
+            200,
+            {"file": "monitoring.yaml", "changed": ["rules"], "restart": ["web.listen: later"], "remarks": []},
+        )
+    complaint = Complaint(Place("monitoring.yaml", 4, 7), "services.shop", "this is wrong", "write that")
+    house.reloaded = InvalidSettings([complaint])
+    async with http.post("/api/v1/reload") as response:
+        assert (response.status, response.content_type) == (422, PROBLEM)
+        said = await response.json(content_type=PROBLEM)
+    assert said["detail"] == f"the configuration is refused: {complaint}"
+    assert [Complaint.of_plain(each) for each in said["complaints"]] == [complaint]
+    house.reloaded = Unavailable("the program is stopping")
+    async with http.post("/api/v1/reload") as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "5")
+    async with http.get("/api/v1/reload") as response:
+        assert response.status == 405
+
+
 async def test_the_description_of_the_api_names_every_route(http: aiohttp.ClientSession) -> None:
     async with http.get("/openapi.json") as response:
         description = await response.json()
@@ -205,6 +239,7 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents/{id}/resolve",
         "/api/v1/rules/{service}/{rule}/retire",
         "/api/v1/backup",
+        "/api/v1/reload",
         "/api/v1/checks/{check}/pings",
         "/api/v1/keys",
         "/api/v1/keys/{check}",

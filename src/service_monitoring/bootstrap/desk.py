@@ -21,7 +21,7 @@ from service_monitoring.errors import NotFound, Unavailable
 from service_monitoring.ports import Ping
 from service_monitoring.storage.reading import Posted
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transition
+from service_monitoring.views.desk import IncidentDetail, IncidentRow, Reloaded, Status, Telling, row, transition
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
 
 
@@ -41,10 +41,12 @@ class StoreDesk:
         vitals: Callable[[], dict[str, Any]] | None = None,
         keyring: Keyring | None = None,
         configured: Configuration | None = None,
+        reload: Callable[[], Awaitable[Reloaded]] | None = None,
     ) -> None:
         """`configured` is what the file says where no program runs: keys may be made before the first start."""
         self._store = store
         self._keyring = keyring
+        self._reload = reload
         self._configured = configured
         self._now = course
         self._ask = ask
@@ -102,6 +104,12 @@ class StoreDesk:
         path = Path(target)
         await self._store.backup(path)
         return str(path)
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again."""
+        if self._reload is None:
+            raise Unavailable("no program runs here: the file is read when one starts")
+        return await self._reload()
 
     async def pings(self, check: str, *, limit: int) -> list[PingRow]:
         """The newest reports to a check."""

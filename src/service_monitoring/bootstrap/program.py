@@ -20,29 +20,31 @@ from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.logs import log
+from service_monitoring.bootstrap.reload import Reloader, Users, channels
 from service_monitoring.bootstrap.wiring import (
+    checks_of,
+    close_kinds,
+    kinds_of,
+    load,
     new_key,
     open_canaries,
-    open_sinks,
     open_sources,
-    sink_kinds,
+    opening,
     socket_path,
-    source_kinds,
 )
-from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.inputs import Configured, Input, Observed
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
 from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
-from service_monitoring.ports import Clock, Sink
+from service_monitoring.ports import Clock
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle, ask_once
 from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.housekeeping import keep_house
-from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
+from service_monitoring.runtime.reload import Reloads
 from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
 from service_monitoring.runtime.uplink import Uplink
 from service_monitoring.runtime.watchdog import Watchdog
@@ -66,7 +68,6 @@ class Program:
         self, settings: Settings, clock: Clock, store: SqliteStore, monitor: Monitor, keyring: Keyring
     ) -> None:
         self.store = store
-        self._settings = settings
         self._clock = clock
         self._troubles: dict[str, str] = {}
         self._cycle = Cycle(
@@ -77,22 +78,40 @@ class Program:
             troubled=self._store_troubled,
             wanted=self._hasten,
         )
-        sinks: dict[str, Sink] = open_sinks(settings, clock)
-        self._alarm = Alarm(sinks, settings.configuration.owners, clock)
+        fitted = opening(settings, clock)
+        self._alarm = Alarm(fitted.sinks, settings.configuration.owners, clock)
         self._deliverer = Deliverer(
             store,
             clock,
-            {name: Channel(sink) for name, sink in sinks.items()},
+            channels(fitted),
             finish=self._cycle.submit,
             dice=SystemRandom().random,
             troubled=lambda sentence: log().warning("delivery", problem=sentence),
         )
         self._uplink = Uplink(open_canaries(settings, clock), clock, troubled=self._uplink_troubled)
-        self._poller = Poller(checks_of(settings), open_sources(settings, clock), clock, self._observed, capacity=1000)
+        self._poller = Poller(checks_of(settings), fitted.sources, clock, self._observed, capacity=1000)
         self._watchdog = Watchdog(clock, self._blocked)
-        self._supervisor = Supervisor(clock, troubled=self._troubled)
+        self._supervisor = Supervisor(clock, troubled=self._troubled, hung_up=self._hung_up)
+        self._reloader = Reloader(
+            fitted,
+            clock,
+            load=lambda: load(settings.file),
+            decided=lambda: self._cycle.course.configuration,
+            ask=self._cycle.ask,
+            users=Users(self._poller, self._deliverer, self._alarm),
+            troubled=self._trouble,
+            ending=lambda: self._supervisor.ending,
+        )
+        self._reloads = Reloads(
+            clock, stamp=self._reloader.stamp, differs=self._reloader.differs, reload=self._reloader.reload
+        )
         self.desk = StoreDesk(
-            store, course=lambda: self._cycle.course, ask=self._cycle.ask, vitals=self._vitals, keyring=keyring
+            store,
+            course=lambda: self._cycle.course,
+            ask=self._cycle.ask,
+            vitals=self._vitals,
+            keyring=keyring,
+            reload=self._reloads.ask,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
         self._door: Door | None = None
@@ -132,21 +151,25 @@ class Program:
         """Begin the end of `run`."""
         self._supervisor.stop()
 
+    async def close(self) -> None:
+        """Let go of what sources and sinks share."""
+        await self._reloader.close()
+
     def _news(self) -> list[Input]:
         """The configuration, when it is another than the one that was in force."""
-        mine = self._settings.configuration
+        mine = self._reloader.settings.configuration
         return [] if self._cycle.course.configuration == mine else [Configured(mine)]
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
-        keep = self._settings.store
-        web = self._settings.web
+        web = self._reloader.settings.web
         doors: list[Loop] = []
         if web is not None:
             door = self._door = Door(web.host, web.port, named=web.place).open()
             log().info("listening", address=door.address)
             doors = [Loop("door", lambda beat: open_door(door, self.desk, self.intake, beat=beat))]
         return [
+            Loop("reload", self._reloads.run, stop=self._reloads.stop),
             Loop(
                 "poll",
                 self._poller.run,
@@ -159,7 +182,7 @@ class Program:
                     self.desk,
                     self.intake,
                     version=service_monitoring.__version__,
-                    path=socket_path(self._settings),
+                    path=socket_path(self._reloader.settings),
                     beat=beat,
                 ),
             ),
@@ -171,8 +194,8 @@ class Program:
                 lambda beat: keep_house(
                     self._clock,
                     lambda facts, samples: self.store.prune(facts=facts, samples=samples),
-                    facts=keep.facts_keep,
-                    samples=keep.history_keep,
+                    facts=lambda: self._reloader.settings.store.facts_keep,
+                    samples=lambda: self._reloader.settings.store.history_keep,
                     beat=beat,
                 ),
             ),
@@ -193,16 +216,29 @@ class Program:
     def _owed(self, notices: Any) -> None:
         self._deliverer.wake(notices)
 
+    def _hung_up(self) -> None:
+        """SIGHUP came."""
+        if self._supervisor.ending:
+            log().warning("configuration not reloaded", problem="the program is stopping")
+        else:
+            self._reloads.ask_soon()
+
     def _troubled(self, loop: str, sentence: str) -> None:
-        """A loop failed or is silent; the owners hear of it once per trouble, by a way that needs no store."""
-        if not sentence:
-            self._troubles.pop(loop, None)
+        """A loop failed or is silent."""
+        if sentence:
+            log().error("loop in trouble", loop=loop, problem=sentence)
+        else:
             log().info("loop recovered", loop=loop)
+        self._trouble(loop, sentence)
+
+    def _trouble(self, kind: str, sentence: str) -> None:
+        """Something is in trouble, or no more; the owners hear of it once, by a way that needs no store."""
+        if not sentence:
+            self._troubles.pop(kind, None)
             return
-        log().error("loop in trouble", loop=loop, problem=sentence)
-        if loop not in self._troubles:
+        if kind not in self._troubles:
             self._alarm.ring(sentence)
-        self._troubles[loop] = sentence
+        self._troubles[kind] = sentence
 
     def _store_troubled(self, sentence: str) -> None:
         self._troubled("store", f"nothing can be stored: {sentence}" if sentence else "")
@@ -243,9 +279,13 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         try:
             keyring = await Keyring(store, clock, new_key).load()
             monitor = await Monitor.resume(store, expected=settings.configuration)
-            yield Program(settings, clock, store, monitor, keyring)
+            program = Program(settings, clock, store, monitor, keyring)
+            try:
+                yield program
+            finally:
+                await program.close()
         finally:
-            await _close_kinds(settings)
+            await close_kinds(kinds_of(settings))
 
 
 @asynccontextmanager
@@ -288,17 +328,4 @@ async def probe_once(settings: Settings, name: str) -> Observation:
         poller = Poller([check], open_sources(settings, clock), clock, nobody)
         return await poller.run_once(name)
     finally:
-        await _close_kinds(settings)
-
-
-def checks_of(settings: Settings) -> list[Check]:
-    """The checks that are polled; those that report by themselves have no source."""
-    polled = {check.id for check in settings.checks}
-    return [check for service in settings.configuration.services for check in service.checks if check.id in polled]
-
-
-async def _close_kinds(settings: Settings) -> None:
-    for name in {check.kind for check in settings.checks}:
-        await source_kinds()[name].close()
-    for name in {channel.kind for channel in settings.channels.values()}:
-        await sink_kinds()[name].close()
+        await close_kinds(kinds_of(settings))

@@ -158,6 +158,14 @@ def status(
 
 
 @app.command()
+def reload(config: Config = _FILE, *, json: Json = False) -> None:
+    """Have the running program read its file again. Exit 1 when it is refused: nothing has changed then."""
+    from service_monitoring.cli import commands
+
+    raise typer.Exit(commands.reload(config, _form(json=json)))
+
+
+@app.command()
 def doctor(
     config: Config = _FILE,
     *,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,8 +21,8 @@ from service_monitoring.cli import BAD_ANSWER, DONE, Form, client, show
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
 from service_monitoring.domain.samples import Observation, Outcome
-from service_monitoring.errors import NotFound, Refused
-from service_monitoring.settings import InvalidSettings, Settings
+from service_monitoring.errors import NotFound, Refused, Unavailable
+from service_monitoring.settings import Complaint, InvalidSettings, Settings, data_folder
 from service_monitoring.storage import archive
 from service_monitoring.storage.folder import FACTS
 from service_monitoring.views.desk import Desk
@@ -59,7 +60,7 @@ def validate(config: Path, form: Form) -> int:
         settings = load(config)
     except InvalidSettings as invalid:
         if form is Form.JSON:
-            show.as_json({"valid": False, "complaints": list(map(_complaint, invalid.complaints))})
+            show.as_json({"valid": False, "complaints": [each.plain() for each in invalid.complaints]})
         else:
             # Already one line each, and their texts are quoted where they were found.
             for line in str(invalid).splitlines():
@@ -136,12 +137,11 @@ def _named(metric: str, labels: tuple[tuple[str, str], ...]) -> str:
 
 def status(config: Path, form: Form, *, verify: bool) -> int:
     """How the program is; with `verify` the exit code says whether it runs without trouble."""
-    settings = load(config)
     answer: Mapping[str, Any]
     try:
-        answer = ask(settings, "GET", "/api/v1/status", lambda desk: desk.status())
+        answer = ask(config, "GET", "/api/v1/status", lambda desk: desk.status())
     except EmptyError:
-        answer = _nothing_stored(settings)
+        answer = _nothing_stored(load(config))
     if form is Form.JSON:
         show.as_json(answer)
     else:
@@ -169,18 +169,42 @@ def _nothing_stored(settings: Settings) -> dict[str, Any]:
     }
 
 
+def reload(config: Path, form: Form) -> int:
+    """Have the running program read the file again; complaints on stderr, one a line, as from `validate`."""
+    try:
+        answer = client.ask(_socket(config), "POST", "/api/v1/reload")
+    except client.NotRunning as nobody:
+        raise Unavailable(f"{nobody}: the file is read when one starts") from None
+    except client.Complained as refused:
+        if form is Form.JSON:
+            show.as_json({"valid": False, "complaints": refused.complaints})
+        else:
+            for each in refused.complaints:
+                show.warn(str(Complaint.of_plain(each)))
+            show.warn("nothing has changed: the program goes on with the configuration before")
+        return BAD_ANSWER
+    if form is Form.JSON:
+        show.as_json({"valid": True, "complaints": []} | answer)
+        return DONE
+    for sentence in answer["restart"]:
+        show.warn(f"a restart is needed: {sentence}")
+    for sentence in answer["remarks"]:
+        show.warn(f"warning: {sentence}")
+    show.line(f"Reloaded {answer['file']}: {', '.join(answer['changed']) or 'nothing'} changed")
+    return DONE
+
+
 def backup(file: Path, config: Path, form: Form) -> None:
     """Write a backup to a new file."""
     target = str(file.absolute())
-    settings = load(config)
 
     async def directly(desk: Desk) -> dict[str, str]:
         return {"file": await desk.backup(target)}
 
     try:
-        answer = ask(settings, "POST", "/api/v1/backup", directly, body={"file": target})
+        answer = ask(config, "POST", "/api/v1/backup", directly, body={"file": target})
     except EmptyError:
-        raise NotFound(f"nothing is stored in {settings.store.path} yet: there is nothing to back up") from None
+        raise NotFound(f"nothing is stored in {data_folder(config)} yet: there is nothing to back up") from None
     say(form, answer, f"Wrote {answer['file']}")
 
 
@@ -195,7 +219,7 @@ def restore(file: Path, config: Path, form: Form) -> None:
 
 def list_incidents(config: Path, form: Form, *, states: list[State], service: str | None, limit: int) -> None:
     """Incidents, newest first."""
-    rows = _rows(load(config), states=states, service=service, limit=limit)
+    rows = _rows(config, states=states, service=service, limit=limit)
     if form is Form.JSON:
         show.as_json(rows)
     else:
@@ -204,9 +228,8 @@ def list_incidents(config: Path, form: Form, *, states: list[State], service: st
 
 def show_incident(id: str, config: Path, form: Form) -> None:
     """One incident with its transitions and notices."""
-    settings = load(config)
-    whole = _identified(settings, id)
-    detail = ask(settings, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
+    whole = _identified(config, id)
+    detail = ask(config, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
     if form is Form.JSON:
         show.as_json(detail)
     else:
@@ -215,10 +238,9 @@ def show_incident(id: str, config: Path, form: Form) -> None:
 
 def act(what: Act, id: str, by: str, comment: str, config: Path, form: Form) -> None:
     """Acknowledge or resolve."""
-    settings = load(config)
-    whole = _identified(settings, id)
+    whole = _identified(config, id)
     row = ask(
-        settings,
+        config,
         "POST",
         f"/api/v1/incidents/{quote(whole, safe='')}/{what}",
         lambda desk: desk.act(Acted(whole, what, by, comment)),
@@ -232,10 +254,9 @@ def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     service, _, rule = name.partition(".")
     if not service or not rule:
         raise Refused(f"{name!r} is not the name of a rule: write service.rule")
-    settings = load(config)
     try:
         ask(
-            settings,
+            config,
             "POST",
             f"/api/v1/rules/{quote(service, safe='')}/{quote(rule, safe='')}/retire",
             lambda desk: desk.retire(Retired(service, rule, reason, by)),
@@ -251,7 +272,7 @@ class EmptyError(Exception):
 
 
 def ask(
-    settings: Settings,
+    config: Path,
     method: str,
     route: str,
     directly: Callable[[Desk], Awaitable[Any]],
@@ -262,16 +283,21 @@ def ask(
 ) -> Any:
     """The answer of the running program, or that of the store where none runs, in JSON's types.
 
-    `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
+    A running program is found, and answers, also while its file is not valid: somebody must be able to acknowledge,
+    and to ask what is wrong. `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
     """
-    path = bootstrap.socket_path(settings)
-    try:
-        return client.ask(path, method, route, query=query, body=body)
-    except client.NotRunning:
-        pass
+    with suppress(client.NotRunning):
+        return client.ask(_socket(config), method, route, query=query, body=body)
+    settings = load(config)
     if not made and not (settings.store.path / FACTS).exists():
         raise EmptyError
     return asyncio.run(_answered(settings, directly))
+
+
+def _socket(config: Path) -> Path:
+    """Where a program with this file listens."""
+    _exists(config)
+    return bootstrap.socket_in(data_folder(config))
 
 
 async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any]]) -> Any:
@@ -279,13 +305,13 @@ async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any
         return msgspec.to_builtins(await directly(desk))
 
 
-def _rows(settings: Settings, *, states: list[State], service: str | None, limit: int) -> list[dict[str, Any]]:
+def _rows(config: Path, *, states: list[State], service: str | None, limit: int) -> list[dict[str, Any]]:
     query: dict[str, Any] = {"state": [str(state) for state in states], "limit": limit}
     if service is not None:
         query["service"] = service
     try:
         rows: list[dict[str, Any]] = ask(
-            settings,
+            config,
             "GET",
             "/api/v1/incidents",
             lambda desk: desk.incidents(states=states, service=service, limit=limit),
@@ -296,12 +322,13 @@ def _rows(settings: Settings, *, states: list[State], service: str | None, limit
     return rows
 
 
-def _identified(settings: Settings, beginning: str) -> str:
+def _identified(config: Path, beginning: str) -> str:
     """The whole id that begins like this, among the newest thousand; a whole one is taken as it is."""
     if len(beginning) >= _WHOLE:
-        ids = [beginning] if (settings.store.path / FACTS).exists() else []
+        _exists(config)
+        ids = [beginning] if (data_folder(config) / FACTS).exists() else []
     else:
-        rows = _rows(settings, states=[], service=None, limit=1000)
+        rows = _rows(config, states=[], service=None, limit=1000)
         ids = [row["id"] for row in rows if beginning and row["id"].startswith(beginning)]
     if not ids:
         raise NotFound(f"there is no incident {beginning!r}: `service-monitoring incidents list` names them")
@@ -312,11 +339,15 @@ def _identified(settings: Settings, beginning: str) -> str:
 
 def load(config: Path) -> Settings:
     """The settings of a file; `NotFound` where there is none."""
+    _exists(config)
+    return bootstrap.load(config)
+
+
+def _exists(config: Path) -> None:
     if not config.exists():
         raise NotFound(
             f"there is no {config}: write one with `service-monitoring init URL`, or name yours with --config"
         )
-    return bootstrap.load(config)
 
 
 def say(form: Form, answer: Any, sentence: str) -> None:
@@ -325,15 +356,3 @@ def say(form: Form, answer: Any, sentence: str) -> None:
         show.as_json(answer)
     else:
         show.line(sentence)
-
-
-def _complaint(complaint: Any) -> dict[str, Any]:
-    place = complaint.place
-    return {
-        "file": place.file,
-        "line": place.line,
-        "column": place.column,
-        "path": complaint.path,
-        "problem": complaint.problem,
-        "remedy": complaint.remedy,
-    }

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from service_monitoring import bootstrap
 from service_monitoring.cli import Form, show
-from service_monitoring.cli.commands import EmptyError, ask, load, say
+from service_monitoring.cli.commands import EmptyError, ask, say
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.settings.quantities import duration, duration_text
@@ -19,9 +19,7 @@ from service_monitoring.settings.quantities import duration, duration_text
 
 def create(check: str, config: Path, form: Form) -> None:
     """Make the key of a check; the data folder is made for it where there is none yet."""
-    answer = ask(
-        load(config), "POST", "/api/v1/keys", lambda desk: desk.create_key(check), body={"check": check}, made=True
-    )
+    answer = ask(config, "POST", "/api/v1/keys", lambda desk: desk.create_key(check), body={"check": check}, made=True)
     _show_key(answer, form)
 
 
@@ -30,7 +28,7 @@ def rotate(check: str, overlap: str, config: Path, form: Form) -> None:
     length = _overlap(overlap)
     try:
         answer = ask(
-            load(config),
+            config,
             "POST",
             f"/api/v1/keys/{quote(check, safe='')}/rotate",
             lambda desk: desk.rotate_key(check, length),
@@ -48,7 +46,7 @@ def revoke(check: str, config: Path, form: Form) -> None:
         return {"check": check, "revoked": await desk.revoke_key(check)}
 
     try:
-        answer = ask(load(config), "DELETE", f"/api/v1/keys/{quote(check, safe='')}", directly)
+        answer = ask(config, "DELETE", f"/api/v1/keys/{quote(check, safe='')}", directly)
     except EmptyError:
         raise _no_key(check) from None
     say(form, answer, f"Revoked {show.amount(answer['revoked'], 'key')} of {check}")
@@ -58,7 +56,7 @@ def list_keys(config: Path, form: Form) -> None:
     """The keys that open something, without what opens it."""
     rows: list[dict[str, Any]]
     try:
-        rows = ask(load(config), "GET", "/api/v1/keys", lambda desk: desk.keys())
+        rows = ask(config, "GET", "/api/v1/keys", lambda desk: desk.keys())
     except EmptyError:
         rows = []
     if form is Form.JSON:
@@ -69,11 +67,10 @@ def list_keys(config: Path, form: Form) -> None:
 
 def list_pings(check: str, limit: int, config: Path, form: Form) -> None:
     """What was reported to a check, newest first."""
-    settings = load(config)
     rows: list[dict[str, Any]]
     try:
         rows = ask(
-            settings,
+            config,
             "GET",
             f"/api/v1/checks/{quote(check, safe='')}/pings",
             lambda desk: desk.pings(check, limit=limit),

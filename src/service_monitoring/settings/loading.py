@@ -7,6 +7,7 @@ it, so that one mistake does not hide another. Does not know what a kind does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from service_monitoring.settings.document import uncollected
 from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
 from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.origin import Trail
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.routes import Recipients, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader
@@ -44,8 +46,15 @@ def load(
     `template` says what is wrong with a text's template, where somebody knows. Raises `InvalidSettings` with all
     complaints, from which every known secret is struck out; nothing else for anything that a file may contain.
     """
-    with uncollected():
-        return _load(Path(path), sources, sinks, environment, template)
+    path = Path(path)
+    trail = Trail(path)
+    try:
+        with uncollected():
+            settings = _load(path, sources, sinks, environment, template, trail)
+    except InvalidSettings as invalid:
+        invalid.origin = trail.origin()
+        raise
+    return replace(settings, origin=trail.origin())
 
 
 def _load(
@@ -54,9 +63,10 @@ def _load(
     sinks: Mapping[str, Kind],
     environment: Mapping[str, str],
     template: TemplateCheck | None,
+    trail: Trail,
 ) -> Settings:
-    gathered = gather(path)
-    secrets = SecretReader(folder=path.parent, environment=environment)
+    gathered = gather(path, trail)
+    secrets = SecretReader(folder=path.parent, environment=environment, saw=trail.saw)
     kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER)
     reading = Reading(gathered, secrets=secrets, sources=kinds, sinks=Kinds("channel", sinks))
     shape = _shaped(gathered, reading)

@@ -95,6 +95,19 @@ class Status(Struct, frozen=True):
     listens: str = ""
 
 
+class Reloaded(Struct, frozen=True):
+    """What came of a reload that was not refused.
+
+    `changed` names what is another now: rules (with services and routes), checks, channels, retention. `restart` are
+    sentences about what the file says and only a start can do, `remarks` what else is to be said about it.
+    """
+
+    file: str
+    changed: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 class Desk(Protocol):
     """What faces ask and tell.
 
@@ -124,6 +137,13 @@ class Desk(Protocol):
 
     async def backup(self, target: str) -> str:
         """Write a backup of everything to a new file and give back its path."""
+        ...
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again, and do what it says from now on.
+
+        `InvalidSettings` where the file is to be mended: nothing has changed then.
+        """
         ...
 
     async def pings(self, check: str, *, limit: int) -> list[PingRow]:

@@ -20,6 +20,7 @@ from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
+from service_monitoring.settings.complaints import MOST_COMPLAINTS, InvalidSettings
 from service_monitoring.views.desk import Desk
 
 _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
@@ -83,6 +84,12 @@ def _answer_errors(app: FastAPI) -> None:
         kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
         return _problem(status, title, str(error), _LATER if kind is Unavailable else None)
 
+    @app.exception_handler(InvalidSettings)
+    async def answer_complaints(request: Request, error: InvalidSettings) -> Response:
+        complaints = [each.plain() for each in error.complaints[:MOST_COMPLAINTS]]
+        detail = f"the configuration is refused: {error.complaints[0]}"
+        return _problem(422, "invalid configuration", detail, complaints=complaints)
+
     @app.exception_handler(HTTPException)
     async def answer_no_route(request: Request, error: HTTPException) -> Response:
         # Neither the path, which may hold a key, nor anything else that was sent: errors are logged by others, too.
@@ -141,6 +148,10 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     async def retire(service: str, rule: str, retirement: Retirement) -> Response:
         await desk.retire(Retired(service, rule, retirement.reason, retirement.by))
         return Response(status_code=204)
+
+    @app.post("/api/v1/reload", summary="Read the configuration again; 422 names each complaint")
+    async def reload() -> Response:
+        return _json(await desk.reload())
 
     @app.post("/api/v1/backup", summary="Write a backup to a new file")
     async def backup(target: BackupTarget) -> Response:
