@@ -16,7 +16,7 @@ from service_monitoring.cli import commands, show
 from service_monitoring.cli.app import StateName
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted
-from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.instants import HOUR, Instant
 from service_monitoring.errors import Refused
 from tests.cli.conftest import FILE, Command, happen, inhabit, running
 
@@ -37,6 +37,7 @@ def test_incidents_are_listed_newest_first_with_the_promised_keys(lived_in: Path
     rows = listed(command)
     assert [(row["rule"], row["state"]) for row in rows] == [("empty", "open"), ("down", "open"), ("down", "resolved")]
     keys = "id service rule series severity state opened_at acknowledged_at resolved_at summary"
+    keys += " acknowledged_until draft"
     assert list(rows[0]) == keys.split()
     assert rows[1]["summary"] == "shop is down: connect"
 
@@ -87,6 +88,25 @@ def test_an_incident_is_acknowledged_and_resolved_by_name(lived_in: Path, comman
     said = command("incidents", "ack", id)
     assert (said.code, said.out) == (5, "")
     assert said.err.startswith("service-monitoring: ") and id in said.err
+
+
+def test_an_acknowledgement_ends_when_it_was_said(lived_in: Path, command: Command) -> None:
+    id = next(row["id"] for row in listed(command) if row["rule"] == "empty")
+    said = command("incidents", "ack", id, "--for", "2h")
+    assert said.code == 0, said.err
+    assert re.fullmatch(rf"Acknowledged {id} \(shop\.empty\) by ada until [-0-9: ]+\+0[12]:00, in \d+ \w+\n", said.out)
+    row = next(row for row in listed(command) if row["id"] == id)
+    lasts = Instant.parse(row["acknowledged_until"]).since(Instant.parse(row["acknowledged_at"]))
+    assert lasts == 2 * HOUR
+    for words in ("list", "show"):
+        said = command("incidents", words, *([id] if words == "show" else []))
+        assert "until " in said.out and max(map(len, said.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("lasts", ["soon", "0", "-1h"])
+def test_an_acknowledgement_that_cannot_last_is_refused(lived_in: Path, command: Command, lasts: str) -> None:
+    said = command("incidents", "ack", "abcdef", "--for", lasts)
+    assert (said.code, said.out) == (5, "") and "Traceback" not in said.err
 
 
 async def test_a_desk_without_a_program_takes_one_act_after_the_other(configured: Path) -> None:
@@ -337,6 +357,8 @@ def test_a_text_from_outside_cannot_steer_the_terminal(capfd: pytest.CaptureFixt
         "state": "open",
         "opened_at": "2026-01-05T12:00:00Z",
         "resolved_at": None,
+        "acknowledged_until": None,
+        "draft": False,
         "summary": "\x1b[2Jgone \x9b31m [bold]bold[/bold] :boom:",
     }
     show.incidents([row], Instant.parse("2026-01-05T12:00:00Z"))

@@ -15,6 +15,7 @@ import pytest
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap import StoreDesk
 from service_monitoring.domain.inputs import Configured, Observed
+from service_monitoring.domain.instants import HOUR, Instant
 from service_monitoring.errors import Conflict, Unavailable, Unusable
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
@@ -130,6 +131,8 @@ async def test_a_list_of_incidents_has_the_promised_keys(house: House, http: aio
         "acknowledged_at",
         "resolved_at",
         "summary",
+        "acknowledged_until",
+        "draft",
     ]
     assert (row["service"], row["rule"], row["state"], row["series"]) == ("shop", "slow", "open", "shop/health/value")
     assert row["summary"] == "slow of shop"
@@ -226,6 +229,38 @@ async def test_an_act_is_stored_when_it_is_answered(house: House, http: aiohttp.
     assert (last["state"], last["by"], last["cause"]) == ("acknowledged", "ada", "person")
     async with http.post(f"/api/v1/incidents/{id}/resolve", json={"by": "ada"}) as response:
         assert (await response.json())["state"] == "resolved"
+
+
+@pytest.mark.parametrize("given", ["2h", 7200, "1h60m"])
+async def test_an_acknowledgement_lasts_as_long_as_is_said(
+    house: House, http: aiohttp.ClientSession, given: str | int
+) -> None:
+    await house.see(2.0)
+    id = (await the_incident(http))["id"]
+    body = {"by": "ada", "expires_after": given}
+    async with http.post(f"/api/v1/incidents/{id}/acknowledge", json=body) as response:
+        row = await response.json()
+    lasts = Instant.parse(row["acknowledged_until"]).since(Instant.parse(row["acknowledged_at"]))
+    assert lasts == 2 * HOUR
+    assert (await the_incident(http)) == row
+
+
+@pytest.mark.parametrize("given", ["soon", "0", 0, -5, "-1h", True, 1e300, [2], "200000d"])
+async def test_an_acknowledgement_that_cannot_last_is_not_understood(
+    http: aiohttp.ClientSession, given: object
+) -> None:
+    body = {"by": "ada", "expires_after": given}
+    async with http.post("/api/v1/incidents/ffffffffffffffff/acknowledge", json=body) as response:
+        assert response.status == 422
+        assert "expires_after" in (await problem(response))["detail"]
+
+
+async def test_drafts_are_listed_when_they_are_asked_for(house: House, http: aiohttp.ClientSession) -> None:
+    await house.see(2.0)
+    async with http.get("/api/v1/incidents?drafts=true") as response:
+        assert [(row["rule"], row["draft"]) for row in await response.json()] == [("slow", False)]
+    async with http.get("/api/v1/incidents?drafts=perhaps") as response:
+        assert response.status == 422
 
 
 async def test_an_act_against_the_table_of_moves_is_refused_with_a_sentence(

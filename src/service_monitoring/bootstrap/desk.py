@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 import service_monitoring
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.domain.configuration import Configuration
@@ -18,10 +20,10 @@ from service_monitoring.domain.inputs import Acted, Input, Retired
 from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import NotFound, Unavailable
-from service_monitoring.ports import Ping
+from service_monitoring.ports import Drafts, Ping
 from service_monitoring.storage.reading import Posted
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transition
+from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transitions
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
 
 
@@ -50,26 +52,28 @@ class StoreDesk:
         self._ask = ask
         self._vitals = vitals
 
-    async def incidents(self, *, states: Sequence[State], service: str | None, limit: int) -> list[IncidentRow]:
+    async def incidents(
+        self, *, states: Sequence[State], service: str | None, limit: int, drafts: Drafts = Drafts.LEFT_OUT
+    ) -> list[IncidentRow]:
         """Newest first."""
-        found = await self._store.incidents(states=states, service=service, limit=limit)
-        return [row(incident, self._configuration) for incident in found]
+        found = await self._store.listed(states=states, service=service, limit=limit, drafts=drafts)
+        return [row(each.incident, each.until, self._configuration) for each in found]
 
     async def incident(self, id: str) -> IncidentDetail:
         """One of them."""
         story = await self._store.incident(id)
         return IncidentDetail(
-            incident=row(story.incident, self._configuration),
+            incident=row(story.incident, story.until, self._configuration),
             breached_at=str(story.incident.breached_at),
             previous=story.incident.previous,
-            transitions=tuple(transition(event) for event in story.events),
+            transitions=tuple(transitions(story.events)),
             notices=tuple(_telling(posted) for posted in story.notices),
         )
 
     async def act(self, act: Acted) -> IncidentRow:
         """Acknowledge or resolve; returns the incident as it is then."""
         whole = (await self._store.incident(act.incident)).incident.id
-        await self._ask(Acted(whole, act.act, act.by, act.comment))
+        await self._ask(replace(act, incident=whole))
         return (await self.incident(whole)).incident
 
     async def retire(self, retired: Retired) -> None:
@@ -80,7 +84,8 @@ class StoreDesk:
         """How it is."""
         services = self._configuration.services
         sizes = self._store.sizes()
-        open_ones = await self._store.incidents(states=[state for state in State if state not in FINAL], limit=10_000)
+        alive = [state for state in State if state not in FINAL]
+        open_ones = await self._store.incidents(states=alive, limit=10_000, drafts=Drafts.LEFT_OUT)
         counted = {str(state): 0 for state in State if state not in FINAL}
         for incident in open_ones:
             counted[incident.state] += 1

@@ -198,13 +198,16 @@ def incidents_list(
     state: Annotated[list[StateName] | None, typer.Option(help="Only these states; may be given again.")] = None,
     service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 200,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Also those of drafts, which nobody is told of.")] = False,
 ) -> None:
     """List incidents, newest first."""
     from service_monitoring.cli import commands
     from service_monitoring.domain.incidents import State
+    from service_monitoring.ports import Drafts
 
     states = [State(name.value) for name in state or []]
-    commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit)
+    shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
+    commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit, drafts=shown)
 
 
 @incidents_app.command("show")
@@ -216,21 +219,27 @@ def incidents_show(id: Id, config: Config = _FILE, *, json: Json = False) -> Non
 
 
 @incidents_app.command("ack")
-def incidents_ack(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
+def incidents_ack(
+    id: Id,
+    by: By,
+    comment: Comment = "",
+    lasts: Annotated[str, typer.Option("--for", help="For how long: 2h. Without it, until the incident ends.")] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
     """Acknowledge an incident: somebody is on it."""
     from service_monitoring.cli import commands
-    from service_monitoring.domain.inputs import Act
 
-    commands.act(Act.ACKNOWLEDGE, id, by, comment, config, _form(json=json))
+    commands.acknowledge(id, by, comment, lasts, config, _form(json=json))
 
 
 @incidents_app.command("resolve")
 def incidents_resolve(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
     """End an incident. While it is still breached, no new one begins before one healthy verdict."""
     from service_monitoring.cli import commands
-    from service_monitoring.domain.inputs import Act
 
-    commands.act(Act.RESOLVE, id, by, comment, config, _form(json=json))
+    commands.resolve(id, by, comment, config, _form(json=json))
 
 
 @rules_app.command("retire")

@@ -27,6 +27,7 @@ from service_monitoring.ports import (
     Asked,
     Clock,
     Commit,
+    Drafts,
     Due,
     Lease,
     Message,
@@ -207,10 +208,19 @@ class SqliteStore:
         service: str | None = None,
         limit: int = 200,
         after: str | None = None,
+        drafts: Drafts = Drafts.SHOWN,
     ) -> list[Incident]:
         """Incidents, the latest breached first; `after` is the id of the last one of the page before."""
         return await self._facts_readers.read(
-            lambda connection: reading.incidents(connection, states=states, service=service, limit=limit, after=after)
+            lambda one: reading.incidents(one, states=states, service=service, limit=limit, after=after, drafts=drafts)
+        )
+
+    async def listed(
+        self, *, states: Sequence[State] = (), service: str | None = None, limit: int = 200, drafts: Drafts
+    ) -> list[reading.Listed]:
+        """Incidents, the latest breached first, each with the end of its acknowledgement."""
+        return await self._facts_readers.read(
+            lambda one: reading.listed(one, states=states, service=service, limit=limit, drafts=drafts)
         )
 
     async def incident(self, name: str) -> reading.Story:

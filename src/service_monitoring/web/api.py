@@ -13,13 +13,16 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
-from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.instants import SECOND, Duration, seconds
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
+from service_monitoring.ports import Drafts
+from service_monitoring.settings.problems import InvalidValue
+from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk
 
 _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
@@ -39,6 +42,36 @@ class ByPerson(BaseModel):
 
     by: str = Field(min_length=1, max_length=200, description="Who acts")
     comment: str = Field(default="", max_length=4096)
+
+
+def _length(given: object) -> Duration | None:
+    """A length of time as text, or as a number of seconds."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        length = duration(given)
+    elif isinstance(given, int | float) and not isinstance(given, bool) and abs(given) <= LONGEST / SECOND:
+        length = seconds(given)
+    else:
+        raise InvalidValue("this is no length of time", "write 2h, or a number of seconds")
+    if length <= 0:
+        raise InvalidValue("no time is left before it begins", "write 2h, or a number of seconds")
+    return length
+
+
+class Acknowledgement(ByPerson):
+    """Who takes an incident on, and for how long, if not until it is over."""
+
+    expires_after: Annotated[
+        Duration | None,
+        BeforeValidator(_length),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+                "description": "How long it lasts: 2h, 90s, 1h30m, or a number of seconds. Without it, to the end.",
+            }
+        ),
+    ] = None
 
 
 class Retirement(BaseModel):
@@ -122,16 +155,19 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
         state: Annotated[list[State] | None, Query(description="Only these states")] = None,
         service: Annotated[str | None, Query(max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+        *,
+        drafts: Annotated[bool, Query(description="Also those of drafts, which nobody is told of")] = False,
     ) -> Response:
-        return _json(await desk.incidents(states=state or (), service=service, limit=limit))
+        shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
+        return _json(await desk.incidents(states=state or (), service=service, limit=limit, drafts=shown))
 
     @app.get("/api/v1/incidents/{id}", summary="One incident with its transitions and notices")
     async def incident(id: str) -> Response:
         return _json(await desk.incident(id))
 
     @app.post("/api/v1/incidents/{id}/acknowledge", summary="Take an incident on")
-    async def acknowledge(id: str, person: ByPerson) -> Response:
-        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, person.by, person.comment)))
+    async def acknowledge(id: str, given: Acknowledgement) -> Response:
+        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, given.by, given.comment, given.expires_after)))
 
     @app.post("/api/v1/incidents/{id}/resolve", summary="End an incident")
     async def resolve(id: str, person: ByPerson) -> Response:
