@@ -145,6 +145,39 @@ def test_a_retired_rule_closes_its_incident(lived_in: Path, command: Command) ->
     assert command("rules", "retire", "nothing", "--reason", "x").code == 5
 
 
+def test_rules_are_listed_with_what_they_say(lived_in: Path, command: Command) -> None:
+    rows = json.loads(command("rules", "list", "--json").out)
+    assert [(row["rule"], row["state"], row["verdicts"]) for row in rows] == [
+        ("down", "active", {"breached": 1, "healthy": 0, "unknown": 0}),
+        ("empty", "active", {"breached": 1, "healthy": 0, "unknown": 0}),
+    ]
+    said = command("rules", "list")
+    assert said.out.splitlines()[0].split() == ["RULE", "STATE", "SEVERITY", "SAYS"]
+    assert re.search(r"shop\.down +active +critical +1 breached", said.out)
+    assert command("rules", "list", "--service", "nothing").out == "No rules.\n"
+
+
+def test_a_rule_is_shown_with_what_it_says_why_and_what_comes_next(lived_in: Path, command: Command) -> None:
+    said = command("rules", "show", "shop.down")
+    assert said.code == 0, said.err
+    for words in (
+        "Rule shop.down",
+        "active, critical",
+        "threshold of shop.health.up",
+        "shop/health/up",
+        "breached, since",
+        "0, connect, connection refused",
+        "turns unknown",
+        "open",
+    ):
+        assert words in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    detail = json.loads(command("rules", "show", "shop.down", "--json").out)
+    assert detail["rule"]["incidents"] == 1
+    assert command("rules", "show", "shop.nothing").code == 5
+    assert command("rules", "show", "nothing").code == 5
+
+
 def test_status_says_whether_the_program_runs(lived_in: Path, command: Command) -> None:
     answer = json.loads(command("status", "--json").out)
     assert answer["incidents"]["open"] == 2
@@ -176,6 +209,8 @@ def test_asking_about_a_store_that_is_not_there_makes_none(configured: Path, com
     assert (status["running"], status["checks"], status["judged_until"]) == (False, 3, "")
     assert command("status").code == 0
     assert command("incidents", "show", "ab").code == 5
+    assert command("rules", "list").out == "No rules.\n"
+    assert command("rules", "show", "shop.down").code == 5
     assert command("backup", "copy.zip").code == 5
     assert command("rules", "retire", "shop.down", "--reason", "x").code == 5
     assert not (configured / "data").exists()

@@ -1,6 +1,8 @@
 """The API on its socket: what the desk answers, what it refuses, and who can open the door."""
 
 import asyncio
+import json
+import re
 import socket
 import stat
 import tempfile
@@ -206,6 +208,8 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents/{id}",
         "/api/v1/incidents/{id}/acknowledge",
         "/api/v1/incidents/{id}/resolve",
+        "/api/v1/rules",
+        "/api/v1/rules/{service}/{rule}",
         "/api/v1/rules/{service}/{rule}/retire",
         "/api/v1/backup",
         "/api/v1/checks/{check}/pings",
@@ -213,6 +217,33 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/keys/{check}",
         "/api/v1/keys/{check}/rotate",
     }
+
+
+async def test_the_description_of_the_api_shows_what_rules_look_like(http: aiohttp.ClientSession) -> None:
+    async with http.get("/openapi.json") as response:
+        description = await response.json()
+    schemas = description["components"]["schemas"]
+    answer = description["paths"]["/api/v1/rules/{service}/{rule}"]["get"]["responses"]["200"]
+    assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/RuleDetail"}
+    assert {"verdict", "since", "why", "counts", "due_at", "held"} <= set(schemas["SeriesRow"]["properties"])
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(description)))
+    assert named <= set(schemas)
+
+
+async def test_rules_are_listed_and_shown(house: House, http: aiohttp.ClientSession) -> None:
+    await house.see(2.0)
+    async with http.get("/api/v1/rules") as response:
+        rows = await response.json()
+    assert [(row["rule"], row["state"], row["verdicts"]["breached"]) for row in rows] == [
+        ("slow", "active", 1),
+        ("quiet", "active", 0),
+    ]
+    async with http.get("/api/v1/rules/shop/slow") as response:
+        detail = await response.json()
+    assert detail["rule"] == rows[0]
+    (series,) = detail["series"]
+    assert (series["verdict"], series["value"], series["incident_state"]) == ("breached", 2.0, "open")
+    assert series["incident"] == (await the_incident(http))["id"]
 
 
 # Acts ------------------------------------------------------------------------------------------------------
@@ -307,6 +338,8 @@ async def test_a_backup_is_written_once(house: House, http: aiohttp.ClientSessio
         ("DELETE", "/api/v1/incidents", None, 405),
         ("GET", "/api/v1/incidents/ffffffffffffffff", None, 404),
         ("POST", "/api/v1/incidents/ffffffffffffffff/acknowledge", {"by": "ada"}, 404),
+        ("GET", "/api/v1/rules/shop/nothing", None, 404),
+        ("GET", "/api/v1/rules/nothing/slow", None, 404),
         ("GET", "/api/v1/incidents?limit=0", None, 422),
         ("GET", "/api/v1/incidents?state=asleep", None, 422),
         ("POST", "/api/v1/incidents/ffffffffffffffff/resolve", {"by": ""}, 422),

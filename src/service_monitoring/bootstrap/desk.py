@@ -25,6 +25,7 @@ from service_monitoring.storage.reading import Posted
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transitions
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
+from service_monitoring.views.rules import RuleDetail, RuleRow, rule_row, series_rows
 
 
 class StoreDesk:
@@ -79,6 +80,39 @@ class StoreDesk:
     async def retire(self, retired: Retired) -> None:
         """Retire a rule."""
         await self._ask(retired)
+
+    async def rules(self) -> list[RuleRow]:
+        """All rules, by service."""
+        found: list[RuleRow] = []
+        for service in self._configuration.services:
+            policy = self._course.policy(service.name)
+            alive = list(policy.incidents())
+            found += [
+                rule_row(rule, policy.lifecycle(rule.name), policy.verdicts(rule.name).values(), alive)
+                for rule in service.rules
+            ]
+        return found
+
+    async def rule(self, service: str, rule: str) -> RuleDetail:
+        """One of them with its series."""
+        found = next(
+            (
+                each
+                for known in self._configuration.services
+                if known.name == service
+                for each in known.rules
+                if each.name == rule
+            ),
+            None,
+        )
+        if found is None:
+            raise NotFound(f"there is no rule {service}.{rule}: `service-monitoring rules list` names them")
+        policy, at = self._course.policy(service), self._course.progress.judged.at
+        alive = {each.id: each for each in policy.incidents() if each.rule == rule}
+        standings = policy.standings(rule)
+        row = rule_row(found, policy.lifecycle(rule), policy.verdicts(rule).values(), alive.values())
+        held = await self._store.held_back(list(alive))
+        return RuleDetail(row, str(at), series_rows(standings, alive, held, at))
 
     async def status(self) -> Status:
         """How it is."""

@@ -23,7 +23,9 @@ app = typer.Typer(
 incidents_app = typer.Typer(
     help="List, show, acknowledge and resolve incidents.", no_args_is_help=True, rich_markup_mode=None
 )
-rules_app = typer.Typer(help="Retire rules.", no_args_is_help=True, rich_markup_mode=None)
+rules_app = typer.Typer(
+    help="List rules, show how they stand, and retire them.", no_args_is_help=True, rich_markup_mode=None
+)
 keys_app = typer.Typer(
     help="Make, list, replace and revoke the keys of checks that report.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -39,6 +41,7 @@ By = Annotated[str, typer.Option("--by", envvar="USER", help="Who does it.")]
 Comment = Annotated[str, typer.Option(help="A word about it.")]
 Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous beginning of it.")]
 Check = Annotated[str, typer.Argument(help="service.check")]
+RuleName = Annotated[str, typer.Argument(help="service.rule")]
 Server = Annotated[
     str,
     typer.Option(envvar="SERVICE_MONITORING_SERVER", help="Where the monitor listens, for a key."),
@@ -242,9 +245,30 @@ def incidents_resolve(id: Id, by: By, comment: Comment = "", config: Config = _F
     commands.resolve(id, by, comment, config, _form(json=json))
 
 
+@rules_app.command("list")
+def rules_list(
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
+) -> None:
+    """List rules with what they say."""
+    from service_monitoring.cli import questions
+
+    questions.list_rules(service, config, _form(json=json))
+
+
+@rules_app.command("show")
+def rules_show(name: RuleName, config: Config = _FILE, *, json: Json = False) -> None:
+    """Show how a rule stands on each series, what is counted, what comes next, and why."""
+    from service_monitoring.cli import questions
+
+    questions.show_rule(name, config, _form(json=json))
+
+
 @rules_app.command("retire")
 def rules_retire(
-    name: Annotated[str, typer.Argument(help="service.rule")],
+    name: RuleName,
     by: By,
     reason: Annotated[str, typer.Option(help="Why.")],
     config: Config = _FILE,

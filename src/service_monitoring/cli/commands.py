@@ -254,9 +254,7 @@ def _act(
 
 def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     """Retire a rule, named `service.rule`."""
-    service, _, rule = name.partition(".")
-    if not service or not rule:
-        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
+    service, rule = rule_named(name)
     settings = load(config)
     try:
         ask(
@@ -269,6 +267,14 @@ def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     except EmptyError:
         raise NotFound(f"no program has run with {config} yet: remove the rule from the file") from None
     say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
+
+
+def rule_named(name: str) -> tuple[str, str]:
+    """Service and rule of `service.rule`."""
+    service, _, rule = name.partition(".")
+    if not service or not rule:
+        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
+    return service, rule
 
 
 class EmptyError(Exception):

@@ -18,7 +18,7 @@ from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.notices import Held, Notice
 from service_monitoring.domain.policy import StoredJob
 from service_monitoring.domain.routing import Group
 from service_monitoring.errors import NotFound, Refused
@@ -220,6 +220,15 @@ def _happened(
     ]
     ordered = sorted((*moves, *flaps), key=lambda each: each.position)
     return tuple(each.record for each in ordered if isinstance(each.record, IncidentMoved | SeriesFlapped))
+
+
+def held_back(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Held]:
+    """What holds the notices of incidents back, by the incident; those that are told are left out."""
+    rows = connection.execute(
+        f"SELECT incident, body FROM groups WHERE incident IN ({marks(len(ids))}) AND ended = 0", ids
+    ).fetchall()
+    groups = [(incident, decode(Group, body)) for incident, body in rows]
+    return {incident: group.held for incident, group in groups if group.held is not None}
 
 
 def _named(connection: sqlite3.Connection, start: str) -> tuple[str, bytes]:

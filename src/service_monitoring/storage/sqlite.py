@@ -20,7 +20,7 @@ from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
 from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.notices import Held, Notice
 from service_monitoring.errors import Unusable
 from service_monitoring.ports import (
     NO_MARKS,
@@ -226,6 +226,10 @@ class SqliteStore:
     async def incident(self, name: str) -> reading.Story:
         """One incident with its events, what people did, its notices and their attempts; `NotFound`."""
         return await self._facts_readers.read(lambda connection: reading.story(connection, name))
+
+    async def held_back(self, ids: Sequence[str]) -> dict[str, Held]:
+        """What holds the notices of incidents back, by the incident."""
+        return await self._facts_readers.read(lambda connection: reading.held_back(connection, ids)) if ids else {}
 
     async def journal(self, *, after: int = 0, limit: int = _PAGE) -> list[reading.Recorded]:
         """Records after a position, oldest first; the last one's position is where the next page starts."""

@@ -20,6 +20,7 @@ from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
 from service_monitoring.ports import Drafts
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow
+from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.views.wording import render_summary
 
 
@@ -109,8 +110,9 @@ class Status(Struct, frozen=True):
 class Desk(Protocol):
     """What faces ask and tell.
 
-    Questions see committed facts only. `act` and `retire` return when what they decided is committed; `Refused` with a
-    sentence when it is not allowed, `NotFound` when there is no such thing, `Unavailable` when it cannot be stored now.
+    Questions see committed facts only, but how a rule stands is as it is decided, a commit ahead at most. `act` and
+    `retire` return when what they decided is committed; `Refused` with a sentence when it is not allowed, `NotFound`
+    when there is no such thing, `Unavailable` when it cannot be stored now.
     """
 
     async def incidents(
@@ -129,6 +131,14 @@ class Desk(Protocol):
 
     async def retire(self, retired: Retired) -> None:
         """Retire a rule for ever."""
+        ...
+
+    async def rules(self) -> list[RuleRow]:
+        """All rules of the configuration in force, by service, in the order of the file."""
+        ...
+
+    async def rule(self, service: str, rule: str) -> RuleDetail:
+        """One of them with every series that it judges; `NotFound`."""
         ...
 
     async def status(self) -> Status:

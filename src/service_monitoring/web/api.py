@@ -24,6 +24,8 @@ from service_monitoring.ports import Drafts
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk
+from service_monitoring.views.rules import RuleDetail, RuleRow
+from service_monitoring.web.describing import answers, describe
 
 _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
     (NotFound, 404, "not found"),
@@ -104,6 +106,7 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
     _answer_errors(app)
     _ask_and_act(app, desk)
+    _show_rules(app, desk)
     _keep_keys(app, desk)
     return app
 
@@ -185,6 +188,18 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/v1/checks/{check}/pings", summary="The newest reports to a check, newest first")
     async def pings(check: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         return _json(await desk.pings(check, limit=limit))
+
+
+def _show_rules(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/v1/rules", summary="All rules, and what they say", responses=answers(list[RuleRow]))
+    async def rules() -> Response:
+        return _json(await desk.rules())
+
+    @app.get("/api/v1/rules/{service}/{rule}", summary="How a rule stands, and why", responses=answers(RuleDetail))
+    async def rule(service: str, rule: str) -> Response:
+        return _json(await desk.rule(service, rule))
+
+    describe(app, RuleDetail)
 
 
 def _keep_keys(app: FastAPI, desk: Desk) -> None:
