@@ -16,11 +16,13 @@ from typing import Final, Self, TypeVar
 
 from msgspec import Struct
 
+from service_monitoring.domain.configuration import Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Held, Notice
+from service_monitoring.domain.uptime import Known, Span
 from service_monitoring.errors import Unusable
 from service_monitoring.ports import (
     NO_MARKS,
@@ -36,7 +38,7 @@ from service_monitoring.ports import (
     Settlement,
     Stored,
 )
-from service_monitoring.storage import archive, outbox, reading, recall, recorded
+from service_monitoring.storage import archive, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
@@ -244,6 +246,28 @@ class SqliteStore:
         """Everything that came in, observations included, in (epoch, instant, order): what a rehearsal reads."""
         async for admitted in self._through(History.inputs):
             yield admitted
+
+    async def known(self, service: Service, began: Instant, ended: Instant) -> Known:
+        """When incidents of a service were open, nobody watched and no check was heard, as far as it touches a range.
+
+        The checks that count are those it is configured with.
+        """
+        names, within = self._recording.names, Span(began.ns, ended.ns)
+        seen = await self._facts_readers.read(lambda one: watching.watched(one, service, within))
+        silent = await self._samples_readers.read(lambda one: watching.unheard(one, names, service, seen, within))
+        return Known(spells=tuple(seen.spells), unwatched=tuple(seen.unwatched), unheard=silent)
+
+    async def ups(self, service: str, check: str, *, after: Mapping[int, Instant], until: Stamp) -> list[watching.Ups]:
+        """The runs of a check up to `until` that measured something: of each epoch, what came after an instant."""
+        number = self._recording.names.check_ids.get((service, check))
+        if number is None:
+            return []
+
+        def read(connection: sqlite3.Connection) -> list[watching.Ups]:
+            ends = {epoch: until.at.ns if epoch == until.epoch else 2**63 - 1 for epoch in sorted(after)}
+            return [watching.ups(connection, number, epoch, after[epoch].ns, end) for epoch, end in ends.items()]
+
+        return await self._samples_readers.read(read)
 
     async def outbox(self) -> dict[str, int]:
         """How many notices are in each state."""
