@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
-from service_monitoring.domain.instants import MINUTE
+from service_monitoring.domain.instants import MINUTE, Duration
 from service_monitoring.domain.schedules import Expectation, Period
 from service_monitoring.ports import Asked, Drafts, Settlement
 from service_monitoring.storage.files import connect
 from service_monitoring.storage.history import History
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
+from service_monitoring.testing.builders import a_rule
 from service_monitoring.testing.store_laws import (
     START,
     a_commit,
@@ -79,7 +80,10 @@ async def exercise(store: SqliteStore) -> None:
         Check("shop", "backup", "heartbeat", MINUTE, MINUTE, MINUTE, expects=Expectation(Period(MINUTE), MINUTE)),
     )
     await store.known(Service("shop", checks=checks), START, a_stamp(9).at)
-    await store.ups("shop", "health", after={0: START, 1: START}, until=a_stamp(9, epoch=1))
+    shifts = {0: Duration(0), 1: Duration(0)}
+    for check, metric in (("health", "up"), ("health", "duration_seconds"), ("orders", "orders_per_minute")):
+        rule = a_rule(check=check, metric=metric)
+        await store.columns(rule, since=START, until=a_stamp(9, epoch=1), shifts=shifts, pushed=check == "orders")
     await store.commit(a_commit(20))
     await store.prune(facts=a_stamp(9).at, samples=a_stamp(9).at)
 

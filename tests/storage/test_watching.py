@@ -16,14 +16,16 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Stepped,
+    Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
-from service_monitoring.domain.rules import Severity
-from service_monitoring.domain.samples import Outcome, Reason
+from service_monitoring.domain.rules import Rule, Severity
+from service_monitoring.domain.samples import Measurement, Outcome, Reason
 from service_monitoring.domain.uptime import Known, Span, Uptime, uptime
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
+from service_monitoring.testing.builders import a_rule
 from service_monitoring.testing.clock import SimulatedClock
-from service_monitoring.testing.store_laws import START, a_push, an_incident, an_observation
+from service_monitoring.testing.store_laws import START, a_push, a_stamp, an_incident, an_observation
 from tests.storage.test_reading import of
 
 STALE = Duration(3 * SECOND)
@@ -170,6 +172,58 @@ async def test_an_incident_counts_with_the_severity_that_it_had_when(store: Sqli
     assert (await known(store, first=9)).spells == ()
     assert (await known(store, last=4)).spells == ()
     assert (await known(store, service=Service("bank"))).spells == ()
+
+
+# Samples --------------------------------------------------------------------------------------------------------
+
+
+async def samples(
+    store: SqliteStore, rule: Rule, *, since: float, until: int, pushed: bool = False
+) -> list[tuple[str, list[tuple[float, float]]]]:
+    """By series, each sample as (second, value)."""
+    found = await store.columns(rule, since=at(since), until=a_stamp(until), shifts={0: Duration(0)}, pushed=pushed)
+    return [
+        (str(series), [((ns - START.ns) / SECOND, value) for ns, value in zip(*columns, strict=True)])
+        for series, columns in found.items()
+    ]
+
+
+async def test_whether_a_service_was_up_is_read_from_its_runs_and_unknown_ones_say_nothing(store: SqliteStore) -> None:
+    failed = an_observation(3, outcome=Outcome.FAILED, reason=Reason.CONNECT)
+    await store.record([an_observation(1), an_observation(2), failed, unknown(4), an_observation(5)])
+    await store.record([an_observation(6, check="tcp"), an_observation(9)])
+    rule = a_rule(metric="up")
+    assert await samples(store, rule, since=1, until=5) == [("shop/health/up", [(2, 1.0), (3, 0.0), (5, 1.0)])]
+    assert await samples(store, a_rule(metric="up", check="other"), since=0, until=9) == []
+
+
+async def test_any_other_series_of_a_rule_is_read_from_its_samples(store: SqliteStore) -> None:
+    zones = [Measurement("errors", float(zone == "a"), (("zone", zone),)) for zone in ("a", "b")]
+    await store.record([an_observation(1, measurements=zones), an_observation(2, measurements=zones[:1])])
+    assert await samples(store, a_rule(metric="errors"), since=0, until=2) == [
+        ('shop/health/errors{zone="a"}', [(1, 1.0), (2, 1.0)]),
+        ('shop/health/errors{zone="b"}', [(1, 0.0)]),
+    ]
+    picked = a_rule(metric="errors", selects={"zone": "b"})
+    assert await samples(store, picked, since=0, until=2) == [('shop/health/errors{zone="b"}', [(1, 0.0)])]
+
+
+async def test_pushed_samples_count_when_they_were_judged(store: SqliteStore) -> None:
+    pushes = [a_push(5, 1.0, 0.0), a_push(6, 0.0), a_push(7, 0.0)]
+    marks = {a_stamp(5): (Taken.JUDGED, Taken.JUDGED), a_stamp(6): (Taken.JUDGED,), a_stamp(7): (Taken.LATE,)}
+    await store.record(pushes, marks=marks)
+    rule = a_rule(check="orders", metric="orders_per_minute")
+    ((_, found),) = await samples(store, rule, since=0, until=9, pushed=True)
+    assert found == [(1, 1.0), (2, 0.0), (3, 0.0)]
+
+
+async def test_samples_of_an_earlier_epoch_are_moved_by_how_the_clock_was_set(store: SqliteStore) -> None:
+    await store.record([an_observation(1), an_observation(2), an_observation(13, epoch=1)])
+    shifts = {0: Duration(10 * SECOND), 1: Duration(0)}
+    until = a_stamp(13, epoch=1)
+    found = await store.columns(a_rule(metric="up"), since=at(11), until=until, shifts=shifts, pushed=False)
+    ((instants, _),) = found.values()
+    assert [(each - START.ns) / SECOND for each in instants.tolist()] == [12, 13]
 
 
 # Laws -----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap import StoreDesk
 from service_monitoring.domain.inputs import Configured, Observed
-from service_monitoring.domain.instants import HOUR, Instant
+from service_monitoring.domain.instants import DAY, HOUR, Instant
 from service_monitoring.errors import Conflict, Unavailable, Unusable
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
@@ -211,6 +211,8 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/rules",
         "/api/v1/rules/{service}/{rule}",
         "/api/v1/rules/{service}/{rule}/retire",
+        "/api/v1/services/{service}/uptime",
+        "/api/v1/services/{service}/budgets",
         "/api/v1/backup",
         "/api/v1/checks/{check}/pings",
         "/api/v1/keys",
@@ -244,6 +246,35 @@ async def test_rules_are_listed_and_shown(house: House, http: aiohttp.ClientSess
     (series,) = detail["series"]
     assert (series["verdict"], series["value"], series["incident_state"]) == ("breached", 2.0, "open")
     assert series["incident"] == (await the_incident(http))["id"]
+
+
+async def test_an_uptime_is_asked_for_by_range_or_lately(house: House, http: aiohttp.ClientSession) -> None:
+    await house.see(0.0)
+    begun = house.clock.now()
+    async with http.get("/api/v1/services/shop/uptime") as response:
+        row = await response.json()
+    assert list(row) == ["service", "from", "to", "up", "down", "degraded", "maintenance", "unknown"]
+    assert Instant.parse(row["to"]).since(Instant.parse(row["from"])) == 30 * DAY
+    assert sum(row[part]["share"] for part in list(row)[3:]) == pytest.approx(1.0)
+    assert row["unknown"]["share"] > 0.99  # nobody watched before
+    await house.see(0.0)
+    query = {"from": str(begun), "to": str(house.cycle.course.progress.judged.at)}
+    async with http.get("/api/v1/services/shop/uptime", params=query) as response:
+        row = await response.json()
+    assert (row["from"], row["to"], row["up"]["share"]) == (query["from"], query["to"], 1.0)
+
+
+async def test_the_description_of_the_api_shows_figures_with_their_names(http: aiohttp.ClientSession) -> None:
+    async with http.get("/openapi.json") as response:
+        description = await response.json()
+    assert {"from", "to", "up", "unknown"} <= set(description["components"]["schemas"]["UptimeRow"]["properties"])
+    route = description["paths"]["/api/v1/services/{service}/uptime"]["get"]
+    named = {each["name"]: each["schema"] for each in route["parameters"]}
+    assert set(named) == {"service", "from", "to"}
+    assert "date-time" in json.dumps(named["from"])
+    route = description["paths"]["/api/v1/services/{service}/budgets"]["get"]
+    schema = route["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"type": "array", "items": {"$ref": "#/components/schemas/BudgetRow"}}
 
 
 # Acts ------------------------------------------------------------------------------------------------------
@@ -340,6 +371,11 @@ async def test_a_backup_is_written_once(house: House, http: aiohttp.ClientSessio
         ("POST", "/api/v1/incidents/ffffffffffffffff/acknowledge", {"by": "ada"}, 404),
         ("GET", "/api/v1/rules/shop/nothing", None, 404),
         ("GET", "/api/v1/rules/nothing/slow", None, 404),
+        ("GET", "/api/v1/services/nothing/uptime", None, 404),
+        ("GET", "/api/v1/services/nothing/budgets", None, 404),
+        ("GET", "/api/v1/services/shop/uptime?from=yesterday", None, 422),
+        ("GET", "/api/v1/services/shop/uptime?from=2026-01-05T00:00:00", None, 422),
+        ("GET", "/api/v1/services/shop/uptime?from=2026-01-06T00:00:00Z&to=2026-01-05T00:00:00Z", None, 409),
         ("GET", "/api/v1/incidents?limit=0", None, 422),
         ("GET", "/api/v1/incidents?state=asleep", None, 422),
         ("POST", "/api/v1/incidents/ffffffffffffffff/resolve", {"by": ""}, 422),

@@ -12,18 +12,20 @@ from typing import Any
 from msgspec.structs import replace
 
 import service_monitoring
+from service_monitoring.bootstrap.figures import budgets_of, uptime_of
 from service_monitoring.bootstrap.keys import Keyring
-from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.configuration import Configuration, Service
 from service_monitoring.domain.course import Course
 from service_monitoring.domain.incidents import FINAL, State
 from service_monitoring.domain.inputs import Acted, Input, Retired
-from service_monitoring.domain.instants import Duration
+from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import NotFound, Unavailable
 from service_monitoring.ports import Drafts, Ping
 from service_monitoring.storage.reading import Posted
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transitions
+from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
 from service_monitoring.views.rules import RuleDetail, RuleRow, rule_row, series_rows
 
@@ -114,6 +116,14 @@ class StoreDesk:
         held = await self._store.held_back(list(alive))
         return RuleDetail(row, str(at), series_rows(standings, alive, held, at))
 
+    async def uptime(self, service: str, began: Instant | None, ended: Instant | None) -> UptimeRow:
+        """How a service was."""
+        return await uptime_of(self._store, self._course, self._service(service), began, ended)
+
+    async def budgets(self, service: str) -> list[BudgetRow]:
+        """What is left of its error budgets."""
+        return await budgets_of(self._store, self._course, self._service(service))
+
     async def status(self) -> Status:
         """How it is."""
         services = self._configuration.services
@@ -166,6 +176,12 @@ class StoreDesk:
     async def revoke_key(self, check: str) -> int:
         """Forget all keys of a check."""
         return await self._keys.revoke(check)
+
+    def _service(self, name: str) -> Service:
+        found = next((each for each in self._configuration.services if each.name == name), None)
+        if found is None:
+            raise NotFound(f"there is no service {name}")
+        return found
 
     @property
     def _keys(self) -> Keyring:

@@ -193,6 +193,37 @@ def restore(
     commands.restore(file, config, _form(json=json))
 
 
+@app.command()
+def uptime(
+    service: Annotated[str, typer.Argument(help="Only this service.")] = "",
+    config: Config = _FILE,
+    began: Annotated[str, typer.Option("--from", help="Its begin: 2026-01-05T12:00:00Z.")] = "",
+    ended: Annotated[str, typer.Option("--to", help="Its end, which is not part of it; now without it.")] = "",
+    over: Annotated[str, typer.Option(help="How long it is, in place of --from: 30d without both.")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Show which share of a range services were up, down, degraded, in maintenance, or nobody knows."""
+    if began and over:
+        raise typer.BadParameter("--from and --over both say when the range begins: give one of them")
+    from service_monitoring.cli import questions
+
+    questions.uptime(service, questions.Asked(began, ended, over), config, _form(json=json))
+
+
+@app.command()
+def budgets(
+    service: Annotated[str, typer.Argument(help="Only this service.")] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Show what is left of error budgets, and how fast they are spent."""
+    from service_monitoring.cli import questions
+
+    questions.budgets(service, config, _form(json=json))
+
+
 @incidents_app.command("list")
 def incidents_list(
     config: Config = _FILE,

@@ -17,6 +17,7 @@ from service_monitoring.domain.instants import Instant, seconds
 from service_monitoring.settings.quantities import duration_text
 
 _VERDICTS: Final = {"breached": "bold red", "healthy": "green", "unknown": "yellow"}
+_CONDITIONS: Final = {"up": "green", "down": "bold red", "degraded": "yellow", "maintenance": "", "unknown": "yellow"}
 _WHY: Final = {
     "nothing_heard": "no sample came yet",
     "too_little": "its window holds too little",
@@ -83,8 +84,64 @@ def _stands(each: Mapping[str, Any], now: Instant) -> Iterable[tuple[str | Text,
         yield "incident", Text.assemble(word(each["incident"]), " ", word(each["incident_state"]), word(held, ""))
 
 
-def _columns(*titles: str) -> Table:
+def uptime(rows: Sequence[Mapping[str, Any]]) -> None:
+    """How services were in a range, in per cent."""
+    if not rows:
+        line("Nothing is known of any service yet.")
+        return
+    said = {(row["from"], row["to"]) for row in rows}
+    first, last = min(said)[0], max(said, key=lambda each: each[1])[1]
+    lines(Text(f"from {first[:19]}Z to {last[:19]}Z, in per cent"), Text())
+    table = _columns("SERVICE", *(name.upper() for name in _CONDITIONS), right=len(_CONDITIONS))
+    for row in rows:
+        table.add_row(
+            word(row["service"], "bold"), *(_per_cent(row[name], style) for name, style in _CONDITIONS.items())
+        )
+    lines(table)
+
+
+def _per_cent(part: Mapping[str, Any], style: str) -> Text:
+    """Three digits, rounded away from what would hide that there was something, or that it was not all."""
+    share = part["share"] * 100
+    rounded = round(share, 3)
+    if part["seconds"] and rounded == 0:
+        return Text("<0.001", style)
+    if rounded == 100 and share < 100:
+        rounded = 99.999
+    return Text(f"{rounded:.3f}", style if part["seconds"] else "dim")
+
+
+def budgets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What is left of error budgets, and how fast they are spent."""
+    if not rows:
+        line("No error budgets.")
+        return
+    for place, row in enumerate(rows):
+        left = row["remaining"]
+        spent = "nothing was measured" if left is None else f"{left * 100:.1f} % left"
+        style = "yellow" if left is None else "bold red" if left <= 0 else "green"
+        window = duration_text(seconds(row["window_seconds"]))
+        ratio = "-" if row["error_ratio"] is None else f"{row['error_ratio'] * 100:.4g} %"
+        rates = ", ".join(map(_rate, row["burn_rates"]))
+        facts: list[tuple[str | Text, RenderableType]] = [
+            ("series", word(row["series"], "")),
+            ("objective", Text(f"{row['objective'] * 100:.10g} % over {window}")),
+            ("errors", Text(f"{ratio}, {row['failed']} of {row['samples']} samples")),
+            ("burn rate", Text(rates)),
+            ("observed", Text(f"{row['observed'] * 100:.1f} % of the window")),
+        ]
+        head = Text.assemble(word(f"{row['service']}.{row['rule']}", "bold"), ": ", Text(spent, style))
+        lines(*([Text()] if place else []), head, facts_table(facts))
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    burn = "unknown" if rate["burn"] is None else f"{rate['burn']:.3g}"
+    return f"{burn} over {duration_text(seconds(rate['over_seconds']))}"
+
+
+def _columns(*titles: str, right: int = 0) -> Table:
+    """A table whose last columns are `right`-aligned numbers."""
     table = Table(box=None, pad_edge=False)
     for place, title in enumerate(titles):
-        table.add_column(title, overflow="fold", ratio=1 if place == 0 else None)
+        table.add_column(title, overflow="fold", justify="right" if place >= len(titles) - right else "left")
     return table

@@ -20,9 +20,12 @@ from service_monitoring.domain.configuration import Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
-from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Held, Notice
-from service_monitoring.domain.uptime import Known, Span
+from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.samples import Series
+from service_monitoring.domain.uptime import FOR_EVER, Known, Span
+from service_monitoring.domain.windows import FloatColumn, InstantColumn
 from service_monitoring.errors import Unusable
 from service_monitoring.ports import (
     NO_MARKS,
@@ -257,17 +260,17 @@ class SqliteStore:
         silent = await self._samples_readers.read(lambda one: watching.unheard(one, names, service, seen, within))
         return Known(spells=tuple(seen.spells), unwatched=tuple(seen.unwatched), unheard=silent)
 
-    async def ups(self, service: str, check: str, *, after: Mapping[int, Instant], until: Stamp) -> list[watching.Ups]:
-        """The runs of a check up to `until` that measured something: of each epoch, what came after an instant."""
-        number = self._recording.names.check_ids.get((service, check))
-        if number is None:
-            return []
+    async def columns(
+        self, rule: Rule, *, since: Instant, until: Stamp, shifts: Mapping[int, Duration], pushed: bool
+    ) -> dict[Series, tuple[InstantColumn, FloatColumn]]:
+        """The samples of a rule's series in (since, until], by the clock as it is set now.
 
-        def read(connection: sqlite3.Connection) -> list[watching.Ups]:
-            ends = {epoch: until.at.ns if epoch == until.epoch else 2**63 - 1 for epoch in sorted(after)}
-            return [watching.ups(connection, number, epoch, after[epoch].ns, end) for epoch, end in ends.items()]
-
-        return await self._samples_readers.read(read)
+        `shifts` has each epoch, with how much the clock was set since; `pushed` says whether they come by themselves.
+        """
+        names = self._recording.names
+        ends = {epoch: until.at.ns if epoch == until.epoch else FOR_EVER for epoch in shifts}
+        wanted = [watching.Stretch(each, since.ns - shifts[each], ends[each], shifts[each]) for each in sorted(shifts)]
+        return await self._samples_readers.read(lambda one: watching.columns(one, names, rule, wanted, pushed=pushed))
 
     async def outbox(self) -> dict[str, int]:
         """How many notices are in each state."""

@@ -10,18 +10,20 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy as np
 from msgspec import Struct
 
 from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import Incident
-from service_monitoring.domain.inputs import Order, Stepped
+from service_monitoring.domain.inputs import Order, Stepped, Taken
 from service_monitoring.domain.instants import Duration, Instant
-from service_monitoring.domain.rules import Severity
-from service_monitoring.domain.samples import Outcome
+from service_monitoring.domain.rules import Rule, Severity
+from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.uptime import FOR_EVER, Span, Spell, common, spells_of
+from service_monitoring.domain.windows import FloatColumn, InstantColumn
 from service_monitoring.storage.rows import marks
-from service_monitoring.storage.samples import Names
+from service_monitoring.storage.samples import UP, Names
 from service_monitoring.wire.codec import decode
 
 _INPUTS: Final = "journal INDEXED BY journal_inputs WHERE place IS NOT NULL"
@@ -70,12 +72,13 @@ class Watched(Struct, frozen=True):
     reported: list[int]
 
 
-class Ups(Struct, frozen=True):
-    """The runs of a check in one epoch that measured something, in order, and those that failed among them."""
+class Stretch(Struct, frozen=True):
+    """Which samples are asked for: in (after, until] of one epoch (ns), and by how much the clock was set since."""
 
     epoch: int
-    instants: list[int]
-    failed: list[int]
+    after: int
+    until: int
+    shift: Duration
 
 
 def watched(connection: sqlite3.Connection, service: Service, within: Span) -> Watched:
@@ -230,9 +233,26 @@ def _current_until(connection: sqlite3.Connection, heard: Heard, known: Sequence
     return -FOR_EVER
 
 
-def ups(connection: sqlite3.Connection, check: int, epoch: int, after: int, until: int) -> Ups:
-    """The runs of a check in (after, until] of one epoch: when each was that measured, and which failed."""
-    place = (check, epoch, after, until)
+def columns(
+    connection: sqlite3.Connection, names: Names, rule: Rule, wanted: Sequence[Stretch], *, pushed: bool
+) -> dict[Series, tuple[InstantColumn, FloatColumn]]:
+    """The judged samples of every series of a rule, in order, by the clock as it is set now."""
+    check = names.check_ids.get((rule.service, rule.check))
+    found: dict[Series, tuple[InstantColumn, FloatColumn]] = {}
+    for (metric, labels), number in list(names.series_ids.get(check or 0, {}).items()):
+        series = Series(rule.service, rule.check, metric, labels)
+        if check is not None and rule.matches(series):
+            if (metric, labels) == UP and not pushed:
+                parts = [_ups(connection, check, each) for each in wanted]
+            else:
+                parts = [_samples(connection, check, number, each, pushed=pushed) for each in wanted]
+            found[series] = (np.concatenate([at for at, _ in parts]), np.concatenate([value for _, value in parts]))
+    return found
+
+
+def _ups(connection: sqlite3.Connection, check: int, wanted: Stretch) -> tuple[InstantColumn, FloatColumn]:
+    """Of the runs themselves, which an index has: a month of samples is spread over as many pages as there are runs."""
+    place = (check, wanted.epoch, wanted.after, wanted.until)
     ran = connection.execute(
         "SELECT at FROM observations INDEXED BY observations_check "
         "WHERE check_id = ? AND epoch = ? AND at > ? AND at <= ? ORDER BY at",
@@ -243,12 +263,31 @@ def ups(connection: sqlite3.Connection, check: int, epoch: int, after: int, unti
         "AND check_id = ? AND epoch = ? AND at > ? AND at <= ? ORDER BY at",
         place,
     ).fetchall()
-    unmeasured = {at for at, outcome in not_ok if outcome == Outcome.UNKNOWN}
-    return Ups(
-        epoch,
-        [at for (at,) in ran if at not in unmeasured] if unmeasured else [at for (at,) in ran],
-        [at for at, outcome in not_ok if outcome == Outcome.FAILED],
+    instants = np.array([at for (at,) in ran], dtype=np.int64)
+    values = np.ones(len(instants), dtype=np.float64)
+    places = np.searchsorted(instants, np.array([at for at, _ in not_ok], dtype=np.int64))
+    values[places] = [0.0 if outcome == Outcome.FAILED else np.nan for _, outcome in not_ok]
+    measured = ~np.isnan(values)
+    return instants[measured] + wanted.shift, values[measured]
+
+
+def _samples(
+    connection: sqlite3.Connection, check: int, series: int, wanted: Stretch, *, pushed: bool
+) -> tuple[InstantColumn, FloatColumn]:
+    runs, kept = _table(Heard(check, Duration(0), pushed=pushed))
+    measured, at, mark = (
+        ("pushed", "measured_at", f"AND s.mark = '{Taken.JUDGED}'") if pushed else ("samples", "at", "")
     )
+    alias, index = runs.split(" ", 1)
+    rows = connection.execute(
+        f"SELECT s.{at}, s.value FROM {alias} r {index} CROSS JOIN {measured} s ON s.epoch = +r.epoch AND s.at = +r.at "
+        f"WHERE {kept} AND r.check_id = ? AND r.epoch = ? AND r.at > ? AND r.at <= ? AND s.series_id = ? {mark} "
+        f"ORDER BY s.{at}, r.at",
+        (check, wanted.epoch, wanted.after, wanted.until, series),
+    ).fetchall()
+    # A series has one value at an instant: the first stands.
+    instants, first = np.unique(np.array([row[0] for row in rows], dtype=np.int64), return_index=True)
+    return instants + wanted.shift, np.array([row[1] for row in rows], dtype=np.float64)[first]
 
 
 def _table(heard: Heard) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
 from service_monitoring.ports import Drafts
+from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.views.wording import render_summary
@@ -139,6 +140,14 @@ class Desk(Protocol):
 
     async def rule(self, service: str, rule: str) -> RuleDetail:
         """One of them with every series that it judges; `NotFound`."""
+        ...
+
+    async def uptime(self, service: str, began: Instant | None, ended: Instant | None) -> UptimeRow:
+        """How a service was, lately where no range is named; `NotFound`, or `Refused` for what is no range."""
+        ...
+
+    async def budgets(self, service: str) -> list[BudgetRow]:
+        """What is left of the error budgets of a service, by rule, in the order of the file; `NotFound`."""
         ...
 
     async def status(self) -> Status:

@@ -13,17 +13,18 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
-from service_monitoring.domain.instants import SECOND, Duration, seconds
+from service_monitoring.domain.instants import SECOND, Duration, Instant, seconds
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
 from service_monitoring.ports import Drafts
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk
+from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.web.describing import answers, describe
 
@@ -59,6 +60,22 @@ def _length(given: object) -> Duration | None:
     if length <= 0:
         raise InvalidValue("no time is left before it begins", "write 2h, or a number of seconds")
     return length
+
+
+def _moment(given: object) -> Instant:
+    """An instant of the query."""
+    try:
+        return Instant.parse(str(given)[:64])
+    except Refused as refused:
+        raise InvalidValue(str(refused)) from None
+
+
+Moment = Annotated[
+    Instant,
+    PlainValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-05T12:00:00Z"]}),
+]
+"""An instant as RFC 3339 with an offset."""
 
 
 class Acknowledgement(ByPerson):
@@ -107,6 +124,8 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     _answer_errors(app)
     _ask_and_act(app, desk)
     _show_rules(app, desk)
+    _show_figures(app, desk)
+    describe(app, RuleDetail, UptimeRow, BudgetRow)
     _keep_keys(app, desk)
     return app
 
@@ -199,7 +218,31 @@ def _show_rules(app: FastAPI, desk: Desk) -> None:
     async def rule(service: str, rule: str) -> Response:
         return _json(await desk.rule(service, rule))
 
-    describe(app, RuleDetail)
+
+def _show_figures(app: FastAPI, desk: Desk) -> None:
+    @app.get(
+        "/api/v1/services/{service}/uptime",
+        summary="Which share of a range a service was up, down, degraded, in maintenance, or nobody knows",
+        responses=answers(UptimeRow),
+    )
+    async def uptime(
+        service: str,
+        began: Annotated[
+            Moment | None, Query(alias="from", description="30 days before the end where left out")
+        ] = None,
+        ended: Annotated[
+            Moment | None, Query(alias="to", description="Not part of the range; now, where left out")
+        ] = None,
+    ) -> Response:
+        return _json(await desk.uptime(service, began, ended))
+
+    @app.get(
+        "/api/v1/services/{service}/budgets",
+        summary="What is left of the error budgets of a service",
+        responses=answers(list[BudgetRow]),
+    )
+    async def budgets(service: str) -> Response:
+        return _json(await desk.budgets(service))
 
 
 def _keep_keys(app: FastAPI, desk: Desk) -> None:
