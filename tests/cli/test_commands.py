@@ -1,5 +1,6 @@
 """Every command on real files: over the socket of a program, and on the store where none runs."""
 
+import asyncio
 import json
 import re
 import socket
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 
 from service_monitoring import bootstrap
-from service_monitoring.cli import commands, show
+from service_monitoring.cli import commands, show, show_figures
 from service_monitoring.cli.app import StateName
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted
-from service_monitoring.domain.instants import HOUR, Instant
+from service_monitoring.domain.instants import DAY, HOUR, Instant
 from service_monitoring.errors import Refused
 from tests.cli.conftest import FILE, Command, happen, inhabit, running
 
@@ -178,6 +179,79 @@ def test_a_rule_is_shown_with_what_it_says_why_and_what_comes_next(lived_in: Pat
     assert command("rules", "show", "nothing").code == 5
 
 
+def test_an_uptime_says_what_share_of_a_range_was_what(lived_in: Path, command: Command) -> None:
+    (row,) = json.loads(command("uptime", "--json").out)
+    parts = ("up", "down", "degraded", "maintenance", "unknown")
+    assert row["service"] == "shop" and sum(row[part]["share"] for part in parts) == pytest.approx(1.0)
+    assert Instant.parse(row["to"]).since(Instant.parse(row["from"])) == 30 * DAY
+    said = command("uptime", "shop", "--over", "1h")
+    lines = said.out.splitlines()
+    assert re.match(r"from \d{4}-\d\d-\d\dT[0-9:]+Z to \d{4}-\d\d-\d\dT[0-9:]+Z, in per cent$", lines[0])
+    assert lines[2].split() == ["SERVICE", "UP", "DOWN", "DEGRADED", "MAINTENANCE", "UNKNOWN"]
+    assert re.match(r"shop +\S+ +\S+ +\S+ +0\.000 +\d\d\.\d{3}$", lines[3])
+    assert max(map(len, lines)) <= 80
+    (year,) = json.loads(
+        command("uptime", "--from", "2020-01-01T00:00:00Z", "--to", "2021-01-01T00:00:00Z", "--json").out
+    )
+    assert year["unknown"] == {"seconds": 366 * 86_400.0, "share": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("nothing",), 5),
+        (("--over", "soon"), 5),
+        (("--over", "0"), 5),
+        (("--from", "yesterday"), 5),
+        (("--from", "2021-01-01T00:00:00Z", "--to", "2020-01-01T00:00:00Z"), 5),
+        (("--from", "2021-01-01T00:00:00Z", "--over", "1d"), 2),
+    ],
+)
+def test_a_range_that_is_none_is_refused(
+    lived_in: Path, command: Command, arguments: tuple[str, ...], code: int
+) -> None:
+    said = command("uptime", *arguments)
+    assert (said.code, said.out) == (code, "") and "Traceback" not in said.err
+
+
+def test_a_share_is_never_rounded_to_all_or_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    def part(share: float) -> dict[str, float]:
+        return {"seconds": share * 1e7, "share": share}
+
+    row = {"service": "shop", "from": "2026-01-05T12:00:00Z", "to": "2026-02-05T12:00:00Z"}
+    row |= {"up": part(0.9999999), "down": part(1e-7), "degraded": part(0), "maintenance": part(0), "unknown": part(0)}
+    show_figures.uptime([row])
+    assert capfd.readouterr().out.splitlines()[3].split() == ["shop", "99.999", "<0.001", "0.000", "0.000", "0.000"]
+
+
+def test_budgets_say_what_is_left_and_how_fast_it_goes(configured: Path, command: Command) -> None:
+    budget = """\
+      budget:
+        when: {check: health, metric: up, objective: 99.5, window: 7d, burn: fast}
+        severity: critical
+"""
+    (configured / "monitoring.yaml").write_text(FILE.replace("      empty:\n", budget + "      empty:\n"))
+    asyncio.run(inhabit(configured, happen))
+    said = command("budgets", "shop")
+    assert said.code == 0, said.err
+    for words in (
+        "shop.budget: -13233.3 % left, of the little that was observed",
+        "99.5 % over 1w",
+        "66.67 %, 2 of 3 samples",
+        "unknown over 1h, unknown over 6h, unknown over 3d",
+        "0.0 % of the window",
+    ):
+        assert words in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    (row,) = json.loads(command("budgets", "--json").out)
+    assert (row["rule"], row["samples"], row["failed"]) == ("budget", 3, 2)
+    assert command("budgets", "nothing").code == 5
+
+
+def test_a_service_without_budgets_says_so(lived_in: Path, command: Command) -> None:
+    assert command("budgets").out == "No error budgets.\n"
+
+
 def test_status_says_whether_the_program_runs(lived_in: Path, command: Command) -> None:
     answer = json.loads(command("status", "--json").out)
     assert answer["incidents"]["open"] == 2
@@ -211,6 +285,9 @@ def test_asking_about_a_store_that_is_not_there_makes_none(configured: Path, com
     assert command("incidents", "show", "ab").code == 5
     assert command("rules", "list").out == "No rules.\n"
     assert command("rules", "show", "shop.down").code == 5
+    assert command("uptime").out == "Nothing is known of any service yet.\n"
+    assert command("uptime", "shop").code == 5
+    assert command("budgets").out == "No error budgets.\n"
     assert command("backup", "copy.zip").code == 5
     assert command("rules", "retire", "shop.down", "--reason", "x").code == 5
     assert not (configured / "data").exists()

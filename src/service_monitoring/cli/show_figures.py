@@ -119,6 +119,8 @@ def budgets(rows: Sequence[Mapping[str, Any]]) -> None:
     for place, row in enumerate(rows):
         left = row["remaining"]
         spent = "nothing was measured" if left is None else f"{left * 100:.1f} % left"
+        if left is not None and row["observed"] < 0.5:
+            spent += ", of the little that was observed"
         style = "yellow" if left is None else "bold red" if left <= 0 else "green"
         window = duration_text(seconds(row["window_seconds"]))
         ratio = "-" if row["error_ratio"] is None else f"{row['error_ratio'] * 100:.4g} %"
