@@ -7,6 +7,7 @@ has a test named after it in the conformance kits of `service_monitoring.testing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -229,6 +230,13 @@ class SinkKind(Kind, Protocol):
         Options that cannot work are `Refused` here at the latest, in one sentence.
         """
         ...
+
+
+class Drafts(Enum):
+    """Whether a list has incidents of drafts, which are judged in shadow and told to nobody."""
+
+    LEFT_OUT = "left out"
+    SHOWN = "shown"
 
 
 class Lease(Struct, frozen=True):

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
-from service_monitoring.ports import Asked, Settlement
+from service_monitoring.domain.instants import MINUTE, Duration
+from service_monitoring.domain.schedules import Expectation, Period
+from service_monitoring.ports import Asked, Drafts, Settlement
 from service_monitoring.storage.files import connect
 from service_monitoring.storage.history import History
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
+from service_monitoring.testing.builders import a_rule
 from service_monitoring.testing.store_laws import (
     START,
     a_commit,
@@ -26,7 +30,7 @@ from tests.storage.conftest import Open
 
 # Small or partial by nature: what is alive, what is waiting, one row, one page in order.
 WHOLE = re.compile(
-    r"SCAN (wanted|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
+    r"SCAN (wanted|near|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
     r"|series"
     r"|groups USING INDEX groups_alive|groups USING COVERING INDEX groups_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
@@ -68,6 +72,18 @@ async def exercise(store: SqliteStore) -> None:
     await store.incident(incident.id)
     await store.journal()
     await store.newest()
+    await store.listed(states=[State.ACKNOWLEDGED], drafts=Drafts.LEFT_OUT)
+    await store.held_back([incident.id])
+    checks = (
+        Check("shop", "health", "http", MINUTE, MINUTE, MINUTE),
+        Check("shop", "orders", "push", MINUTE, MINUTE, MINUTE, allowance=MINUTE),
+        Check("shop", "backup", "heartbeat", MINUTE, MINUTE, MINUTE, expects=Expectation(Period(MINUTE), MINUTE)),
+    )
+    await store.known(Service("shop", checks=checks), START, a_stamp(9).at)
+    shifts = {0: Duration(0), 1: Duration(0)}
+    for check, metric in (("health", "up"), ("health", "duration_seconds"), ("orders", "orders_per_minute")):
+        rule = a_rule(check=check, metric=metric)
+        await store.columns(rule, since=START, until=a_stamp(9, epoch=1), shifts=shifts, pushed=check == "orders")
     await store.commit(a_commit(20))
     await store.prune(facts=a_stamp(9).at, samples=a_stamp(9).at)
 

@@ -23,7 +23,9 @@ app = typer.Typer(
 incidents_app = typer.Typer(
     help="List, show, acknowledge and resolve incidents.", no_args_is_help=True, rich_markup_mode=None
 )
-rules_app = typer.Typer(help="Retire rules.", no_args_is_help=True, rich_markup_mode=None)
+rules_app = typer.Typer(
+    help="List rules, show how they stand, and retire them.", no_args_is_help=True, rich_markup_mode=None
+)
 keys_app = typer.Typer(
     help="Make, list, replace and revoke the keys of checks that report.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -39,6 +41,7 @@ By = Annotated[str, typer.Option("--by", envvar="USER", help="Who does it.")]
 Comment = Annotated[str, typer.Option(help="A word about it.")]
 Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous beginning of it.")]
 Check = Annotated[str, typer.Argument(help="service.check")]
+RuleName = Annotated[str, typer.Argument(help="service.rule")]
 Server = Annotated[
     str,
     typer.Option(envvar="SERVICE_MONITORING_SERVER", help="Where the monitor listens, for a key."),
@@ -198,6 +201,37 @@ def restore(
     commands.restore(file, config, _form(json=json))
 
 
+@app.command()
+def uptime(
+    service: Annotated[str, typer.Argument(help="Only this service.")] = "",
+    config: Config = _FILE,
+    began: Annotated[str, typer.Option("--from", help="Its begin: 2026-01-05T12:00:00Z.")] = "",
+    ended: Annotated[str, typer.Option("--to", help="Its end, which is not part of it; now without it.")] = "",
+    over: Annotated[str, typer.Option(help="How long it is, in place of --from: 30d without both.")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Show which share of a range services were up, down, degraded, in maintenance, or nobody knows."""
+    if began and over:
+        raise typer.BadParameter("--from and --over both say when the range begins: give one of them")
+    from service_monitoring.cli import questions
+
+    questions.uptime(service, questions.Asked(began, ended, over), config, _form(json=json))
+
+
+@app.command()
+def budgets(
+    service: Annotated[str, typer.Argument(help="Only this service.")] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Show what is left of error budgets, and how fast they are spent."""
+    from service_monitoring.cli import questions
+
+    questions.budgets(service, config, _form(json=json))
+
+
 @incidents_app.command("list")
 def incidents_list(
     config: Config = _FILE,
@@ -206,13 +240,16 @@ def incidents_list(
     state: Annotated[list[StateName] | None, typer.Option(help="Only these states; may be given again.")] = None,
     service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 200,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Also those of drafts, which nobody is told of.")] = False,
 ) -> None:
     """List incidents, newest first."""
     from service_monitoring.cli import commands
     from service_monitoring.domain.incidents import State
+    from service_monitoring.ports import Drafts
 
     states = [State(name.value) for name in state or []]
-    commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit)
+    shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
+    commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit, drafts=shown)
 
 
 @incidents_app.command("show")
@@ -224,26 +261,53 @@ def incidents_show(id: Id, config: Config = _FILE, *, json: Json = False) -> Non
 
 
 @incidents_app.command("ack")
-def incidents_ack(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
+def incidents_ack(
+    id: Id,
+    by: By,
+    comment: Comment = "",
+    lasts: Annotated[str, typer.Option("--for", help="For how long: 2h. Without it, until the incident ends.")] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
     """Acknowledge an incident: somebody is on it."""
     from service_monitoring.cli import commands
-    from service_monitoring.domain.inputs import Act
 
-    commands.act(Act.ACKNOWLEDGE, id, by, comment, config, _form(json=json))
+    commands.acknowledge(id, by, comment, lasts, config, _form(json=json))
 
 
 @incidents_app.command("resolve")
 def incidents_resolve(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
     """End an incident. While it is still breached, no new one begins before one healthy verdict."""
     from service_monitoring.cli import commands
-    from service_monitoring.domain.inputs import Act
 
-    commands.act(Act.RESOLVE, id, by, comment, config, _form(json=json))
+    commands.resolve(id, by, comment, config, _form(json=json))
+
+
+@rules_app.command("list")
+def rules_list(
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
+) -> None:
+    """List rules with what they say."""
+    from service_monitoring.cli import questions
+
+    questions.list_rules(service, config, _form(json=json))
+
+
+@rules_app.command("show")
+def rules_show(name: RuleName, config: Config = _FILE, *, json: Json = False) -> None:
+    """Show how a rule stands on each series, what is counted, what comes next, and why."""
+    from service_monitoring.cli import questions
+
+    questions.show_rule(name, config, _form(json=json))
 
 
 @rules_app.command("retire")
 def rules_retire(
-    name: Annotated[str, typer.Argument(help="service.rule")],
+    name: RuleName,
     by: By,
     reason: Annotated[str, typer.Option(help="Why.")],
     config: Config = _FILE,

@@ -20,9 +20,12 @@ from service_monitoring import bootstrap
 from service_monitoring.cli import BAD_ANSWER, DONE, Form, client, show
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.samples import Observation, Outcome
 from service_monitoring.errors import NotFound, Refused, Unavailable
+from service_monitoring.ports import Drafts
 from service_monitoring.settings import Complaint, InvalidSettings, Settings, data_folder
+from service_monitoring.settings.quantities import duration, duration_text
 from service_monitoring.storage import archive
 from service_monitoring.storage.folder import FACTS
 from service_monitoring.views.desk import Desk
@@ -38,7 +41,6 @@ _PHASES: Final = {
     "first_byte_seconds": "first byte",
     "duration_seconds": "whole run",
 }
-_DID: Final = {Act.ACKNOWLEDGE: "Acknowledged", Act.RESOLVE: "Resolved"}
 
 
 def init(urls: list[str], config: Path) -> None:
@@ -217,9 +219,11 @@ def restore(file: Path, config: Path, form: Form) -> None:
     say(form, answer, f"Restored into {folder} the backup of {show.moment(made, bootstrap.the_clock().now())}")
 
 
-def list_incidents(config: Path, form: Form, *, states: list[State], service: str | None, limit: int) -> None:
+def list_incidents(
+    config: Path, form: Form, *, states: list[State], service: str | None, limit: int, drafts: Drafts
+) -> None:
     """Incidents, newest first."""
-    rows = _rows(config, states=states, service=service, limit=limit)
+    rows = _rows(config, states=states, service=service, limit=limit, drafts=drafts)
     if form is Form.JSON:
         show.as_json(rows)
     else:
@@ -236,24 +240,43 @@ def show_incident(id: str, config: Path, form: Form) -> None:
         show.incident(detail, bootstrap.the_clock().now())
 
 
-def act(what: Act, id: str, by: str, comment: str, config: Path, form: Form) -> None:
-    """Acknowledge or resolve."""
+def acknowledge(id: str, by: str, comment: str, lasts: str, config: Path, form: Form) -> None:
+    """Take an incident on, for as long as `lasts` says, if it says anything."""
+    length = duration(lasts) if lasts else None
+    if length is not None and length <= 0:
+        raise Refused(f"an acknowledgement for {lasts} has ended before it began: write --for 2h")
+    row = _act(Act.ACKNOWLEDGE, id, by, comment, config, expires_after=length)
+    until = row["acknowledged_until"]
+    ends = f" until {show.moment(until, bootstrap.the_clock().now())}" if until else ""
+    say(form, row, f"Acknowledged {row['id']} ({row['service']}.{row['rule']}) by {by}{ends}")
+
+
+def resolve(id: str, by: str, comment: str, config: Path, form: Form) -> None:
+    """End an incident."""
+    row = _act(Act.RESOLVE, id, by, comment, config)
+    say(form, row, f"Resolved {row['id']} ({row['service']}.{row['rule']}) by {by}")
+
+
+def _act(
+    what: Act, id: str, by: str, comment: str, config: Path, *, expires_after: Duration | None = None
+) -> dict[str, Any]:
     whole = _identified(config, id)
-    row = ask(
+    body = {"by": by, "comment": comment}
+    if expires_after is not None:
+        body["expires_after"] = duration_text(expires_after)
+    row: dict[str, Any] = ask(
         config,
         "POST",
         f"/api/v1/incidents/{quote(whole, safe='')}/{what}",
-        lambda desk: desk.act(Acted(whole, what, by, comment)),
-        body={"by": by, "comment": comment},
+        lambda desk: desk.act(Acted(whole, what, by, comment, expires_after)),
+        body=body,
     )
-    say(form, row, f"{_DID[what]} {row['id']} ({row['service']}.{row['rule']}) by {by}")
+    return row
 
 
 def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     """Retire a rule, named `service.rule`."""
-    service, _, rule = name.partition(".")
-    if not service or not rule:
-        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
+    service, rule = rule_named(name)
     try:
         ask(
             config,
@@ -265,6 +288,14 @@ def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     except EmptyError:
         raise NotFound(f"no program has run with {config} yet: remove the rule from the file") from None
     say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
+
+
+def rule_named(name: str) -> tuple[str, str]:
+    """Service and rule of `service.rule`."""
+    service, _, rule = name.partition(".")
+    if not service or not rule:
+        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
+    return service, rule
 
 
 class EmptyError(Exception):
@@ -305,8 +336,12 @@ async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any
         return msgspec.to_builtins(await directly(desk))
 
 
-def _rows(config: Path, *, states: list[State], service: str | None, limit: int) -> list[dict[str, Any]]:
+def _rows(
+    config: Path, *, states: list[State], service: str | None, limit: int, drafts: Drafts
+) -> list[dict[str, Any]]:
     query: dict[str, Any] = {"state": [str(state) for state in states], "limit": limit}
+    if drafts is Drafts.SHOWN:
+        query["drafts"] = "true"
     if service is not None:
         query["service"] = service
     try:
@@ -314,7 +349,7 @@ def _rows(config: Path, *, states: list[State], service: str | None, limit: int)
             config,
             "GET",
             "/api/v1/incidents",
-            lambda desk: desk.incidents(states=states, service=service, limit=limit),
+            lambda desk: desk.incidents(states=states, service=service, limit=limit, drafts=drafts),
             query=query,
         )
     except EmptyError:
@@ -328,7 +363,7 @@ def _identified(config: Path, beginning: str) -> str:
         _exists(config)
         ids = [beginning] if (data_folder(config) / FACTS).exists() else []
     else:
-        rows = _rows(config, states=[], service=None, limit=1000)
+        rows = _rows(config, states=[], service=None, limit=1000, drafts=Drafts.SHOWN)
         ids = [row["id"] for row in rows if beginning and row["id"].startswith(beginning)]
     if not ids:
         raise NotFound(f"there is no incident {beginning!r}: `service-monitoring incidents list` names them")

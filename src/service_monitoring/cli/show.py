@@ -140,7 +140,11 @@ def incidents(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
 
 
 def _more(row: Mapping[str, Any], now: Instant) -> Iterable[Text]:
+    if row["draft"]:
+        yield Text("of a draft: nobody is told")
     yield Text(_since(row, now))
+    if row["acknowledged_until"]:
+        yield Text(f"acknowledged until {moment(row['acknowledged_until'], now)}")
     if row["summary"]:
         yield word(row["summary"])
 
@@ -164,12 +168,13 @@ def incident(detail: Mapping[str, Any], now: Instant) -> None:
     row = detail["incident"]
     facts: list[tuple[str | Text, RenderableType]] = [
         ("rule", word(f"{row['service']}.{row['rule']}")),
-        ("state", Text.assemble(word(row["state"]), ", ", word(row["severity"]))),
+        ("state", Text.assemble(word(row["state"]), ", ", word(row["severity"]), ", of a draft" * row["draft"])),
         ("summary", word(row["summary"] or "-")),
         ("series", word(row["series"])),
         ("breached", Text(moment(detail["breached_at"], now))),
         ("opened", Text(moment(row["opened_at"], now))),
         ("acknowledged", Text(moment(row["acknowledged_at"], now))),
+        *([("until", Text(moment(row["acknowledged_until"], now)))] if row["acknowledged_until"] else []),
         ("ended", Text(moment(row["resolved_at"], now))),
         ("before it", word(detail["previous"] or "-")),
     ]
@@ -178,7 +183,9 @@ def incident(detail: Mapping[str, Any], now: Instant) -> None:
     for each in detail["transitions"]:
         said = ", ".join(one_line(part) for part in _why(each) if part)
         lines(
-            facts_table([(f"{each['sequence']}", word(each["state"])), ("", Text(moment(each["at"], now))), ("", said)])
+            facts_table(
+                [(f"{each['sequence'] or ''}", word(each["what"])), ("", Text(moment(each["at"], now))), ("", said)]
+            )
         )
     lines(Text(), Text("Who was told", "bold"))
     if not detail["notices"]:

@@ -50,6 +50,11 @@ class Budget(Struct, frozen=True, tag="budget", kw_only=True):
     stands_for: Duration
 
     @property
+    def allowed(self) -> Fraction:
+        """The error ratio that the objective allows."""
+        return 1 - Fraction(self.objective).limit_denominator(_FINEST)
+
+    @property
     def reach(self) -> Reach:
         """The longest window that is judged."""
         return Reach(samples=1, over=Duration(max(burn.long for burn in self.burns)))
@@ -76,20 +81,18 @@ class Budget(Struct, frozen=True, tag="budget", kw_only=True):
         self, instants: InstantColumn, values: FloatColumn, first: int
     ) -> tuple[npt.NDArray[np.bool_], FloatColumn]:
         """Where a burn is breached, and the rates; NaN where nothing can be said."""
-        allowed = 1 - Fraction(self.objective).limit_denominator(_FINEST)
+        allowed = self.allowed
         breached = np.zeros(len(values) - first, dtype=np.bool_)
         silent = np.zeros(len(breached), dtype=np.bool_)
         rates, largest = np.full(len(breached), np.nan), np.full(len(breached), np.nan)
         for burn in self.burns:
             opens = starts(instants, burn.long, first)
             ends = np.arange(first + 1, len(values) + 1)
-            failed, total = _failures(values, opens, first), ends - opens
+            failed, total = failures(values, opens, ends), ends - opens
             can_say = observed(instants, opens, ends, instants[first:], self.stands_for) * 2 >= burn.long
             limit = Fraction(burn.rate).limit_denominator(_FINEST) * allowed
             short = starts(instants, burn.short, first)
-            burns = (
-                can_say & _above(failed, total, limit) & _above(_failures(values, short, first), ends - short, limit)
-            )
+            burns = can_say & _above(failed, total, limit) & _above(failures(values, short, ends), ends - short, limit)
             rate = np.where(can_say, failed / total / float(allowed), np.nan)
             rates = np.where(burns & ~breached, rate, rates)
             largest = np.fmax(largest, rate)
@@ -98,12 +101,12 @@ class Budget(Struct, frozen=True, tag="budget", kw_only=True):
         return breached, np.where(breached, rates, np.where(silent, np.nan, largest))
 
 
-def _failures(values: FloatColumn, opens: InstantColumn, first: int) -> InstantColumn:
-    """How many samples are 0 in each window from `open` up to the samples from `first` on."""
-    begin = int(opens[0]) if len(opens) else 0
+def failures(values: FloatColumn, opens: InstantColumn, ends: InstantColumn) -> InstantColumn:
+    """How many samples of each window values[open:end] are 0: of all of them, that is the error ratio."""
+    begin = int(opens.min(initial=len(values)))
     running = np.zeros(len(values) - begin + 1, dtype=np.int64)
     np.cumsum(values[begin:] == 0, out=running[1:])
-    return running[first + 1 - begin :] - running[opens - begin]
+    return running[ends - begin] - running[opens - begin]
 
 
 def _above(failed: InstantColumn, total: InstantColumn, limit: Fraction) -> npt.NDArray[np.bool_]:

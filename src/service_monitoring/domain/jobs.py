@@ -47,6 +47,10 @@ class Jobs:
         """What is wrong with the job of a check."""
         return heartbeats.failings(self._jobs[check])
 
+    def due(self, check: str) -> int | None:
+        """When the job of a check is asked again."""
+        return self._agenda.due(self._key(check))
+
     def names(self) -> list[str]:
         """The checks that have a job, in order."""
         return sorted(self._jobs)

@@ -26,6 +26,7 @@ from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.recollections import Column, Recollection
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Series
+from service_monitoring.domain.standing import Standing
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
 from service_monitoring.domain.tracks import HoldKey, Key, Line, Place, Track, terms_of
 from service_monitoring.domain.verdicts import Code, Evidence
@@ -167,6 +168,16 @@ class MonitoringPolicy:
         its evidence is the window of that sample.
         """
         return reach_of(self._configured, check)
+
+    def standings(self, name: str) -> list[Standing]:
+        """How a rule stands on each series that it judges, in their order; `Refused` when there is no such rule."""
+        rule = self.rule(name)
+        job = self._jobs.due(rule.check) if isinstance(rule.strategy, Heartbeat) else None
+        return [
+            Standing(self._stored(track), track.terms, track.line.lag, self._evidence(track), job)
+            for track in self._in_order()
+            if track.rule.name == name
+        ]
 
     # What it is told --------------------------------------------------------------------------------------------------
 

@@ -225,6 +225,14 @@ observations: Final = Table(
     sqlite_with_rowid=False,
 )
 Index("observations_check", observations.c.check_id, observations.c.epoch, observations.c.at)
+Index(
+    "observations_not_ok",
+    observations.c.check_id,
+    observations.c.epoch,
+    observations.c.at,
+    observations.c.outcome,
+    sqlite_where=text("outcome <> 'ok'"),
+)
 
 # `ordinal` is the place in the run's own order: 0 is `up`, then what was measured; equal series may come twice.
 measured: Final = Table(

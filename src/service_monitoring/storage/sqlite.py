@@ -16,17 +16,23 @@ from typing import Final, Self, TypeVar
 
 from msgspec import Struct
 
+from service_monitoring.domain.configuration import Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
-from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.notices import Held, Notice
+from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.samples import Series
+from service_monitoring.domain.uptime import FOR_EVER, Known, Span
+from service_monitoring.domain.windows import FloatColumn, InstantColumn
 from service_monitoring.errors import Unusable
 from service_monitoring.ports import (
     NO_MARKS,
     Asked,
     Clock,
     Commit,
+    Drafts,
     Due,
     Lease,
     Message,
@@ -35,7 +41,7 @@ from service_monitoring.ports import (
     Settlement,
     Stored,
 )
-from service_monitoring.storage import archive, outbox, reading, recall, recorded
+from service_monitoring.storage import archive, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
@@ -207,15 +213,28 @@ class SqliteStore:
         service: str | None = None,
         limit: int = 200,
         after: str | None = None,
+        drafts: Drafts = Drafts.SHOWN,
     ) -> list[Incident]:
         """Incidents, the latest breached first; `after` is the id of the last one of the page before."""
         return await self._facts_readers.read(
-            lambda connection: reading.incidents(connection, states=states, service=service, limit=limit, after=after)
+            lambda one: reading.incidents(one, states=states, service=service, limit=limit, after=after, drafts=drafts)
+        )
+
+    async def listed(
+        self, *, states: Sequence[State] = (), service: str | None = None, limit: int = 200, drafts: Drafts
+    ) -> list[reading.Listed]:
+        """Incidents, the latest breached first, each with the end of its acknowledgement."""
+        return await self._facts_readers.read(
+            lambda one: reading.listed(one, states=states, service=service, limit=limit, drafts=drafts)
         )
 
     async def incident(self, name: str) -> reading.Story:
         """One incident with its events, what people did, its notices and their attempts; `NotFound`."""
         return await self._facts_readers.read(lambda connection: reading.story(connection, name))
+
+    async def held_back(self, ids: Sequence[str]) -> dict[str, Held]:
+        """What holds the notices of incidents back, by the incident."""
+        return await self._facts_readers.read(lambda connection: reading.held_back(connection, ids)) if ids else {}
 
     async def journal(self, *, after: int = 0, limit: int = _PAGE) -> list[reading.Recorded]:
         """Records after a position, oldest first; the last one's position is where the next page starts."""
@@ -230,6 +249,28 @@ class SqliteStore:
         """Everything that came in, observations included, in (epoch, instant, order): what a rehearsal reads."""
         async for admitted in self._through(History.inputs):
             yield admitted
+
+    async def known(self, service: Service, began: Instant, ended: Instant) -> Known:
+        """When incidents of a service were open, nobody watched and no check was heard, as far as it touches a range.
+
+        The checks that count are those it is configured with.
+        """
+        names, within = self._recording.names, Span(began.ns, ended.ns)
+        seen = await self._facts_readers.read(lambda one: watching.watched(one, service, within))
+        silent = await self._samples_readers.read(lambda one: watching.unheard(one, names, service, seen, within))
+        return Known(spells=tuple(seen.spells), unwatched=tuple(seen.unwatched), unheard=silent)
+
+    async def columns(
+        self, rule: Rule, *, since: Instant, until: Stamp, shifts: Mapping[int, Duration], pushed: bool
+    ) -> dict[Series, tuple[InstantColumn, FloatColumn]]:
+        """The samples of a rule's series in (since, until], by the clock as it is set now.
+
+        `shifts` has each epoch, with how much the clock was set since; `pushed` says whether they come by themselves.
+        """
+        names = self._recording.names
+        ends = {epoch: until.at.ns if epoch == until.epoch else FOR_EVER for epoch in shifts}
+        wanted = [watching.Stretch(each, since.ns - shifts[each], ends[each], shifts[each]) for each in sorted(shifts)]
+        return await self._samples_readers.read(lambda one: watching.columns(one, names, rule, wanted, pushed=pushed))
 
     async def outbox(self) -> dict[str, int]:
         """How many notices are in each state."""

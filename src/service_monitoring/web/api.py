@@ -13,15 +13,21 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
-from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.instants import SECOND, Duration, Instant, seconds
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
+from service_monitoring.ports import Drafts
 from service_monitoring.settings.complaints import MOST_COMPLAINTS, InvalidSettings
+from service_monitoring.settings.problems import InvalidValue
+from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk
+from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.rules import RuleDetail, RuleRow
+from service_monitoring.web.describing import answers, describe
 
 _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
     (NotFound, 404, "not found"),
@@ -40,6 +46,52 @@ class ByPerson(BaseModel):
 
     by: str = Field(min_length=1, max_length=200, description="Who acts")
     comment: str = Field(default="", max_length=4096)
+
+
+def _length(given: object) -> Duration | None:
+    """A length of time as text, or as a number of seconds."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        length = duration(given)
+    elif isinstance(given, int | float) and not isinstance(given, bool) and abs(given) <= LONGEST / SECOND:
+        length = seconds(given)
+    else:
+        raise InvalidValue("this is no length of time", "write 2h, or a number of seconds")
+    if length <= 0:
+        raise InvalidValue("no time is left before it begins", "write 2h, or a number of seconds")
+    return length
+
+
+def _moment(given: object) -> Instant:
+    """An instant of the query."""
+    try:
+        return Instant.parse(str(given)[:64])
+    except Refused as refused:
+        raise InvalidValue(str(refused)) from None
+
+
+Moment = Annotated[
+    Instant,
+    PlainValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-05T12:00:00Z"]}),
+]
+"""An instant as RFC 3339 with an offset."""
+
+
+class Acknowledgement(ByPerson):
+    """Who takes an incident on, and for how long, if not until it is over."""
+
+    expires_after: Annotated[
+        Duration | None,
+        BeforeValidator(_length),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+                "description": "How long it lasts: 2h, 90s, 1h30m, or a number of seconds. Without it, to the end.",
+            }
+        ),
+    ] = None
 
 
 class Retirement(BaseModel):
@@ -72,6 +124,9 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
     _answer_errors(app)
     _ask_and_act(app, desk)
+    _show_rules(app, desk)
+    _show_figures(app, desk)
+    describe(app, RuleDetail, UptimeRow, BudgetRow)
     _keep_keys(app, desk)
     return app
 
@@ -129,16 +184,19 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
         state: Annotated[list[State] | None, Query(description="Only these states")] = None,
         service: Annotated[str | None, Query(max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+        *,
+        drafts: Annotated[bool, Query(description="Also those of drafts, which nobody is told of")] = False,
     ) -> Response:
-        return _json(await desk.incidents(states=state or (), service=service, limit=limit))
+        shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
+        return _json(await desk.incidents(states=state or (), service=service, limit=limit, drafts=shown))
 
     @app.get("/api/v1/incidents/{id}", summary="One incident with its transitions and notices")
     async def incident(id: str) -> Response:
         return _json(await desk.incident(id))
 
     @app.post("/api/v1/incidents/{id}/acknowledge", summary="Take an incident on")
-    async def acknowledge(id: str, person: ByPerson) -> Response:
-        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, person.by, person.comment)))
+    async def acknowledge(id: str, given: Acknowledgement) -> Response:
+        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, given.by, given.comment, given.expires_after)))
 
     @app.post("/api/v1/incidents/{id}/resolve", summary="End an incident")
     async def resolve(id: str, person: ByPerson) -> Response:
@@ -160,6 +218,42 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/v1/checks/{check}/pings", summary="The newest reports to a check, newest first")
     async def pings(check: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         return _json(await desk.pings(check, limit=limit))
+
+
+def _show_rules(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/v1/rules", summary="All rules, and what they say", responses=answers(list[RuleRow]))
+    async def rules() -> Response:
+        return _json(await desk.rules())
+
+    @app.get("/api/v1/rules/{service}/{rule}", summary="How a rule stands, and why", responses=answers(RuleDetail))
+    async def rule(service: str, rule: str) -> Response:
+        return _json(await desk.rule(service, rule))
+
+
+def _show_figures(app: FastAPI, desk: Desk) -> None:
+    @app.get(
+        "/api/v1/services/{service}/uptime",
+        summary="Which share of a range a service was up, down, degraded, in maintenance, or nobody knows",
+        responses=answers(UptimeRow),
+    )
+    async def uptime(
+        service: str,
+        began: Annotated[
+            Moment | None, Query(alias="from", description="30 days before the end where left out")
+        ] = None,
+        ended: Annotated[
+            Moment | None, Query(alias="to", description="Not part of the range; now, where left out")
+        ] = None,
+    ) -> Response:
+        return _json(await desk.uptime(service, began, ended))
+
+    @app.get(
+        "/api/v1/services/{service}/budgets",
+        summary="What is left of the error budgets of a service",
+        responses=answers(list[BudgetRow]),
+    )
+    async def budgets(service: str) -> Response:
+        return _json(await desk.budgets(service))
 
 
 def _keep_keys(app: FastAPI, desk: Desk) -> None:
