@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from service_monitoring import bootstrap
 from service_monitoring.application import Monitor
@@ -148,6 +149,19 @@ async def test_what_everything_was_handed_opens_everything_again(rig: Rig) -> No
     await rig.reload()
     assert rig.reloader.opened.sources["shop.page"] is not before.sources["shop.page"]
     assert rig.reloader.opened.sinks["hook"] is not before.sinks["hook"]
+
+
+async def test_a_certificate_file_that_was_replaced_is_read_again(rig: Rig) -> None:
+    authorities = rig.file.parent / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(authorities)
+    rig.change(("page: {http:", 'port: {tls: "shop.example.com:443", ca: ca.pem}\n      page: {http:'))
+    await rig.reload()
+    before = rig.reloader.opened
+    assert await rig.reload() == ()
+    trustme.CA().cert_pem.write_to_path(authorities)
+    assert await rig.reload() == ("checks",)
+    assert rig.reloader.opened.sources["shop.port"] is not before.sources["shop.port"]
+    assert rig.reloader.opened.sources["shop.page"] is before.sources["shop.page"]
 
 
 async def test_a_revision_is_journalled_before_anything_else_changes(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from service_monitoring.errors import Refused
 from service_monitoring.ports import Clock, Sink, SinkKind, Source, SourceKind, Surroundings
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import ChannelSettings, CheckSettings, Complaint, InvalidSettings, Place, Settings
+from service_monitoring.settings.anchoring import named_files
 from service_monitoring.views.wording import complaint
 
 
@@ -76,11 +77,15 @@ def surroundings(chosen: Settings, clock: Clock) -> Surroundings:
 
 
 class Opened(Struct, frozen=True):
-    """The sources and sinks of one configuration; sources by `service.check`, sinks by the names of channels."""
+    """The sources and sinks of one configuration; sources by `service.check`, sinks by the names of channels.
+
+    `looks` has how the files looked that the options of a source name, where they name any: as certificates.
+    """
 
     chosen: Settings
     sources: dict[str, Source]
     sinks: dict[str, Sink]
+    looks: dict[str, tuple[object, ...]]
 
 
 def opening(chosen: Settings, clock: Clock, before: Opened | None = None) -> Opened:
@@ -91,7 +96,10 @@ def opening(chosen: Settings, clock: Clock, before: Opened | None = None) -> Ope
     if before is not None and (before.chosen.network, before.chosen.smtp) != (chosen.network, chosen.smtp):
         before = None  # every source and sink was handed these besides its own options
     refused: list[Complaint] = []
-    opened = Opened(chosen, _sources(chosen, clock, before, refused), _sinks(chosen, clock, before, refused))
+    looks = {check.id: look for check in chosen.checks if (look := _look(check.options))}
+    opened = Opened(
+        chosen, _sources(chosen, clock, before, refused, looks), _sinks(chosen, clock, before, refused), looks
+    )
     if refused:
         raise InvalidSettings(refused)
     return opened
@@ -100,7 +108,7 @@ def opening(chosen: Settings, clock: Clock, before: Opened | None = None) -> Ope
 def open_sources(chosen: Settings, clock: Clock) -> dict[str, Source]:
     """A source for each check, by `service.check`. Call it inside the running loop."""
     refused: list[Complaint] = []
-    sources = _sources(chosen, clock, None, refused)
+    sources = _sources(chosen, clock, None, refused, {})
     if refused:
         raise InvalidSettings(refused)
     return sources
@@ -112,12 +120,19 @@ def open_canaries(chosen: Settings, clock: Clock) -> list[Source]:
     return [source_kinds()[canary.kind].open_source(canary.options, surroundings=world) for canary in chosen.canaries]
 
 
-def _sources(chosen: Settings, clock: Clock, before: Opened | None, refused: list[Complaint]) -> dict[str, Source]:
+def _sources(
+    chosen: Settings,
+    clock: Clock,
+    before: Opened | None,
+    refused: list[Complaint],
+    looks: Mapping[str, tuple[object, ...]],
+) -> dict[str, Source]:
     world = surroundings(chosen, clock)
     known = {} if before is None else {check.id: check for check in before.chosen.checks}
     sources: dict[str, Source] = {}
     for check in chosen.checks:
-        if before is not None and _same(known.get(check.id), check):
+        unchanged = before is not None and before.looks.get(check.id) == looks.get(check.id)
+        if before is not None and unchanged and _same(known.get(check.id), check):
             sources[check.id] = before.sources[check.id]
             continue
         try:
@@ -158,6 +173,15 @@ async def close_kinds(names: Iterable[tuple[str, str]]) -> None:
     """Let go of what the sources and sinks of these kinds share."""
     for group, name in sorted(names):
         await (source_kinds() if group == plugins.SOURCES else sink_kinds())[name].close()
+
+
+def _look(options: object) -> tuple[object, ...]:
+    """How the files look that the options name: a source reads them when it is opened, and perhaps never again."""
+    return tuple(
+        (path, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+        for path in named_files(options)
+        if path.is_file() and (seen := path.stat())
+    )
 
 
 def _same(one: CheckSettings | ChannelSettings | None, other: CheckSettings | ChannelSettings) -> bool:
