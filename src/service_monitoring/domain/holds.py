@@ -227,7 +227,7 @@ def fired(hold: Hold, terms: Terms, at: int, what: Order) -> Step:
             opened = replace(counted, phase=Phase.OPEN, accrued=0)
             return Step(opened, ((Turn.OPENED, _cause(hold)),))
         case Order.WORSE:
-            return _raised(Step(counted), terms, _cause(hold))
+            return _raised(counted, terms, _cause(hold))
         case Order.RECOVERY:
             return Step(_over(counted), ((Turn.RESOLVED, Cause.TIMER),))
         case Order.STALE:
@@ -329,23 +329,29 @@ def _breached(now: Hold, terms: Terms, cause: Cause) -> Step:
         begun = replace(now, accrued=0, worse=(0,) * len(terms.worse), raised=0)
         if terms.holds_for == 0:
             turns = ((Turn.BEGAN, cause), (Turn.OPENED, cause))
-            return _raised(Step(replace(begun, phase=Phase.OPEN), turns), terms, cause)
-        return _raised(Step(replace(begun, phase=Phase.PENDING), ((Turn.BEGAN, cause),)), terms, cause)
+            return _raised_at_once(Step(replace(begun, phase=Phase.OPEN), turns), terms, cause)
+        return _raised_at_once(Step(replace(begun, phase=Phase.PENDING), ((Turn.BEGAN, cause),)), terms, cause)
     # What is not that bad any more starts again when it is.
     worse = tuple(time if level < now.level else 0 for level, time in enumerate(now.worse))
     accrued = 0 if now.phase is Phase.OPEN else now.accrued
-    return _raised(Step(replace(now, accrued=accrued, worse=worse)), terms, cause)
+    return _raised_at_once(Step(replace(now, accrued=accrued, worse=worse)), terms, cause)
 
 
-def _raised(step: Step, terms: Terms, cause: Cause) -> Step:
-    """The severity rises to the worst level that held for long enough."""
+def _raised_at_once(step: Step, terms: Terms, cause: Cause) -> Step:
+    """The severity rises to the worst level that need not hold; what must hold is found by timer."""
     hold = step.hold
-    if hold.off:
-        return step
     for level in range(hold.level, hold.raised, -1):
-        if hold.worse[level - 1] >= terms.worse[level - 1]:
+        if terms.worse[level - 1] == 0 and not hold.off:
             return Step(replace(hold, raised=level), (*step.turns, (Turn.RAISED, cause)))
     return step
+
+
+def _raised(hold: Hold, terms: Terms, cause: Cause) -> Step:
+    """The severity rises to the worst level that held for long enough."""
+    for level in range(hold.level, hold.raised, -1):
+        if hold.worse[level - 1] >= terms.worse[level - 1]:
+            return Step(replace(hold, raised=level), ((Turn.RAISED, cause),))
+    raise AssertionError("a level that has not held asks for nothing")
 
 
 def _healthy(now: Hold, terms: Terms, cause: Cause) -> Step:

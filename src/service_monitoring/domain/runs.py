@@ -100,7 +100,7 @@ def turns(
 
 def _silence(terms: Terms) -> Duration | None:
     """The shortest silence that anything is due after."""
-    lengths = [length for length in (terms.stale_after, terms.absent_for) if length is not None]
+    lengths = [each for each in (terms.stale_after, terms.absent_for, terms.forget_after) if each is not None]
     return min(lengths, default=None)
 
 
