@@ -7,6 +7,7 @@ store; it never waits for anything but the store.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -168,9 +169,8 @@ def _newest_configuration(records: list[tuple[Stamp, Admitted | Decision]]) -> C
 
 async def _recall(store: Store, course: Course, configuration: Configuration) -> None:
     """Fill the windows with the samples that were judged before."""
-    views = [_View(course, service, check.name) for service in configuration.services for check in service.checks]
-    for start in range(0, len(views), _AT_ONCE):
-        part = views[start : start + _AT_ONCE]
+    checks = ((service, check.name) for service in configuration.services for check in service.checks)
+    while part := [_View(course, service, check) for service, check in islice(checks, _AT_ONCE)]:
         wanting = part
         while wanting:
             answers = await store.recall([view.asked for view in wanting], until=course.progress.judged)
