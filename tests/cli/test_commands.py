@@ -218,7 +218,7 @@ def test_a_share_is_never_rounded_to_all_or_nothing(capfd: pytest.CaptureFixture
     def part(share: float) -> dict[str, float]:
         return {"seconds": share * 1e7, "share": share}
 
-    row = {"service": "shop", "from": "2026-01-05T12:00:00Z", "to": "2026-02-05T12:00:00Z"}
+    row: dict[str, Any] = {"service": "shop", "from": "2026-01-05T12:00:00Z", "to": "2026-02-05T12:00:00Z"}
     row |= {"up": part(0.9999999), "down": part(1e-7), "degraded": part(0), "maintenance": part(0), "unknown": part(0)}
     show_figures.uptime([row])
     assert capfd.readouterr().out.splitlines()[3].split() == ["shop", "99.999", "<0.001", "0.000", "0.000", "0.000"]
