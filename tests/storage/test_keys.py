@@ -121,6 +121,7 @@ async def test_an_old_folder_gets_the_new_tables_and_keeps_what_it_has(opened: O
         connection = sqlite3.connect(folder / name)
         for table in tables:
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP INDEX IF EXISTS observations_not_ok")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
         connection.close()

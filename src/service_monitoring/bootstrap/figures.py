@@ -5,8 +5,6 @@ Knows the store and the pure functions that count. Does not decide anything, and
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 from msgspec.structs import replace
 
@@ -63,11 +61,8 @@ async def _spent(
     if not found:
         nothing = Series(rule.service, rule.check, rule.metric)
         found = {nothing: (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))}
-    # A month of samples is some milliseconds of counting.
-    counted = await asyncio.gather(
-        *(asyncio.to_thread(spending, budget, *columns, judged.at) for _, columns in sorted(found.items()))
-    )
+    # Counting a month of samples takes some milliseconds: no thread is worth that.
     return [
-        budget_row(rule, budget, str(series), judged.at, each)
-        for series, each in zip(sorted(found), counted, strict=True)
+        budget_row(rule, budget, str(series), judged.at, spending(budget, *found[series], judged.at))
+        for series in sorted(found)
     ]
