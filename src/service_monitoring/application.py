@@ -6,7 +6,8 @@ store; it never waits for anything but the store.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -224,25 +225,24 @@ def _newest_configuration(records: list[tuple[Stamp, Admitted | Decision]]) -> C
 
 async def _recall(store: Store, course: Course, configuration: Configuration) -> None:
     """Fill the windows with the samples that were judged before."""
-    looking = [
-        _Look(course, service, check, course.reach(service.name, check.name))
-        for service in configuration.services
-        for check in service.checks
-    ]
-    async for look in _looked_back(store, course, [look for look in looking if not look.check.allowance]):
+    checks = [(service, check) for service in configuration.services for check in service.checks]
+    # A part at a time: the answers for twenty thousand checks together are a tenth of a gigabyte.
+    looking = (_Look(course, service, check, course.reach(service.name, check.name)) for service, check in checks)
+    async for look in _looked_back(store, course, (look for look in looking if not look.check.allowance)):
         for recollection in look.seen.recollections:
             course.recall(recollection)
-    for look in looking:
-        if look.check.allowance:
+    for service, check in checks:
+        if check.allowance:
+            look = _Look(course, service, check, course.reach(service.name, check.name))
             for admitted in await _pushed(store, course, look):
                 course.recall_pushed(admitted)
     course.rebook()
 
 
-async def _looked_back(store: Store, course: Course, looking: Sequence[_Look]) -> AsyncIterator[_Look]:
+async def _looked_back(store: Store, course: Course, looking: Iterable[_Look]) -> AsyncIterator[_Look]:
     """Each of them, once it has seen enough; hundreds are asked for at once."""
-    for start in range(0, len(looking), _AT_ONCE):
-        part = looking[start : start + _AT_ONCE]
+    rest = iter(looking)
+    while part := list(islice(rest, _AT_ONCE)):
         wanting = part
         while wanting:
             answers = await store.recall([look.asked for look in wanting], until=course.progress.judged)
