@@ -329,10 +329,16 @@ async def test_a_push_is_kept_with_its_marks_before_it_is_answered() -> None:
 
 
 async def test_a_report_is_journalled_and_a_push_is_not() -> None:
+    page = Check("shop", "page", "http", Duration(5 * SECOND), Duration(SECOND), Duration(3600 * SECOND))
+    orders = Check("shop", "orders", "push", Duration(0), Duration(0), Duration(300 * SECOND), allowance=ALLOWANCE)
+    job = Expectation(Every(Duration(3600 * SECOND)), grace=Duration(60 * SECOND))
+    backup = Check("shop", "backup", "heartbeat", Duration(0), Duration(0), Duration(0), expects=job)
+    shop = Service("shop", checks=(page, orders, backup))
     async with house() as it:
+        await it.cycle.ask(Configured(Configuration((shop,))))
         await it.cycle.ask(Pinged("shop", "backup", Signal.START, "run-1"))
         sample = PushedSample(it.clock.now(), "orders_per_minute", 3.0)
-        await it.cycle.ask(Pushed("shop", "page", (sample,)))
+        await it.cycle.ask(Pushed("shop", "orders", (sample,)))
         await it.cycle.ask(Marked(MarkKind.ALIVE))
     records = [record for commit in it.store.commits for _, record in commit.records]
     kinds = {type(record.input) for record in records if isinstance(record, Admitted)}

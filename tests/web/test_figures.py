@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service_monitoring.domain.instants import HOUR
+from service_monitoring.domain.instants import HOUR, Instant
 from service_monitoring.domain.rules import Lifecycle, Severity
 from service_monitoring.domain.strategies import FAST, Budget, Threshold
 from service_monitoring.errors import NotFound, Refused
@@ -74,6 +74,14 @@ async def test_nobody_knows_what_comes_after_what_is_decided(house: Told) -> Non
     await house.alive("+2m")
     assert await minutes(house, "+1m", "+10m") == {"up": 1, "unknown": 8}
     assert await minutes(house, "+1m") == {"up": 1}
+
+
+async def test_a_range_may_lie_as_far_away_as_instants_reach(house: Told) -> None:
+    for at in ("1677-09-22T00:00:00Z", "2262-04-11T00:00:00Z"):
+        row = await house.desk.uptime("shop", None, Instant.parse(at))
+        assert row.unknown.share == 1.0
+    far = await house.desk.uptime("shop", Instant(-(2**70)), instant("+1m"))
+    assert far.up.seconds + far.unknown.seconds == pytest.approx(2**63 / 1e9 + instant("+1m").ns / 1e9)
 
 
 async def test_a_draft_makes_no_service_worse(tmp_path: Path) -> None:

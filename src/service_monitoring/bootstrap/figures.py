@@ -27,6 +27,8 @@ async def uptime_of(
     judged = course.progress.judged.at
     ended = judged if ended is None else ended
     began = ended.plus(Duration(-LATELY)) if began is None else began
+    # A range may begin before the first instant that can be written down.
+    began = max(began, Instant(-FOR_EVER))
     known = await store.known(service, began, ended)
     known = replace(known, unwatched=(*known.unwatched, Span(judged.ns, FOR_EVER)))
     return uptime_row(service.name, began, ended, uptime(began, ended, known))
