@@ -30,6 +30,7 @@ from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, In
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Observation, Outcome, Reason
+from service_monitoring.domain.schedules import Expectation, Period
 from service_monitoring.domain.strategies import Comparison, Operator, Threshold
 from service_monitoring.errors import Conflict, Refused, Unavailable
 from service_monitoring.ports import Commit, Tick
@@ -331,7 +332,7 @@ async def test_a_push_is_kept_with_its_marks_before_it_is_answered() -> None:
 async def test_a_report_is_journalled_and_a_push_is_not() -> None:
     page = Check("shop", "page", "http", Duration(5 * SECOND), Duration(SECOND), Duration(3600 * SECOND))
     orders = Check("shop", "orders", "push", Duration(0), Duration(0), Duration(300 * SECOND), allowance=ALLOWANCE)
-    job = Expectation(Every(Duration(3600 * SECOND)), grace=Duration(60 * SECOND))
+    job = Expectation(Period(Duration(3600 * SECOND)), Duration(60 * SECOND))
     backup = Check("shop", "backup", "heartbeat", Duration(0), Duration(0), Duration(0), expects=job)
     shop = Service("shop", checks=(page, orders, backup))
     async with house() as it:
