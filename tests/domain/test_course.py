@@ -14,7 +14,7 @@ from typing import get_args
 
 import pytest
 
-from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.domain.course import Course, Decision, Progress, order_of
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.holds import StoredHold
@@ -201,24 +201,29 @@ class Shelf:
         )
         for service in course.configuration.services:
             for check in service.checks:
-                for recollection in recollect(self._within_reach(course, service.name, check.name)):
-                    course.recall(recollection)
+                known = self._within_reach(course, service.name, check)
+                if check.allowance:
+                    for admitted in known:
+                        course.recall_pushed(admitted)
+                else:
+                    for recollection in recollect(known):
+                        course.recall(recollection)
         course.rebook()
         return course
 
-    def _within_reach(self, course: Course, service: str, check: str) -> list[Admitted]:
-        reach = course.reach(service, check)
+    def _within_reach(self, course: Course, service: str, check: Check) -> list[Admitted]:
+        reach = course.reach(service, check.name)
         known = [
             admitted
             for admitted in self.observed
             if isinstance(admitted.input, Observed | Pushed)
-            and (admitted.input.service, admitted.input.check) == (service, check)
+            and (admitted.input.service, admitted.input.check) == (service, check.name)
         ]
         needed = len(known)
         counts: dict[Series, int] = defaultdict(int)
         for index in range(len(known) - 1, -1, -1):
             series = _series(known[index])
-            young = course.progress.judged.at.ns - _now(course, known[index]) < reach.over
+            young = course.progress.judged.at.ns - _now(course, known[index]) < reach.over + 2 * check.allowance
             few = reach.samples > 1 and any(counts[each] < reach.samples for each in series)
             if young or few or index == len(known) - 1:
                 needed = index
