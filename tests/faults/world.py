@@ -107,6 +107,14 @@ class World:
             response.begin()
             return response.status, response.read().decode()
 
+    def answers(self) -> bool:
+        """Whether the program listens on its socket: polling begins before."""
+        try:
+            self.ask("/api/v1/status")
+        except (NotRunning, Unavailable):
+            return False
+        return True
+
     def settled(self) -> bool:
         """No incident open, nothing waiting to be told."""
         try:

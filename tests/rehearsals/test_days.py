@@ -6,7 +6,7 @@ Days are drawn: failures, silences, our own faults, people, clock steps, suspend
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as draw
 
 from service_monitoring.application import Monitor
@@ -256,7 +256,18 @@ EVENTS = draw.one_of(
 )
 
 
+# Recovered by what waited for the end of a gap in which an acknowledgement expired.
+RECOVERED_IN_A_GAP = [
+    ("wait", 1),
+    ("wait", 30),
+    ("person", Act.ACKNOWLEDGE),
+    ("push", [(0, 0.0)]),
+    ("suspend", 60),
+]
+
+
 @given(draw.lists(EVENTS, min_size=5, max_size=60))
+@example(RECOVERED_IN_A_GAP)
 @settings(max_examples=200, deadline=None)
 def test_a_recorded_day_stepped_again_gives_the_identical_ledger(script: list[tuple[str, Any]]) -> None:
     day = asyncio.run(live(script))

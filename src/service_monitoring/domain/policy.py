@@ -84,7 +84,6 @@ class MonitoringPolicy:
         self._said: dict[str, tuple[Reason | None, str]] = {}
         self._decided = Instant(0)
         self._blind_since: int | None = None
-        self._postponed: list[tuple[Key, Order]] = []
         self._turned: dict[str, None] = {}
         self._dirty: dict[HoldKey, Track] = {}
         self._forgotten: dict[HoldKey, None] = {}
@@ -344,7 +343,7 @@ class MonitoringPolicy:
     def fire(self, key: Key, order: int, due: int) -> list[Event]:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
         if len(key) == 4:
-            return self._fire_other(key, order, due)
+            return self._fire_other(key, due)
         track = self._tracks[key[1], key[2]]
         lag = track.line.lag
         if lag and self._postpone(key):
@@ -409,9 +408,9 @@ class MonitoringPolicy:
         self._jobs.sight(at.ns)
         for name in self._jobs.names():
             events += self._judge_job(name, at)
-        postponed, self._postponed = self._postponed, []
-        for key, order in postponed:
-            self._agenda.book(key, at.ns, order)
+        for track in self._in_order():
+            if 0 < track.expires <= at.ns:
+                self._agenda.book((*track.key, EXPIRY), at.ns, Order.EXPIRY)
         return events
 
     def shift(self, delta: Duration, at: Instant) -> None:
@@ -599,7 +598,7 @@ class MonitoringPolicy:
             else:
                 return events
 
-    def _fire_other(self, key: tuple[str, str, Series, str], order: int, due: int) -> list[Event]:
+    def _fire_other(self, key: tuple[str, str, Series, str], due: int) -> list[Event]:
         self._decided = Instant(due)
         self._agenda.cancel(key)
         _, name, series, purpose = key
@@ -614,15 +613,14 @@ class MonitoringPolicy:
             self._jobs.fire(series.check, due)
             return self._judge_job(series.check, Instant(due))
         assert purpose == EXPIRY
-        if self._blind_since is not None:
-            self._postponed.append((key, Order(order)))
+        if self._postpone(key):
             return []
         track = self._tracks[name, series]
         track.expires = 0
         return [self._change(track, Move.EXPIRE, Instant(due), Cause.EXPIRED)]
 
     def _postpone(self, key: Key) -> bool:
-        """Whether the timer of a pushed series falls in a gap: then its end decides what was due."""
+        """Whether a timer falls in a gap, and its end decides what was due: of a pushed series, or an expiry."""
         if self._blind_since is None:
             return False
         self._agenda.cancel(key)
