@@ -14,7 +14,7 @@ TESTS ?= tests
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-development run test lint types contracts bench faults format lock clean
+.PHONY: help setup setup-development run test lint types contracts bench faults oracle format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ bench: setup-development ## measure; nothing else should run meanwhile
 
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys
+
+oracle: setup-development ## two whole years in every time zone, minute by minute
+	$(BIN)/pytest -s -m oracle tests/domain
 
 format: setup-development ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix-only $(SOURCES)

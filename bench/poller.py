@@ -195,7 +195,13 @@ def _bare(urls: Sequence[str], seconds: float) -> Result:
 _MODULES: Final = "modules: {http_2xx: {prober: http, timeout: 30s, http: {preferred_ip_protocol: ip4}}}\n"
 
 
-def _blackbox(program: str, target: Target, seconds: float) -> Result:
+def blackbox_program() -> str | None:
+    """Where blackbox_exporter is, if that and what asks it to probe are both installed."""
+    program = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter")
+    return program if shutil.which("wrk") else None
+
+
+def blackbox_flat_out(program: str, target: Target, seconds: float) -> Result:
     """blackbox_exporter on our core; wrk, with the target on the other, asks it to probe."""
     with tempfile.TemporaryDirectory(prefix="blackbox-") as folder, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -265,7 +271,7 @@ def _round(target: Target, seconds: float, blackbox: str | None) -> Iterator[tup
     for name in ("ours", "aiohttp", "bare pycurl multi"):
         yield name, _in_process(name, target.urls(), seconds)
     if blackbox is not None:
-        yield "blackbox_exporter", _blackbox(blackbox, target, seconds)
+        yield "blackbox_exporter", blackbox_flat_out(blackbox, target, seconds)
 
 
 def main() -> None:
@@ -292,10 +298,9 @@ def _table(rounds: int, seconds: float) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         print("one core only: the target would measure itself; not run")
         return
-    blackbox = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter")
-    if blackbox is None or shutil.which("wrk") is None:
+    blackbox = blackbox_program()
+    if blackbox is None:
         print("blackbox_exporter: skipped (apt-get install prometheus-blackbox-exporter wrk)")
-        blackbox = None
     seen: dict[str, list[Result]] = {}
     with serving(core=OTHER_CORE) as target:
         print(f"target: {target.made_by}; {rounds} rounds of {seconds} s each, medians")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import resource
 import shutil
 import signal
 import socket
@@ -161,15 +162,16 @@ def target(port: int) -> Iterator[Seen]:
             thread.join()
 
 
-def timed(command: Sequence[str], folder: Path) -> float:
-    """Seconds until a command has ended well."""
-    began = time.monotonic()
+def timed(command: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Seconds until a command has ended well, and of CPU."""
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    return time.monotonic() - began
+    took, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def first_check(folder: Path, port: int) -> tuple[float, float, float]:
-    """Seconds from the process's start to the first connection, and its memory (MiB) then and at its peak."""
+def first_check(folder: Path, port: int) -> tuple[float, float, float, float]:
+    """Seconds from the process's start to the first connection, and of CPU; memory (MiB) then and at its peak."""
     # A start decides that there was a gap: each of them is to find the same.
     shutil.rmtree(folder / "data", ignore_errors=True)
     shutil.copytree(folder / "made", folder / "data")
@@ -179,13 +181,14 @@ def first_check(folder: Path, port: int) -> tuple[float, float, float]:
         try:
             if not seen.arrived.wait(PATIENCE):
                 raise RuntimeError(f"no check within {PATIENCE:g} s: {(folder / 'run.log').read_text()[-500:]}")
-            memory = psutil.Process(process.pid).memory_info().rss / 2**20
+            running = psutil.Process(process.pid)
+            cpu, memory = sum(running.cpu_times()[:2]), running.memory_info().rss / 2**20
             status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
             peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 2**10
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
-    return seen.first - began, memory, peak
+    return seen.first - began, cpu, memory, peak
 
 
 def free_port() -> int:
@@ -224,25 +227,27 @@ def measure(folder: Path, port: int, rounds: int) -> None:
         "--help": (*PROGRAM, "--help"),
         "validate": (*PROGRAM, "validate"),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in (*commands, "first check")}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in (*commands, "first check")}
     memories, peaks = [], []
     for _ in range(rounds):
         for name, command in commands.items():
             seconds[name].append(timed(command, folder))
-        took, memory, peak = first_check(folder, port)
-        seconds["first check"].append(took)
+        took, cpu, memory, peak = first_check(folder, port)
+        seconds["first check"].append((took, cpu))
         memories.append(memory)
         peaks.append(peak)
-    middle = {name: median(each) for name, each in seconds.items()}
+    walls = {name: median(wall for wall, _ in each) for name, each in seconds.items()}
+    cpus = {name: median(cpu for _, cpu in each) for name, each in seconds.items()}
     bars = {
         "import asyncio": "anchor: an interpreter that imports asyncio",
         "compose": "anchor: PyYAML's C parser, nodes of the same file",
-        "--help": f"must 0.30 s; {middle['--help'] / middle['import asyncio']:.1f} x import asyncio",
-        "validate": f"{middle['validate'] / middle['compose']:.1f} x compose",
-        "first check": f"must 5 s, should 2 s; {middle['first check'] / middle['compose']:.1f} x compose",
+        "--help": f"must 0.30 s; CPU {cpus['--help'] / cpus['import asyncio']:.1f} x import asyncio",
+        "validate": f"CPU {cpus['validate'] / cpus['compose']:.1f} x compose",
+        "first check": f"must 5 s, should 2 s; CPU {cpus['first check'] / cpus['compose']:.1f} x compose",
     }
-    for name, each in middle.items():
-        print(f"{name:>16} {each:>8.2f} s   {bars[name]}")
+    print(f"{'':>16} {'wall':>10} {'CPU':>10}")
+    for name, wall in walls.items():
+        print(f"{name:>16} {wall:>8.2f} s {cpus[name]:>8.2f} s   {bars[name]}")
     print(f"{'RSS then':>16} {median(memories):>6.0f} MiB   must 350 MB, should 200 MB; peak {median(peaks):.0f} MiB")
 
 

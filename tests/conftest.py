@@ -92,7 +92,7 @@ _skipped: list[str] = []
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note what was skipped. An expected failure (xfail) did run."""
-    if report.skipped and not hasattr(report, "wasxfail"):
+    if report.skipped and not hasattr(report, "wasxfail") and "recorded_data" not in report.keywords:
         _skipped.append(report.nodeid)
 
 
@@ -103,7 +103,10 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI a skipped test is a failure: what a new machine lacks, .ci/packages or the locks must bring."""
+    """In CI a skipped test is a failure: what a new machine lacks, .ci/packages or the locks must bring.
+
+    Recorded data of others, which no package brings, is the exception.
+    """
     if IN_CI and _skipped and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -6,12 +6,14 @@ store; it never waits for anything but the store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.domain.configuration import Configuration, Service
+from service_monitoring.domain.configuration import Check, Configuration, Service
 from service_monitoring.domain.course import Changes, Course, Decision, Ruling
 from service_monitoring.domain.inputs import (
     Admitted,
@@ -19,32 +21,47 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Observed,
+    Pinged,
+    Pushed,
     Stamp,
+    Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.ports import Asked, Commit, Recalled, Settlement, Store
+from service_monitoring.domain.recollections import recollect
+from service_monitoring.domain.windows import Reach
+from service_monitoring.ports import Asked, Commit, Enclosed, Ping, Recalled, Settlement, Store
 
 MARK_EVERY: Final = Duration(5 * SECOND)
 """How often a sign of life is recorded when nothing else is."""
 
 _DEEPEST: Final = 4096
+_NOTHING_ENCLOSED: Final[Mapping[Stamp, Enclosed]] = MappingProxyType({})
 _AT_ONCE: Final = 512
 """Checks that are asked for together: enough to be quick, few enough to be held in memory."""
 
 
 class Round(Struct, frozen=True):
-    """What came of a batch: observations for the sample file, one commit, and the rulings in the order of the batch."""
+    """What came of a batch: observations and pushes for the sample file, one commit, and the rulings in its order.
+
+    `marks` say what became of the samples of each push, by its stamp.
+    """
 
     observations: tuple[Admitted, ...]
     commit: Commit | None
     rulings: tuple[Ruling, ...]
+    marks: dict[Stamp, tuple[Taken, ...]] = {}
 
     @property
     def owed(self) -> tuple[Notice, ...]:
         """The notices that may be delivered once the round is kept."""
         notices = self.commit.notices if self.commit is not None else ()
         return tuple(notice for notice in notices if notice.held is None)
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The checks that decisions wait for: they should run at once."""
+        return tuple(dict.fromkeys(name for ruling in self.rulings for name in ruling.wants))
 
 
 class Monitor:
@@ -78,6 +95,7 @@ class Monitor:
             holds=stored.holds,
             incidents=stored.incidents,
             groups=stored.groups,
+            jobs=stored.jobs,
         )
         judged_until, versions = stored.progress.judged, dict(stored.versions)
         del stored  # the windows take its place
@@ -98,21 +116,55 @@ class Monitor:
         """For questions; it is stepped by `judge` alone."""
         return self._course
 
-    def judge(self, batch: Sequence[Admitted], settlements: Sequence[Settlement] = ()) -> Round:
-        """Step the course through a batch; nothing is stored yet."""
+    def judge(
+        self,
+        batch: Sequence[Admitted],
+        settlements: Sequence[Settlement] = (),
+        enclosed: Mapping[Stamp, Enclosed] = _NOTHING_ENCLOSED,
+    ) -> Round:
+        """Step the course through a batch; nothing is stored yet. `enclosed` is what came with reports, by stamp."""
         records: list[tuple[Stamp, Admitted | Decision]] = []
         rulings: list[Ruling] = []
+        observations: list[Admitted] = []
+        marks: dict[Stamp, tuple[Taken, ...]] = {}
+        pings: list[Ping] = []
         for admitted in batch:
             ruling = self._course.step(admitted)
             rulings.append(ruling)
+            what = admitted.input
+            if isinstance(what, Observed):
+                observations.append(admitted)
+            elif isinstance(what, Pushed) and not ruling.refusal:
+                observations.append(admitted)
+                marks[admitted.stamp] = ruling.taken
+            elif isinstance(what, Pinged) and not ruling.refusal:
+                pings.append(Ping(admitted.stamp, what, enclosed.get(admitted.stamp, Enclosed())))
             # A timer's decisions come before the input that woke it: the journal is in the order of the stamps.
             before = [pair for pair in ruling.decisions if pair[0] < admitted.stamp]
             records += before
             if not ruling.refusal and self._worth_recording(admitted, ruling):
                 records.append((admitted.stamp, admitted))
             records += ruling.decisions[len(before) :]
-        observations = tuple(admitted for admitted in batch if isinstance(admitted.input, Observed))
-        return Round(observations, self._commit(records, settlements), tuple(rulings))
+        return Round(tuple(observations), self._commit(records, settlements, pings), tuple(rulings), marks)
+
+    async def prepare(self, configured: Configured) -> None:
+        """Before a revision is judged: hand over the history that its rules look back at, and those in force do not."""
+        course = self._course
+        services = {service.name: service for service in configured.configuration.services}
+        looking = []
+        reaches: dict[tuple[str, str], Reach] = {}
+        for name, check_name, reach in course.lacks(configured.configuration):
+            check = next(check for check in services[name].checks if check.name == check_name)
+            looking.append(_Look(course, services[name], check, reach))
+            reaches[name, check_name] = reach
+        async for look in _looked_back(self._store, course, [look for look in looking if not look.check.allowance]):
+            check = look.check
+            course.refill(check.service, check.name, reaches[check.service, check.name], look.seen.recollections)
+        for look in looking:
+            check = look.check
+            if check.allowance:
+                known = recollect(await _pushed(self._store, course, look))
+                course.refill(check.service, check.name, reaches[check.service, check.name], known)
 
     async def keep(self, judged: Round) -> None:
         """Samples first, then everything that was decided, in one transaction.
@@ -120,16 +172,16 @@ class Monitor:
         `Unavailable`: call again later. `Conflict`: somebody else wrote; this monitor is void, resume from the store.
         """
         if judged.observations:
-            await self._store.record(judged.observations)
+            await self._store.record(judged.observations, marks=judged.marks)
         if judged.commit is not None:
             await self._store.commit(judged.commit)
             for service, version in judged.commit.versions:
                 self._versions[service] = version + 1
 
     def _worth_recording(self, admitted: Admitted, ruling: Ruling) -> bool:
-        """Observations are in the sample file; a sign of life counts now and then, or when a timer fired by it."""
+        """What was measured is in the sample file; a sign of life counts now and then, or when a timer fired by it."""
         what = admitted.input
-        if isinstance(what, Observed):
+        if isinstance(what, Observed | Pushed):
             return False
         if isinstance(what, Marked):
             young = Instant(0) < self._marked and admitted.stamp.at.since(self._marked) < MARK_EVERY
@@ -139,7 +191,10 @@ class Monitor:
         return True
 
     def _commit(
-        self, records: list[tuple[Stamp, Admitted | Decision]], settlements: Sequence[Settlement]
+        self,
+        records: list[tuple[Stamp, Admitted | Decision]],
+        settlements: Sequence[Settlement],
+        pings: Sequence[Ping],
     ) -> Commit | None:
         changes = self._course.take_changes()
         if changes is None and not records and not settlements:
@@ -153,9 +208,11 @@ class Monitor:
             forgotten=changes.forgotten,
             incidents=changes.incidents,
             groups=changes.groups,
+            jobs=changes.jobs,
             notices=tuple(record for _, record in records if isinstance(record, Notice)),
             settlements=tuple(settlements),
             configuration=_newest_configuration(records),
+            pings=tuple(pings),
         )
 
 
@@ -168,20 +225,46 @@ def _newest_configuration(records: list[tuple[Stamp, Admitted | Decision]]) -> C
 
 async def _recall(store: Store, course: Course, configuration: Configuration) -> None:
     """Fill the windows with the samples that were judged before."""
-    views = [_View(course, service, check.name) for service in configuration.services for check in service.checks]
-    for start in range(0, len(views), _AT_ONCE):
-        part = views[start : start + _AT_ONCE]
-        wanting = part
-        while wanting:
-            answers = await store.recall([view.asked for view in wanting], until=course.progress.judged)
-            wanting = [view for view, answer in zip(wanting, answers, strict=True) if not view.content(answer)]
-        for view in part:
-            for recollection in view.seen.recollections:
-                course.recall(recollection)
+    checks = [(service, check) for service in configuration.services for check in service.checks]
+    # A part at a time: the answers for twenty thousand checks together are a tenth of a gigabyte.
+    looking = (_Look(course, service, check, course.reach(service.name, check.name)) for service, check in checks)
+    async for look in _looked_back(store, course, (look for look in looking if not look.check.allowance)):
+        for recollection in look.seen.recollections:
+            course.recall(recollection)
+    for service, check in checks:
+        if check.allowance:
+            look = _Look(course, service, check, course.reach(service.name, check.name))
+            for admitted in await _pushed(store, course, look):
+                course.recall_pushed(admitted)
     course.rebook()
 
 
-class _View:
+async def _looked_back(store: Store, course: Course, looking: Iterable[_Look]) -> AsyncIterator[_Look]:
+    """Each of them, once it has seen enough; hundreds are asked for at once."""
+    rest = iter(looking)
+    while part := list(islice(rest, _AT_ONCE)):
+        wanting = part
+        while wanting:
+            answers = await store.recall([look.asked for look in wanting], until=course.progress.judged)
+            wanting = [look for look, answer in zip(wanting, answers, strict=True) if not look.content(answer)]
+        for look in part:
+            yield look
+
+
+async def _pushed(store: Store, course: Course, look: _Look) -> list[Admitted]:
+    """What was pushed to a check, as far back as its rules look at any of its series."""
+    check, asked, least = look.check, look.asked, look.asked.least
+    while True:
+        known = await store.pushed(
+            check.service, check.name, until=course.progress.judged, since=asked.since, least=least
+        )
+        full = Recalled(tuple(recollect(known)), len(known) < least)
+        if look.enough(full, least):
+            return known
+        least *= 2
+
+
+class _Look:
     """One check's history, as far back as its rules look.
 
     A failed run lacks the measurements of the phases that it did not reach, so a rule over the last n samples may look
@@ -189,26 +272,33 @@ class _View:
     older is stored.
     """
 
-    __slots__ = ("asked", "samples", "seen")
+    __slots__ = ("asked", "check", "samples", "seen")
 
-    def __init__(self, course: Course, service: Service, check: str) -> None:
-        reach = course.reach(service.name, check)
+    def __init__(self, course: Course, service: Service, check: Check, reach: Reach) -> None:
         # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
         forward = sum(max(0, delta) for _, delta in course.progress.shifts)
-        since = course.progress.judged.at.plus(Duration(-reach.over - forward))
-        metrics = frozenset(rule.metric for rule in service.rules if rule.check == check) - {"up"}
+        # A pushed sample is decided an allowance after its instant, and came an allowance before it at the earliest.
+        since = course.progress.judged.at.plus(Duration(-reach.over - forward - 2 * check.allowance))
+        metrics = frozenset(rule.metric for rule in service.rules if rule.check == check.name) - {""}
+        if not check.allowance:
+            metrics -= {"up"}  # every run has it
+        self.check = check
         self.samples = reach.samples
-        self.asked = Asked(service.name, check, since, reach.samples, metrics)
+        self.asked = Asked(service.name, check.name, since, reach.samples, metrics)
         self.seen = Recalled()
 
     def content(self, answer: Recalled) -> bool:
         """Whether the answer reaches back far enough; where not, `asked` is the next question."""
         self.seen = answer
         asked = self.asked
-        if self.samples == 1 or answer.everything or asked.least >= _DEEPEST or self._full(answer):
+        if self.enough(answer, asked.least):
             return True
         self.asked = Asked(asked.service, asked.check, asked.since, asked.least * 2, asked.metrics)
         return False
+
+    def enough(self, answer: Recalled, least: int) -> bool:
+        """Whether there is no need to look back at more than the last `least` runs."""
+        return self.samples == 1 or answer.everything or least >= _DEEPEST or self._full(answer)
 
     def _full(self, answer: Recalled) -> bool:
         counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}

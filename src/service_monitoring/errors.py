@@ -25,5 +25,13 @@ class Unavailable(MonitoringError):
     """It cannot be done now, but later it may: disk full, database locked, program stopping."""
 
 
+class TooMuch(Unavailable):
+    """More came than is taken from one sender: come again after `seconds`."""
+
+    def __init__(self, sentence: str, seconds: int) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
 class Unusable(MonitoringError):
     """The data folder cannot be used by this program as it is: damaged, or written by a newer version."""

@@ -7,8 +7,10 @@ has a test named after it in the conformance kits of `service_monitoring.testing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -17,8 +19,9 @@ from service_monitoring.domain.course import Progress
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import Incident
-from service_monitoring.domain.inputs import Admitted, Stamp
+from service_monitoring.domain.inputs import Admitted, Pinged, Stamp, Taken
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
@@ -229,6 +232,13 @@ class SinkKind(Kind, Protocol):
         ...
 
 
+class Drafts(Enum):
+    """Whether a list has incidents of drafts, which are judged in shadow and told to nobody."""
+
+    LEFT_OUT = "left out"
+    SHOWN = "shown"
+
+
 class Lease(Struct, frozen=True):
     """The right to send one notice once: `token` is refused when a younger claim exists."""
 
@@ -256,6 +266,7 @@ class Stored(Struct, frozen=True):
     holds: tuple[StoredHold, ...] = ()
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
+    jobs: tuple[StoredJob, ...] = ()
 
 
 class Asked(Struct, frozen=True):
@@ -293,11 +304,31 @@ class Settlement(Struct, frozen=True):
     retry_at: Instant | None = None
 
 
+NO_MARKS: Final[Mapping[Stamp, Sequence[Taken]]] = MappingProxyType({})
+"""Nothing was pushed, or all of it is judged."""
+
+
+class Enclosed(Struct, frozen=True):
+    """What came with a report: kept with it, and decides nothing. `cut` says that more came than was kept."""
+
+    content: bytes = b""
+    cut: bool = False
+
+
+class Ping(Struct, frozen=True):
+    """A report as it was taken, with its stamp and what came with it."""
+
+    stamp: Stamp
+    report: Pinged
+    enclosed: Enclosed = Enclosed()
+
+
 class Commit(Struct, frozen=True):
     """Everything that one round of decisions changed, to be stored in one transaction or not at all.
 
-    `records` are inputs (observations excepted: those are in the sample file) and decisions in the order in which they
-    happened. `versions` are the versions that were loaded: another one in the store is a `Conflict`.
+    `records` are inputs (observations and pushes excepted: those are in the sample file) and decisions in the order in
+    which they happened; the report of each of `pings` is among them. `versions` are the versions that were loaded:
+    another one in the store is a `Conflict`.
     """
 
     progress: Progress
@@ -307,27 +338,36 @@ class Commit(Struct, frozen=True):
     forgotten: tuple[tuple[str, str, Series], ...] = ()
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
+    jobs: tuple[StoredJob, ...] = ()
     notices: tuple[Notice, ...] = ()
     settlements: tuple[Settlement, ...] = ()
     configuration: Configuration | None = None
+    pings: tuple[Ping, ...] = ()
 
 
 class Store(Protocol):
     """Keeps facts, state, samples and the outbox.
 
     Laws: `commit` is atomic and durable when it returns, and refuses a stale version with `Conflict` having changed
-    nothing; `record` is atomic per call and idempotent by stamp; reads see only what was committed; a lease is given to
-    one claimer, with a token higher than any before; a settlement under an older token changes nothing; a full disk or
-    a lock held by another is `Unavailable` and leaves the store as it was. Calls may run concurrently from one loop and
-    never block it; a cancelled call has either happened whole or not at all.
+    nothing; `record` is atomic per call and idempotent by stamp, and what was pushed is durable when it returns; reads
+    see only what was committed; a lease is given to one claimer, with a token higher than any before; a settlement
+    under an older token changes nothing; a full disk or a lock held by another is `Unavailable` and leaves the store as
+    it was. Calls may run concurrently from one loop and never block it; a cancelled call has either happened whole or
+    not at all.
     """
 
     async def load(self) -> Stored:
         """What was committed last; leases of a program that is gone are void."""
         ...
 
-    async def record(self, observations: Sequence[Admitted]) -> None:
-        """Append observations with their samples to the sample file."""
+    async def record(
+        self, observations: Sequence[Admitted], *, marks: Mapping[Stamp, Sequence[Taken]] = NO_MARKS
+    ) -> None:
+        """Append observations and pushes with their samples to the sample file.
+
+        `marks` say what became of each sample of a push, by the push's stamp; without them all of it was judged. What
+        is in the future or of nobody's check is not kept, and a push of which nothing is kept leaves no trace.
+        """
         ...
 
     async def commit(self, commit: Commit) -> None:
@@ -335,11 +375,18 @@ class Store(Protocol):
         ...
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
-        """The recorded observations after `stamp`, in order: what a crash left unjudged."""
+        """The recorded observations and pushes after `stamp`, in order: what a crash left unjudged."""
         ...
 
     async def recall(self, asked: Sequence[Asked], *, until: Stamp) -> list[Recalled]:
         """What checks said up to `until`, an answer to each question, in their order; made for hundreds at once."""
+        ...
+
+    async def pushed(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """What was pushed to a check up to `until`, oldest first: after `since`, and at least the last `least`.
+
+        Only the samples that are judged; a push without any is not counted.
+        """
         ...
 
     async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:

@@ -16,6 +16,8 @@ import pytest
 from service_monitoring import bootstrap
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap import StoreDesk
+from service_monitoring.bootstrap.keys import Keyring
+from service_monitoring.bootstrap.wiring import new_key
 from service_monitoring.cli import main
 from service_monitoring.domain.inputs import Configured, Observed
 from service_monitoring.domain.samples import Observation, Outcome, Reason
@@ -32,6 +34,7 @@ services:
     checks:
       health: {tcp: "127.0.0.1:1", every: 10s, timeout: 1s}
       stock: {tcp: "127.0.0.1:2", every: 10s, timeout: 1s}
+      backup: {heartbeat: {period: 1h}}
     rules:
       down:
         when: {check: health, metric: up, below: 1}
@@ -45,6 +48,7 @@ channels:
 routes:
   - notify: [channel.log]
 network: {allow: [127.0.0.0/8]}
+web: {listen: none}
 """
 FAILED = Observation(Outcome.FAILED, Reason.CONNECT, "connection refused")
 OK = Observation(Outcome.OK)
@@ -109,7 +113,14 @@ class House:
         self.clock = SystemClock()
         self.cycle = Cycle(monitor, self.clock, capacity=100, owed=lambda owed: None, troubled=lambda sentence: None)
         vitals: dict[str, Any] = {"trouble": ()}
-        self.desk = StoreDesk(store, course=lambda: self.cycle.course, ask=self.cycle.ask, vitals=lambda: vitals)
+        self.keyring = Keyring(store, self.clock, new_key)
+        self.desk = StoreDesk(
+            store,
+            course=lambda: self.cycle.course,
+            ask=self.cycle.ask,
+            vitals=lambda: vitals,
+            keyring=self.keyring,
+        )
 
     async def see(self, observation: Observation, check: str = "health") -> None:
         await self.cycle.ask(Observed("shop", check, observation, self.clock.now()))
@@ -126,6 +137,7 @@ async def inhabit(folder: Path, meanwhile: Callable[[House], Any]) -> None:
     settings = bootstrap.load(folder / "monitoring.yaml")
     async with await SqliteStore.open(settings.store.path, SystemClock()) as store:
         house = House(store, await Monitor.resume(store))
+        await house.keyring.load()
         await house.cycle.start(Configured(settings.configuration))
         running = asyncio.create_task(house.cycle.run(lambda: None))
         await meanwhile(house)

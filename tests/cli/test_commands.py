@@ -1,5 +1,6 @@
 """Every command on real files: over the socket of a program, and on the store where none runs."""
 
+import asyncio
 import json
 import re
 import socket
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 
 from service_monitoring import bootstrap
-from service_monitoring.cli import commands, show
+from service_monitoring.cli import commands, show, show_figures
 from service_monitoring.cli.app import StateName
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted
-from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.instants import DAY, HOUR, Instant
 from service_monitoring.errors import Refused
 from tests.cli.conftest import FILE, Command, happen, inhabit, running
 
@@ -37,6 +38,7 @@ def test_incidents_are_listed_newest_first_with_the_promised_keys(lived_in: Path
     rows = listed(command)
     assert [(row["rule"], row["state"]) for row in rows] == [("empty", "open"), ("down", "open"), ("down", "resolved")]
     keys = "id service rule series severity state opened_at acknowledged_at resolved_at summary"
+    keys += " acknowledged_until draft"
     assert list(rows[0]) == keys.split()
     assert rows[1]["summary"] == "shop is down: connect"
 
@@ -89,6 +91,25 @@ def test_an_incident_is_acknowledged_and_resolved_by_name(lived_in: Path, comman
     assert said.err.startswith("service-monitoring: ") and id in said.err
 
 
+def test_an_acknowledgement_ends_when_it_was_said(lived_in: Path, command: Command) -> None:
+    id = next(row["id"] for row in listed(command) if row["rule"] == "empty")
+    said = command("incidents", "ack", id, "--for", "2h")
+    assert said.code == 0, said.err
+    assert re.fullmatch(rf"Acknowledged {id} \(shop\.empty\) by ada until [-0-9: ]+\+0[12]:00, in \d+ \w+\n", said.out)
+    row = next(row for row in listed(command) if row["id"] == id)
+    lasts = Instant.parse(row["acknowledged_until"]).since(Instant.parse(row["acknowledged_at"]))
+    assert lasts == 2 * HOUR
+    for words in ("list", "show"):
+        said = command("incidents", words, *([id] if words == "show" else []))
+        assert "until " in said.out and max(map(len, said.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("lasts", ["soon", "0", "-1h"])
+def test_an_acknowledgement_that_cannot_last_is_refused(lived_in: Path, command: Command, lasts: str) -> None:
+    said = command("incidents", "ack", "abcdef", "--for", lasts)
+    assert (said.code, said.out) == (5, "") and "Traceback" not in said.err
+
+
 async def test_a_desk_without_a_program_takes_one_act_after_the_other(configured: Path) -> None:
     await inhabit(configured, happen)
     async with bootstrap.open_desk(bootstrap.load(configured / "monitoring.yaml")) as desk:
@@ -110,11 +131,11 @@ def test_an_id_must_name_one_incident(lived_in: Path, command: Command, act: str
 
 
 def test_a_beginning_that_names_several_is_refused(lived_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = commands._load(Path("monitoring.yaml"))
+    config = Path("monitoring.yaml")
     monkeypatch.setattr(commands, "_rows", lambda *_, **__: [{"id": "ab01"}, {"id": "ab02"}, {"id": "ac03"}])
-    assert commands._identified(settings, "ac") == "ac03"
+    assert commands._identified(config, "ac") == "ac03"
     with pytest.raises(Refused, match="2 incidents begin"):
-        commands._identified(settings, "ab")
+        commands._identified(config, "ab")
 
 
 def test_a_retired_rule_closes_its_incident(lived_in: Path, command: Command) -> None:
@@ -125,12 +146,118 @@ def test_a_retired_rule_closes_its_incident(lived_in: Path, command: Command) ->
     assert command("rules", "retire", "nothing", "--reason", "x").code == 5
 
 
+def test_rules_are_listed_with_what_they_say(lived_in: Path, command: Command) -> None:
+    rows = json.loads(command("rules", "list", "--json").out)
+    assert [(row["rule"], row["state"], row["verdicts"]) for row in rows] == [
+        ("down", "active", {"breached": 1, "healthy": 0, "unknown": 0}),
+        ("empty", "active", {"breached": 1, "healthy": 0, "unknown": 0}),
+    ]
+    said = command("rules", "list")
+    assert said.out.splitlines()[0].split() == ["RULE", "STATE", "SEVERITY", "SAYS"]
+    assert re.search(r"shop\.down +active +critical +1 breached", said.out)
+    assert command("rules", "list", "--service", "nothing").out == "No rules.\n"
+
+
+def test_a_rule_is_shown_with_what_it_says_why_and_what_comes_next(lived_in: Path, command: Command) -> None:
+    said = command("rules", "show", "shop.down")
+    assert said.code == 0, said.err
+    for words in (
+        "Rule shop.down",
+        "active, critical",
+        "threshold of shop.health.up",
+        "shop/health/up",
+        "breached, since",
+        "0, connect, connection refused",
+        "turns unknown",
+        "open",
+    ):
+        assert words in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    detail = json.loads(command("rules", "show", "shop.down", "--json").out)
+    assert detail["rule"]["incidents"] == 1
+    assert command("rules", "show", "shop.nothing").code == 5
+    assert command("rules", "show", "nothing").code == 5
+
+
+def test_an_uptime_says_what_share_of_a_range_was_what(lived_in: Path, command: Command) -> None:
+    (row,) = json.loads(command("uptime", "--json").out)
+    parts = ("up", "down", "degraded", "maintenance", "unknown")
+    assert row["service"] == "shop" and sum(row[part]["share"] for part in parts) == pytest.approx(1.0)
+    assert Instant.parse(row["to"]).since(Instant.parse(row["from"])) == 30 * DAY
+    said = command("uptime", "shop", "--over", "1h")
+    lines = said.out.splitlines()
+    assert re.match(r"from \d{4}-\d\d-\d\dT[0-9:]+Z to \d{4}-\d\d-\d\dT[0-9:]+Z, in per cent$", lines[0])
+    assert lines[2].split() == ["SERVICE", "UP", "DOWN", "DEGRADED", "MAINTENANCE", "UNKNOWN"]
+    assert re.match(r"shop +\S+ +\S+ +\S+ +0\.000 +\d\d\.\d{3}$", lines[3])
+    assert max(map(len, lines)) <= 80
+    (year,) = json.loads(
+        command("uptime", "--from", "2020-01-01T00:00:00Z", "--to", "2021-01-01T00:00:00Z", "--json").out
+    )
+    assert year["unknown"] == {"seconds": 366 * 86_400.0, "share": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("nothing",), 5),
+        (("--over", "soon"), 5),
+        (("--over", "0"), 5),
+        (("--from", "yesterday"), 5),
+        (("--from", "2021-01-01T00:00:00Z", "--to", "2020-01-01T00:00:00Z"), 5),
+        (("--from", "2021-01-01T00:00:00Z", "--over", "1d"), 2),
+    ],
+)
+def test_a_range_that_is_none_is_refused(
+    lived_in: Path, command: Command, arguments: tuple[str, ...], code: int
+) -> None:
+    said = command("uptime", *arguments)
+    assert (said.code, said.out) == (code, "") and "Traceback" not in said.err
+
+
+def test_a_share_is_never_rounded_to_all_or_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    def part(share: float) -> dict[str, float]:
+        return {"seconds": share * 1e7, "share": share}
+
+    row: dict[str, Any] = {"service": "shop", "from": "2026-01-05T12:00:00Z", "to": "2026-02-05T12:00:00Z"}
+    row |= {"up": part(0.9999999), "down": part(1e-7), "degraded": part(0), "maintenance": part(0), "unknown": part(0)}
+    show_figures.uptime([row])
+    assert capfd.readouterr().out.splitlines()[3].split() == ["shop", "99.999", "<0.001", "0.000", "0.000", "0.000"]
+
+
+def test_budgets_say_what_is_left_and_how_fast_it_goes(configured: Path, command: Command) -> None:
+    budget = """\
+      budget:
+        when: {check: health, metric: up, objective: 99.5, window: 7d, burn: fast}
+        severity: critical
+"""
+    (configured / "monitoring.yaml").write_text(FILE.replace("      empty:\n", budget + "      empty:\n"))
+    asyncio.run(inhabit(configured, happen))
+    said = command("budgets", "shop")
+    assert said.code == 0, said.err
+    for words in (
+        "shop.budget: -13233.3 % left, of the little that was observed",
+        "99.5 % over 1w",
+        "66.67 %, 2 of 3 samples",
+        "unknown over 1h, unknown over 6h, unknown over 3d",
+        "0.0 % of the window",
+    ):
+        assert words in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    (row,) = json.loads(command("budgets", "--json").out)
+    assert (row["rule"], row["samples"], row["failed"]) == ("budget", 3, 2)
+    assert command("budgets", "nothing").code == 5
+
+
+def test_a_service_without_budgets_says_so(lived_in: Path, command: Command) -> None:
+    assert command("budgets").out == "No error budgets.\n"
+
+
 def test_status_says_whether_the_program_runs(lived_in: Path, command: Command) -> None:
     answer = json.loads(command("status", "--json").out)
     assert answer["incidents"]["open"] == 2
     said = command("status")
     assert said.code == 0 and ("running" if answer["running"] else "not running") in said.out
-    assert "1 service, 2 checks, 2 rules" in said.out and max(map(len, said.out.splitlines())) <= 80
+    assert "1 service, 3 checks, 2 rules" in said.out and max(map(len, said.out.splitlines())) <= 80
     assert command("status", "--check").code == (0 if answer["running"] else 1)
 
 
@@ -153,9 +280,14 @@ def test_asking_about_a_store_that_is_not_there_makes_none(configured: Path, com
     assert listed(command) == []
     assert command("incidents", "list").out == "No incidents.\n"
     status = json.loads(command("status", "--json").out)
-    assert (status["running"], status["checks"], status["judged_until"]) == (False, 2, "")
+    assert (status["running"], status["checks"], status["judged_until"]) == (False, 3, "")
     assert command("status").code == 0
     assert command("incidents", "show", "ab").code == 5
+    assert command("rules", "list").out == "No rules.\n"
+    assert command("rules", "show", "shop.down").code == 5
+    assert command("uptime").out == "Nothing is known of any service yet.\n"
+    assert command("uptime", "shop").code == 5
+    assert command("budgets").out == "No error budgets.\n"
     assert command("backup", "copy.zip").code == 5
     assert command("rules", "retire", "shop.down", "--reason", "x").code == 5
     assert not (configured / "data").exists()
@@ -197,9 +329,9 @@ def test_init_refuses_what_it_cannot_watch(folder: Path, command: Command, url: 
 
 def test_validate_sums_up_what_would_run(configured: Path, command: Command) -> None:
     said = command("validate")
-    assert (said.code, said.out) == (0, "monitoring.yaml is valid: 1 service, 2 checks, 2 rules, 1 channel\n")
+    assert (said.code, said.out) == (0, "monitoring.yaml is valid: 1 service, 3 checks, 2 rules, 1 channel\n")
     answer = json.loads(command("validate", "--json").out)
-    assert (answer["valid"], answer["checks"], answer["complaints"]) == (True, 2, [])
+    assert (answer["valid"], answer["checks"], answer["complaints"]) == (True, 3, [])
 
 
 def test_validate_says_once_each_what_this_version_does_not_do(configured: Path, command: Command) -> None:
@@ -337,6 +469,8 @@ def test_a_text_from_outside_cannot_steer_the_terminal(capfd: pytest.CaptureFixt
         "state": "open",
         "opened_at": "2026-01-05T12:00:00Z",
         "resolved_at": None,
+        "acknowledged_until": None,
+        "draft": False,
         "summary": "\x1b[2Jgone \x9b31m [bold]bold[/bold] :boom:",
     }
     show.incidents([row], Instant.parse("2026-01-05T12:00:00Z"))

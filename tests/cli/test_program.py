@@ -14,11 +14,15 @@ from tests.cli.conftest import FILE, Command, running
 
 PROGRAM = [sys.executable, "-m", "service_monitoring"]
 HEAVY = {"numpy", "fastapi", "sqlalchemy", "pydantic", "aiohttp", "pycurl", "uvicorn", "alembic", "jinja2", "yaml"}
-COMMANDS = ["init", "run", "demo", "validate", "schema", "check", "status", "doctor", "backup", "restore"]
+COMMANDS = [
+    *("init", "run", "demo", "validate", "schema", "check", "status", "doctor", "backup", "restore"),
+    *("pings", "ping", "wrap"),
+]
 EVERY_HELP = [
     *[(each,) for each in COMMANDS],
     *[("incidents", each) for each in ("list", "show", "ack", "resolve")],
     ("rules", "retire"),
+    *[("keys", each) for each in ("create", "list", "rotate", "revoke")],
 ]
 
 
@@ -114,6 +118,21 @@ EXIT_CODES = [
     (configured, ("rules", "retire", "shop.down"), USAGE),
     (nothing, ("init",), USAGE),
     (damaged, ("incidents", "list"), UNUSABLE),
+    (configured, ("reload",), UNAVAILABLE),
+    (complained, ("reload",), UNAVAILABLE),
+    (nothing, ("reload",), REFUSED),
+    (configured, ("keys", "list"), DONE),
+    (configured, ("keys", "create", "shop.backup"), DONE),
+    (configured, ("pings", "shop.backup"), DONE),
+    (configured, ("keys", "create", "shop.health"), REFUSED),
+    (configured, ("keys", "rotate", "shop.backup"), REFUSED),
+    (configured, ("keys", "revoke", "shop.backup"), REFUSED),
+    (nothing, ("ping", "key", "--start", "--fail"), USAGE),
+    (nothing, ("ping", "key", "--exit-code", "256"), USAGE),
+    (nothing, ("ping", "key", "--run", "a_b"), REFUSED),
+    (nothing, ("ping", "ftp://127.0.0.1/ping/key"), REFUSED),
+    (nothing, ("wrap", "--", "true"), USAGE),
+    (nothing, ("wrap", "--key", "a", "--url", "http://127.0.0.1/b", "--", "true"), USAGE),
     (configured, ("incidents", "show", "abc"), REFUSED),
     (configured, ("restore", "nothing.zip"), REFUSED),
 ]

@@ -14,7 +14,8 @@ def diagram(module: str) -> str:
     """The table of moves as a Mermaid state diagram; a state that nothing leads to is a beginning."""
     moves = importlib.import_module(f"service_monitoring.{module}").MOVES
     states = dict.fromkeys([*(before for before, _ in moves), *moves.values()])
-    first = [state for state in states if state not in moves.values()]
+    reached = {after for (before, _), after in moves.items() if after is not before}
+    first = [state for state in states if state not in reached]
     final = [state for state in states if state not in {before for before, _ in moves}]
     lines = [f"    [*] --> {state}" for state in first]
     lines += [f"    {before} --> {after}: {move}" for (before, move), after in moves.items()]

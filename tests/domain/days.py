@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from random import Random
 
-from service_monitoring.domain.configuration import Configuration, Matcher, MatchOperator, Route
+from service_monitoring.domain.configuration import Configuration, Route
 from service_monitoring.domain.course import Course, Decision, order_of
 from service_monitoring.domain.inputs import (
     Act,
@@ -31,6 +31,7 @@ from service_monitoring.domain.inputs import (
     Stepped,
 )
 from service_monitoring.domain.instants import HOUR, SECOND, Duration, Instant
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Rule, Severity
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import get_args
 
 import pytest
 
-from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.domain.course import Course, Decision, Progress, order_of
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.holds import StoredHold
@@ -32,17 +32,23 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Observed,
+    Pinged,
+    Pushed,
     Retired,
     Settled,
+    Signal,
     Stamp,
     Stepped,
+    Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice, Page
-from service_monitoring.domain.policy import Key
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
+from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
+from service_monitoring.domain.tracks import HoldKey as Key
 from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule, an_observation
 from service_monitoring.wire.codec import decode, encode
 from service_monitoring.wire.ledger import ledger
@@ -60,6 +66,8 @@ EXAMPLES: list[Input] = [
     Configured(a_configuration()),
     Stepped(Duration(1)),
     Observed("shop", "health", an_observation(), START),
+    Pinged("shop", "backup", Signal.SUCCESS),
+    Pushed("shop", "orders", ()),
     Settled("", Delivery.DELIVERED, "ops", Page.FIRST),
     Marked(MarkKind.ALIVE),
     GapEnded(),
@@ -105,7 +113,8 @@ def test_decisions_come_in_the_order_of_their_stamps() -> None:
 def test_every_kind_of_input_has_its_place_in_the_order() -> None:
     assert set(get_args(Input)) == {type(what) for what in EXAMPLES}
     assert sorted(order_of(what).name for what in EXAMPLES) == [
-        "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OUTCOME", "PERSON", "PERSON",
+        "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OBSERVATION",
+        "OBSERVATION", "OUTCOME", "PERSON", "PERSON",
     ]  # fmt: skip
 
 
@@ -150,11 +159,18 @@ class Shelf:
     holds: dict[Key, bytes] = field(default_factory=dict)
     incidents: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, bytes] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     observed: list[Admitted] = field(default_factory=list)
 
-    def keep(self, course: Course, admitted: Admitted) -> None:
-        if isinstance(admitted.input, Observed):
-            self.observed.append(admitted)
+    def keep(self, course: Course, admitted: Admitted, taken: Sequence[Taken] = ()) -> None:
+        match admitted.input:
+            case Observed():
+                self.observed.append(admitted)
+            case Pushed(service, check, samples):
+                judged = (sample for sample, mark in zip(samples, taken, strict=True) if mark is Taken.JUDGED)
+                self.observed.append(Admitted(admitted.stamp, Pushed(service, check, tuple(judged))))
+            case _:
+                pass
         if isinstance(admitted.input, Configured):
             self.configuration = encode(admitted.input.configuration)
         changes = course.take_changes()
@@ -169,6 +185,8 @@ class Shelf:
             self.incidents[incident.id] = encode(incident)
         for group in changes.groups:
             self.groups[group.id] = encode(group)
+        for job in changes.jobs:
+            self.jobs[job.service, job.check] = encode(job)
 
     def revive(self) -> Course:
         incidents = [decode(Incident, body) for body in self.incidents.values()]
@@ -179,27 +197,33 @@ class Shelf:
             holds=[decode(StoredHold, body) for _, body in sorted(self.holds.items(), reverse=True)],
             incidents=[incident for incident in incidents if incident.state not in FINAL],
             groups=[decode(Group, body) for _, body in sorted(self.groups.items())],
+            jobs=[decode(StoredJob, body) for body in self.jobs.values()],
         )
         for service in course.configuration.services:
             for check in service.checks:
-                for recollection in recollect(self._within_reach(course, service.name, check.name)):
-                    course.recall(recollection)
+                known = self._within_reach(course, service.name, check)
+                if check.allowance:
+                    for admitted in known:
+                        course.recall_pushed(admitted)
+                else:
+                    for recollection in recollect(known):
+                        course.recall(recollection)
         course.rebook()
         return course
 
-    def _within_reach(self, course: Course, service: str, check: str) -> list[Admitted]:
-        reach = course.reach(service, check)
+    def _within_reach(self, course: Course, service: str, check: Check) -> list[Admitted]:
+        reach = course.reach(service, check.name)
         known = [
             admitted
             for admitted in self.observed
-            if isinstance(admitted.input, Observed)
-            and (admitted.input.service, admitted.input.check) == (service, check)
+            if isinstance(admitted.input, Observed | Pushed)
+            and (admitted.input.service, admitted.input.check) == (service, check.name)
         ]
         needed = len(known)
         counts: dict[Series, int] = defaultdict(int)
         for index in range(len(known) - 1, -1, -1):
             series = _series(known[index])
-            young = course.progress.judged.at.ns - _now(course, known[index]) < reach.over
+            young = course.progress.judged.at.ns - _now(course, known[index]) < reach.over + 2 * check.allowance
             few = reach.samples > 1 and any(counts[each] < reach.samples for each in series)
             if young or few or index == len(known) - 1:
                 needed = index
@@ -215,6 +239,8 @@ def _now(course: Course, admitted: Admitted) -> int:
 
 def _series(admitted: Admitted) -> list[Series]:
     what = admitted.input
+    if isinstance(what, Pushed):
+        return [Series(what.service, what.check, each.metric, each.labels) for each in what.samples]
     assert isinstance(what, Observed)
     if what.observation.outcome is Outcome.UNKNOWN:
         return []
@@ -232,8 +258,9 @@ def test_after_a_restart_at_any_input_the_day_goes_on_as_if_nothing_had_happened
         course, shelf = Course(), Shelf()
         decided: list[tuple[Stamp, Decision]] = []
         for index, admitted in enumerate(day.inputs):
-            decided += course.step(admitted).decisions
-            shelf.keep(course, admitted)
+            ruling = course.step(admitted)
+            decided += ruling.decisions
+            shelf.keep(course, admitted, ruling.taken)
             if index in restarts:
                 course = shelf.revive()
                 assert course.take_changes() is None, "a restart changes nothing"
@@ -275,6 +302,8 @@ class Watcher:
         else:
             assert incident.sequence == before.sequence + 1
             assert any(MOVES[pair] is incident.state for pair in MOVES if pair[0] is before.state)
+            levels = list(Severity)
+            assert levels.index(incident.severity) >= levels.index(before.severity), "a severity never falls"
             assert (incident.breached_at, incident.previous) == (before.breached_at, before.previous)
         if incident.state in FINAL:
             del self.current[key]
@@ -283,7 +312,7 @@ class Watcher:
     def _noticed(self, notice: Notice) -> None:
         assert notice.key not in self.keys, "a key names one notice"
         self.keys.add(notice.key)
-        if notice.page is Page.OWNER:
+        if notice.page in {Page.OWNER, Page.FLAPPING, Page.STEADY}:
             return
         assert notice.sequence == self.sequences[notice.group] + 1
         self.sequences[notice.group] = notice.sequence
@@ -293,7 +322,7 @@ class Watcher:
             assert notice.channel in self.told[notice.group], "only who was told of it is told of its end"
         else:
             assert state is State.OPEN
-            if notice.held is None:
+            if notice.held is None and notice.page is not Page.RAISED:
                 assert notice.channel not in self.told[notice.group], "nobody is told twice that it opened"
                 self.told[notice.group].add(notice.channel)
 

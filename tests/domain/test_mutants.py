@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from service_monitoring.domain import holds, routing
+from service_monitoring.domain import holds, policy, routing
 from service_monitoring.domain.course import Course, Decision
 from service_monitoring.domain.holds import Doubt, Hold, Phase, Step, Terms
 from service_monitoring.domain.incidents import State
@@ -117,7 +117,7 @@ def between_the_limits_recovery_goes_on(monkeypatch: pytest.MonkeyPatch) -> None
 
 @plant_of_time
 def nothing_ever_turns_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    patched(MonitoringPolicy, "_terms", lambda terms: lambda self, rule: replace(terms(self, rule), stale_after=None))(
+    patched(policy, "terms_of", lambda terms: lambda rule, check: replace(terms(rule, check), stale_after=None))(
         monkeypatch
     )
 

@@ -17,10 +17,14 @@ from service_monitoring.domain.samples import Measurement
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
-    AnyStrategy,
+    Budget,
+    Burn,
     Change,
     Comparison,
+    Direction,
+    Forecast,
     Function,
+    Judging,
     LastOf,
     Operator,
     Threshold,
@@ -30,59 +34,28 @@ from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import CodeColumn, Reach, Window
 from service_monitoring.errors import Refused
 from service_monitoring.testing.builders import above, below
+from tests.domain.kinds import (
+    COLUMNS,
+    COMPARISONS,
+    OVER,
+    RECOVERIES,
+    STEPS,
+    STRATEGIES,
+    VALUES,
+    WINDOWED,
+    Column,
+    columns,
+)
 
 B, R, W, U = Code.BREACHED, Code.RECOVERED, Code.BETWEEN, Code.UNKNOWN
-OVER = Duration(10 * SECOND)
-
-# Few different values and whole seconds: equal values, ties at the edges of windows, counters that restart.
-VALUES = some.sampled_from([-2.0, 0.0, 0.1, 0.2, 0.3, 1.0, 1.5, 2.0, 3.0, 1e9, 1e-9, 1e16])
-STEPS = some.integers(1, 6)
-COLUMNS = some.lists(some.tuples(STEPS, VALUES), min_size=1, max_size=30)
-LIMITS = some.sampled_from([-1.0, 0.0, 0.2, 1.0, 2.0, 1e9])
-COMPARISONS = some.one_of(
-    some.builds(
-        Comparison, some.sampled_from([Operator.ABOVE, Operator.AT_LEAST, Operator.BELOW, Operator.AT_MOST]), LIMITS
-    ),
-    some.builds(Comparison, some.sampled_from([Operator.OUTSIDE, Operator.INSIDE]), some.just(0.1), some.just(1.5)),
-)
-RECOVERIES = some.none() | COMPARISONS
-STRATEGIES: some.SearchStrategy[AnyStrategy] = some.one_of(
-    some.builds(Threshold, COMPARISONS),
-    some.integers(1, 5).flatmap(lambda n: some.builds(LastOf, some.just(n), some.integers(1, n), COMPARISONS)),
-    some.builds(
-        Aggregate,
-        COMPARISONS,
-        function=some.sampled_from([function for function in Function if function is not Function.PERCENTILE]),
-        over=some.just(OVER),
-    ),
-    some.builds(
-        Aggregate,
-        COMPARISONS,
-        function=some.just(Function.PERCENTILE),
-        over=some.just(OVER),
-        percentile=some.sampled_from([0.0, 50.0, 95.0, 99.9, 100.0]),
-    ),
-    some.builds(Change, COMPARISONS, samples=some.integers(2, 9)),
-    some.builds(Change, COMPARISONS, over=some.just(OVER)),
-    some.builds(Absence, some.just(Duration(MINUTE))),
-)
-
-Column = list[tuple[int, float]]
+WORSE = some.lists(COMPARISONS, max_size=2).map(tuple)
 
 
-def columns(steps: Column) -> tuple[list[int], list[float]]:
-    """Instants in nanoseconds and values."""
-    at, instants, values = 0, [], []
-    for step, value in steps:
-        at += step * SECOND
-        instants.append(at)
-        values.append(value)
-    return instants, values
-
-
-def at_once(strategy: AnyStrategy, steps: Column, recovery: Comparison | None) -> list[int]:
+def at_once(
+    strategy: Judging, steps: Column, recovery: Comparison | None, worse: tuple[Comparison, ...] = ()
+) -> list[int]:
     instants, values = columns(steps)
-    return _listed(strategy.codes(np.array(instants), np.array(values), 0, recovery))
+    return _listed(strategy.codes(np.array(instants), np.array(values), 0, recovery, worse))
 
 
 def _listed(codes: CodeColumn) -> list[int]:
@@ -93,10 +66,14 @@ def _listed(codes: CodeColumn) -> list[int]:
 # However a column is cut ----------------------------------------------------------------------------------------------
 
 
-@given(STRATEGIES, COLUMNS, RECOVERIES, some.data())
-@example(Change(above(0.2), samples=8), [(1, 0.1)] * 5, None, None)
+@given(STRATEGIES, COLUMNS, RECOVERIES, WORSE, some.data())
+@example(Change(above(0.2), samples=8), [(1, 0.1)] * 5, None, (), None)
 def test_no_result_depends_on_chunks(
-    strategy: AnyStrategy, steps: Column, recovery: Comparison | None, data: some.DataObject | None
+    strategy: Judging,
+    steps: Column,
+    recovery: Comparison | None,
+    worse: tuple[Comparison, ...],
+    data: some.DataObject | None,
 ) -> None:
     instants, values = columns(steps)
     cuts = sorted(data.draw(some.sets(some.integers(1, len(steps))))) if data is not None else [1, 3]
@@ -109,24 +86,25 @@ def test_no_result_depends_on_chunks(
             next(i for i in range(begin + 1) if _seen(instants, i, begin, reach.over)),
         )
         piece = slice(old, end)
-        chunked += _listed(strategy.codes(np.array(instants[piece]), np.array(values[piece]), begin - old, recovery))
-    assert chunked == at_once(strategy, steps, recovery)
+        codes = strategy.codes(np.array(instants[piece]), np.array(values[piece]), begin - old, recovery, worse)
+        chunked += _listed(codes)
+    assert chunked == at_once(strategy, steps, recovery, worse)
 
 
 def _seen(instants: list[int], index: int, begin: int, over: int) -> bool:
     return index == begin or instants[index] > instants[begin] - over
 
 
-@given(STRATEGIES, COLUMNS, RECOVERIES)
+@given(STRATEGIES, COLUMNS, RECOVERIES, WORSE)
 def test_the_newest_window_judged_live_gives_the_codes_of_the_whole_column(
-    strategy: AnyStrategy, steps: Column, recovery: Comparison | None
+    strategy: Judging, steps: Column, recovery: Comparison | None, worse: tuple[Comparison, ...]
 ) -> None:
     window = Window(strategy.reach)
     live: list[int] = []
     for at, value in zip(*columns(steps), strict=True):
         window.append(at, value)
-        live += _listed(strategy.codes(window.instants, window.values, len(window) - 1, recovery))
-    assert live == at_once(strategy, steps, recovery)
+        live += _listed(strategy.codes(window.instants, window.values, len(window) - 1, recovery, worse))
+    assert live == at_once(strategy, steps, recovery, worse)
 
 
 @given(COLUMNS, some.integers(-9, 9))
@@ -171,7 +149,7 @@ def test_a_window_keeps_little_more_than_its_reach() -> None:
 # Naive oracles --------------------------------------------------------------------------------------------------------
 
 
-def naive(strategy: AnyStrategy, instants: list[int], values: list[float], index: int) -> float | None:
+def naive(strategy: Judging, instants: list[int], values: list[float], index: int) -> float | None:
     """What is compared at one sample, by the sentence in the documentation and nothing else. None is Unknown."""
     match strategy:
         case Threshold():
@@ -228,11 +206,8 @@ def _aggregate(strategy: Aggregate, window: list[float], instants: list[int]) ->
             return _increase(window) / span if len(window) > 1 else None
 
 
-MEASURING = STRATEGIES.filter(lambda strategy: not isinstance(strategy, LastOf | Absence))
-
-
-@given(MEASURING, COLUMNS)
-def test_what_is_compared_is_what_the_documentation_says(strategy: AnyStrategy, steps: Column) -> None:
+@given(WINDOWED, COLUMNS)
+def test_what_is_compared_is_what_the_documentation_says(strategy: Judging, steps: Column) -> None:
     instants, values = columns(steps)
     measured = strategy.measured(np.array(instants), np.array(values), 0)
     expected = [naive(strategy, instants, values, index) for index in range(len(values))]
@@ -326,7 +301,7 @@ def test_a_mean_of_many_small_differences_is_exact_after_a_large_value_left_the_
 LARGE = some.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(MEASURING, some.lists(some.tuples(STEPS, LARGE), min_size=1, max_size=8))
+@given(STRATEGIES, some.lists(some.tuples(STEPS, LARGE), min_size=1, max_size=8))
 @example(Aggregate(above(0.0), function=Function.AVG, over=OVER), [(1, 1.7e308), (1, 1.7e308)])
 @example(Aggregate(above(0.0), function=Function.SUM, over=OVER), [(1, 1.7e308), (1, 1.7e308)])
 @example(Aggregate(above(0.0), function=Function.STDDEV, over=OVER), [(1, 1.7e308), (1, -1.7e308)])
@@ -334,7 +309,7 @@ LARGE = some.floats(allow_nan=False, allow_infinity=False)
 @example(Aggregate(above(0.0), function=Function.INCREASE, over=OVER), [(1, -1.7e308), (1, 1.7e308), (1, 1.7e308)])
 @example(Aggregate(above(0.0), function=Function.PERCENTILE, over=OVER, percentile=50.0), [(1, 1.7e308), (1, -1.7e308)])
 @example(Change(above(0.0), samples=2), [(1, 1.7e308), (1, -1.7e308)])
-def test_no_finite_values_give_an_infinite_number_or_an_error(strategy: AnyStrategy, steps: Column) -> None:
+def test_no_finite_values_give_an_infinite_number_or_an_error(strategy: Judging, steps: Column) -> None:
     instants, values = columns(steps)
     assert not np.isinf(strategy.measured(np.array(instants), np.array(values), 0)).any()
 
@@ -392,3 +367,29 @@ def test_breached_wins_where_both_comparisons_hold(
     (column,) = code_of(np.array([value]), comparison, recovery)
     assert column == code_of(value, comparison, recovery)
     assert (column == B) == bool(comparison.holds(value))
+
+
+@given(COMPARISONS, RECOVERIES, WORSE, VALUES)
+def test_a_stronger_comparison_lifts_a_breach_and_nothing_else(
+    comparison: Comparison, recovery: Comparison | None, worse: tuple[Comparison, ...], value: float
+) -> None:
+    (column,) = code_of(np.array([value]), comparison, recovery, worse)
+    plain = code_of(value, comparison, recovery)
+    held = [level for level, stronger in zip((Code.WORSE, Code.WORST), worse, strict=False) if stronger.holds(value)]
+    assert column == code_of(value, comparison, recovery, worse) == (max(held, default=B) if plain == B else plain)
+
+
+def test_the_last_samples_are_worse_when_as_many_of_them_hold_the_stronger_comparison() -> None:
+    steps = [(1, value) for value in (2.0, 2.0, 4.0, 4.0, 6.0, 6.0, 0.0)]
+    codes = at_once(LastOf(3, 2, above(1.0)), steps, None, (above(3.0), above(5.0)))
+    assert codes == [U, U, B, Code.WORSE, Code.WORSE, Code.WORST, Code.WORST]
+
+
+@given(some.sampled_from(["absence", "forecast", "budget"]), COLUMNS)
+def test_what_compares_no_value_of_its_own_is_never_worse(kind: str, steps: Column) -> None:
+    strategies: dict[str, Judging] = {
+        "absence": Absence(Duration(MINUTE)),
+        "forecast": Forecast(level=0.2, within=OVER, fit=OVER, stands_for=OVER, direction=Direction.UP),
+        "budget": Budget(objective=0.5, window=OVER, burns=(Burn(1.0, OVER, OVER),), stands_for=OVER),
+    }
+    assert at_once(strategies[kind], steps, None, (above(-9e9),)) == at_once(strategies[kind], steps, None)

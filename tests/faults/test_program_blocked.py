@@ -124,7 +124,7 @@ def test_a_blocked_loop_is_not_ready_and_opens_no_incident(tmp_path: Path) -> No
         paths = os.pathsep.join(filter(None, [str(tmp_path / "installed"), os.environ.get("PYTHONPATH")]))
         process = world.start(world.configure(configuration(wish)), PYTHONPATH=paths)
         try:
-            wait_for(lambda: world.polls > 2 * CHECKS, "polls")
+            wait_for(lambda: world.polls > 2 * CHECKS and world.answers(), "polls, and an open door")
             print(sleep_through(world, wish, 2.0))
             assert stop(process) == 0
         except BaseException:

@@ -9,11 +9,12 @@ import pytest
 
 from service_monitoring.errors import Unusable
 from service_monitoring.storage.files import Synchronous, prepare_writer
-from service_monitoring.storage.folder import FACTS
+from service_monitoring.storage.folder import FACTS, SAMPLES
 from service_monitoring.storage.migrate import migrate
 from service_monitoring.storage.rounds import Round, Rounds
+from service_monitoring.storage.samples import Record, Recording
 from service_monitoring.storage.writer import Writer
-from service_monitoring.testing.store_laws import a_commit, a_notice, an_incident
+from service_monitoring.testing.store_laws import a_commit, a_notice, a_push, an_incident, an_observation
 from tests.faults.disks import Connection, Disk
 
 COMMITS = 12
@@ -66,6 +67,32 @@ async def test_without_full_synchronisation_a_power_loss_would_take_some(tmp_pat
     found = await powerless(tmp_path / "data", "NORMAL")
     assert any(count < acknowledged for acknowledged, count, _ in found)
     assert {check for _, _, check in found} == {"ok"}
+
+
+async def test_a_power_loss_takes_nothing_that_was_pushed_although_samples_are_not_synced_one_by_one(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    path, disk = folder / SAMPLES, Disk("pushed")
+    migrate(path, None)
+    disk.holds(path)
+    connection = cast("sqlite3.Connection", Connection(path, disk))
+    prepare_writer(connection, synchronous="NORMAL")
+    recording = Recording(connection)
+    writer = Writer(path, connection, recording)
+    moments = []
+    for number in range(1, COMMITS):
+        await writer.write(Record([an_observation(2 * number)], recording))
+        await writer.write(Record([a_push(2 * number + 1, 1.0, 2.0)], recording))
+        moments.append((number, disk.moment()))
+    await writer.close()
+    for number, moment in moments:
+        woken = folder / str(number)
+        moment.wake(woken, None)
+        found = sqlite3.connect(woken / SAMPLES)
+        assert found.execute("SELECT count(*) FROM pushed").fetchone() == (2 * number,)
+        found.close()
 
 
 async def test_after_a_failed_sync_nothing_is_acknowledged_any_more(tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ import os, signal
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9000"
+down_revision = "$HEAD"
 
 
 def upgrade():
@@ -111,14 +111,14 @@ def upgrade():
         if os.environ.get("KILLED_AT") == str(number):
             os.kill(os.getpid(), signal.SIGKILL)
         statement()
-"""
+""".replace("$HEAD", HEADS[FACTS])
 
 
 MIGRATION = """
 import sys
 from pathlib import Path
 from service_monitoring.storage.migrate import migrate
-migrate(Path(sys.argv[1]), "0001", further=Path(sys.argv[2]))
+migrate(Path(sys.argv[1]), sys.argv[3], further=Path(sys.argv[2]))
 """
 
 
@@ -139,21 +139,21 @@ async def test_a_migration_killed_at_any_statement_goes_on_from_where_it_was(tmp
     path = folder / FACTS
     before = schema(path)
     killed = subprocess.run(
-        [sys.executable, "-c", MIGRATION, str(path), str(further)],
+        [sys.executable, "-c", MIGRATION, str(path), str(further), HEADS[FACTS]],
         env={**os.environ, "KILLED_AT": str(statement)},
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
     assert schema(path) == before
-    assert look(path) == "0001"
+    assert look(path) == HEADS[FACTS]
 
-    copy = migrate(path, "0001", further=further)
+    copy = migrate(path, HEADS[FACTS], further=further)
     assert copy is not None
-    assert copy.name == "facts-before-migration-from-0001.db"
+    assert copy.name == f"facts-before-migration-from-{HEADS[FACTS]}.db"
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert look(copy) == "0001"
+    assert look(copy) == HEADS[FACTS]
     assert schema(copy) == before
-    assert look(path) == "0002"
+    assert look(path) == "9000"
     assert {"notes", "notes_id"} < {name for name, _ in schema(path)}
 
 
@@ -165,7 +165,7 @@ async def test_the_copy_before_a_migration_holds_what_only_the_log_held(tmp_path
     connection = sqlite3.connect(folder / FACTS)
     connection.execute("UPDATE progress SET revision = 'in the log'")
     connection.commit()
-    copy = migrate(folder / FACTS, "0001", further=further)
+    copy = migrate(folder / FACTS, HEADS[FACTS], further=further)
     connection.close()
     assert copy is not None
     assert sqlite3.connect(copy).execute("SELECT revision FROM progress").fetchone() == ("in the log",)

@@ -70,6 +70,8 @@ class World:
     def configure(self, text: str) -> Path:
         """Write the configuration; `$target`, `$sink` and `$data` stand for what they are here."""
         config = self.folder / "monitoring.yaml"
+        if "web:" not in text:
+            text += "\nweb: {listen: none}\n"  # programs of tests that run side by side cannot share one port
         config.write_text(
             text.replace("$target", f"http://127.0.0.1:{self.target.server_address[1]}/health")
             .replace("$sink", f"http://127.0.0.1:{self.sink.server_address[1]}/hook")
@@ -104,6 +106,14 @@ class World:
             response = http.client.HTTPResponse(connection)
             response.begin()
             return response.status, response.read().decode()
+
+    def answers(self) -> bool:
+        """Whether the program listens on its socket: polling begins before."""
+        try:
+            self.ask("/api/v1/status")
+        except (NotRunning, Unavailable):
+            return False
+        return True
 
     def settled(self) -> bool:
         """No incident open, nothing waiting to be told."""

@@ -74,7 +74,7 @@ def first_file(world: World) -> None:
         .replace("for: 1m ", "for: 1s ")
     )
     assert hasty.count("1s") > text.count("1s")
-    file.write_text(hasty)
+    file.write_text(f"{hasty}\nweb: {{listen: none}}\n")
     done = ask(world, "validate")
     assert done.returncode == 0, done.stderr
     assert "1 service, 1 check, 2 rules, 1 channel" in done.stdout

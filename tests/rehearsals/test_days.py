@@ -6,24 +6,37 @@ Days are drawn: failures, silences, our own faults, people, clock steps, suspend
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as draw
 
 from service_monitoring.application import Monitor
+from service_monitoring.domain.baselines import Deviation
+from service_monitoring.domain.comparisons import Comparison, Operator
 from service_monitoring.domain.configuration import Check, Configuration, Route, Service
 from service_monitoring.domain.course import Decision, order_of
-from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, Observed
+from service_monitoring.domain.inputs import (
+    Act,
+    Acted,
+    Admitted,
+    Configured,
+    Observed,
+    Pinged,
+    Pushed,
+    PushedSample,
+    Signal,
+)
 from service_monitoring.domain.instants import HOUR, SECOND, Duration
-from service_monitoring.domain.rules import NoData, NoDataMode, Recovery, Rule, Severity
+from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason
+from service_monitoring.domain.schedules import ActiveHours, Expectation, Failing, Period, Span
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
     Change,
-    Comparison,
+    Composite,
     Function,
+    Heartbeat,
     LastOf,
-    Operator,
     Threshold,
 )
 from service_monitoring.errors import Refused, Unavailable
@@ -35,18 +48,32 @@ from service_monitoring.wire.ledger import ledger
 from tests.rehearsals.loop import rehearse
 
 EVERY = Duration(5 * SECOND)
+ZERO = Duration(0)
+WORSE = (Worse(Severity.CRITICAL, Comparison(Operator.BELOW, 0.5), Duration(7 * SECOND)),)
+HOURS = ActiveHours("UTC", spans=(Span(1, 3), Span(5, 24 * 60)))
+JOB = Expectation(Period(Duration(40 * SECOND)), Duration(10 * SECOND), Duration(15 * SECOND))
 
 
-def the_configuration() -> Configuration:
-    """Two services, each kind of rule, each modifier; the child depends on the parent."""
+def the_configuration(revision: int = 0) -> Configuration:
+    """Three services, each kind of rule, each modifier; the child depends on the parent.
+
+    Another revision changes a limit, a window and a hold, and takes rules away or brings them.
+    """
+    drafted = Lifecycle.DRAFT if revision % 2 == 0 else Lifecycle.ACTIVE
 
     def below(metric: str, name: str, service: str = "shop", **more: Any) -> Rule:
         return Rule(service, name, "page", metric, Threshold(Comparison(Operator.BELOW, 1.0)), **more)
 
-    above = Comparison(Operator.ABOVE, 2.0)
+    above = Comparison(Operator.ABOVE, 2.0 + revision % 3 / 2)
+    wide = Aggregate(above, function=Function.MAX, over=Duration((20 + revision % 3 * 10) * SECOND))
+    deviation = Deviation(
+        Comparison(Operator.OUTSIDE, -1.5, 1.5), baseline=Duration(40 * SECOND), stands_for=Duration(12 * SECOND)
+    )
     rules = (
         below("up", "down", severity=Severity.CRITICAL, holds_for=Duration(10 * SECOND)),
-        below("value", "at-once", no_data=NoData(NoDataMode.RESOLVE)),
+        below("value", "at-once", no_data=NoData(NoDataMode.RESOLVE), worse=WORSE),
+        below("value", "awake", active=HOURS, holds_for=Duration(6 * SECOND)),
+        below("value", "drafted", holds_for=Duration(2 * SECOND), state=drafted),
         below(
             "value",
             "slow-to-go",
@@ -58,12 +85,26 @@ def the_configuration() -> Configuration:
         Rule("shop", "mean", "page", "value", Aggregate(above, function=Function.AVG, over=Duration(15 * SECOND))),
         Rule("shop", "jump", "page", "value", Change(above, samples=3)),
         Rule("shop", "silent", "page", "value", Absence(Duration(25 * SECOND))),
+        Rule("shop", "both", "", "", Composite(("shop.often", "desk.child"), 1), holds_for=Duration(3 * SECOND)),
+        Rule("shop", "usual", "page", "value", deviation),
+        *([] if revision % 2 == 0 else [Rule("shop", "late", "page", "value", wide)]),
+    )
+    jobs = (
+        Rule("jobs", "missed", "backup", "", Heartbeat(tuple(Failing))),
+        Rule("jobs", "few", "orders", "orders", Threshold(Comparison(Operator.BELOW, 1.0)), holds_for=EVERY),
+        Rule("jobs", "quiet", "orders", "orders", Absence(Duration(30 * SECOND)), depends_on=("shop.down",)),
+        Rule("jobs", "mean", "orders", "orders", wide, no_data=NoData(NoDataMode.RESOLVE)),
     )
     child = below("up", "child", "desk", depends_on=("shop.down",))
     services = tuple(
         Service(name, checks=(Check(name, "page", "http", EVERY, EVERY, Duration(12 * SECOND)),), rules=mine)
         for name, mine in (("shop", rules), ("desk", (child,)))
     )
+    checks = (
+        Check("jobs", "backup", "heartbeat", ZERO, ZERO, ZERO, expects=JOB),
+        Check("jobs", "orders", "push", ZERO, ZERO, Duration(25 * SECOND), allowance=Duration(10 * SECOND)),
+    )
+    services = (*services, Service("jobs", checks=checks, rules=jobs))
     return Configuration(services, routes=(Route("first", recipients=("hook", "mail")),), owners=("mail",))
 
 
@@ -101,6 +142,7 @@ class Day:
         self.cycle = Cycle(monitor, self.clock, capacity=64, owed=lambda owed: None, troubled=lambda why: None)
         first = [] if monitor.course.configuration.services else [Configured(the_configuration())]
         await self.cycle.start(*first)
+        assert monitor.course.configuration.services, "the configuration was refused"
         self.loop = asyncio.get_running_loop().create_task(self.cycle.run(lambda: None))
 
     async def crash(self) -> None:
@@ -120,6 +162,18 @@ class Day:
                 await self.cycle.submit(Observed(service, "page", observation(value), self.clock.now()))
             case ("wait", seconds):
                 await self.clock.advance(Duration(seconds * SECOND))
+            case ("push", samples):
+                now = self.clock.now()
+                pushed = tuple(
+                    PushedSample(now.plus(Duration(offset * SECOND)), "orders", value) for offset, value in samples
+                )
+                await self.cycle.submit(Pushed("jobs", "orders", pushed))
+            case ("report", (signal, run)):
+                await self.cycle.submit(Pinged("jobs", "backup", signal, run))
+            case ("reload", revision):
+                asking = asyncio.ensure_future(self.cycle.ask(Configured(the_configuration(revision))))
+                await self.clock.settle()
+                await asking
             case ("step", seconds):
                 self.clock.step(Duration(seconds * SECOND))
                 await self.clock.advance(Duration(SECOND))
@@ -149,7 +203,8 @@ class Day:
     async def act(self, act: Act) -> None:
         """Somebody acts on the first incident there is."""
         for incident in self.cycle.course.incidents()[:1]:
-            asking = asyncio.ensure_future(self.cycle.ask(Acted(incident.id, act, by="ada")))
+            expires = Duration(20 * SECOND) if act is Act.ACKNOWLEDGE else None
+            asking = asyncio.ensure_future(self.cycle.ask(Acted(incident.id, act, by="ada", expires_after=expires)))
             await self.clock.settle()
             try:
                 await asking
@@ -183,6 +238,7 @@ async def live(script: list[tuple[str, Any]]) -> Day:
 
 
 VALUES = draw.sampled_from([0.0, 0.5, 1.0, 2.0, 2.5, 3.0, 5.0, None, None, -1.0])
+PUSHED = draw.sampled_from([0.0, 1.0, 3.0, 5.0])
 EVENTS = draw.one_of(
     draw.tuples(draw.just("poll"), draw.tuples(draw.sampled_from(["shop", "shop", "desk"]), VALUES)),
     draw.tuples(draw.just("wait"), draw.sampled_from([1, 2, 4, 5, 5, 10, 13, 30])),
@@ -191,12 +247,27 @@ EVENTS = draw.one_of(
     draw.tuples(draw.just("suspend"), draw.sampled_from([7, 60, HOUR // SECOND])),
     draw.tuples(draw.just("stall"), draw.sampled_from([2, 8, 60])),
     draw.tuples(draw.just("person"), draw.sampled_from(list(Act))),
+    draw.tuples(draw.just("push"), draw.lists(draw.tuples(draw.integers(-14, 12), PUSHED), min_size=1, max_size=4)),
+    draw.tuples(draw.just("push"), draw.lists(draw.tuples(draw.integers(-9, 9), PUSHED), min_size=1, max_size=4)),
+    draw.tuples(draw.just("report"), draw.tuples(draw.sampled_from(list(Signal)), draw.sampled_from(["", "1", "2"]))),
+    draw.tuples(draw.just("reload"), draw.integers(1, 5)),
     draw.tuples(draw.just("die"), draw.tuples(VALUES, draw.sampled_from([1, 5, 60]))),
     draw.tuples(draw.sampled_from(["crash", "stop"]), draw.sampled_from([1, 3, 30, 600])),
 )
 
 
+# Recovered by what waited for the end of a gap in which an acknowledgement expired.
+RECOVERED_IN_A_GAP = [
+    ("wait", 1),
+    ("wait", 30),
+    ("person", Act.ACKNOWLEDGE),
+    ("push", [(0, 0.0)]),
+    ("suspend", 60),
+]
+
+
 @given(draw.lists(EVENTS, min_size=5, max_size=60))
+@example(RECOVERED_IN_A_GAP)
 @settings(max_examples=200, deadline=None)
 def test_a_recorded_day_stepped_again_gives_the_identical_ledger(script: list[tuple[str, Any]]) -> None:
     day = asyncio.run(live(script))

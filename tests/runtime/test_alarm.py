@@ -66,3 +66,22 @@ async def test_last_words_reach_whom_they_can_and_wait_no_longer_than_they_may()
     assert speaking.done()
     await speaking
     assert [message.body for message in second.got] == ["the disk failed"]
+
+
+async def test_replaced_owners_hear_of_what_rings_from_then_on_and_a_send_under_way_ends() -> None:
+    clock = SimulatedClock()
+    slow, after = Mailbox(clock, hangs="until its deadline"), Mailbox(clock)
+    alarm = Alarm({"owner": slow}, ["owner"], clock)
+    ringing = asyncio.ensure_future(alarm.run(lambda: None))
+    alarm.ring("the disk is full")
+    await clock.advance(SECOND)
+    alarm.replace({"owner": after}, ["owner"])
+    assert alarm.uses(slow)
+    assert alarm.uses(after)
+    await clock.advance(Duration(10 * SECOND))
+    assert not alarm.uses(slow)
+    alarm.ring("the disk is full again")
+    await clock.advance(SECOND)
+    assert (len(slow.got), [message.body for message in after.got]) == (1, ["the disk is full again"])
+    ringing.cancel()
+    await asyncio.gather(ringing, return_exceptions=True)

@@ -8,14 +8,29 @@ from itertools import pairwise
 import pytest
 
 from service_monitoring.application import Monitor
-from service_monitoring.domain.configuration import Check, Configuration, Route, Service
+from service_monitoring.domain.configuration import ALLOWANCE, Check, Configuration, Route, Service
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import State
-from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, GapBegan, Marked, MarkKind, Observed
-from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.inputs import (
+    Act,
+    Acted,
+    Admitted,
+    Configured,
+    GapBegan,
+    Marked,
+    MarkKind,
+    Observed,
+    Pinged,
+    Pushed,
+    PushedSample,
+    Signal,
+    Taken,
+)
+from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Observation, Outcome, Reason
+from service_monitoring.domain.schedules import Expectation, Period
 from service_monitoring.domain.strategies import Comparison, Operator, Threshold
 from service_monitoring.errors import Conflict, Refused, Unavailable
 from service_monitoring.ports import Commit, Tick
@@ -296,3 +311,37 @@ async def test_an_idle_program_leaves_a_sign_of_life_every_five_seconds_and_comm
             await it.pass_(0.5)
             await it.see(OK)
         assert 5 <= len(it.store.commits) - before <= 8
+
+
+# What arrives by itself -----------------------------------------------------------------------------------------------
+
+
+async def test_a_push_is_kept_with_its_marks_before_it_is_answered() -> None:
+    orders = Check("shop", "orders", "push", Duration(0), Duration(0), Duration(300 * SECOND), allowance=ALLOWANCE)
+    async with house() as it:
+        await it.cycle.ask(Configured(Configuration((Service("shop", checks=(orders,)),))))
+        sample = PushedSample(it.clock.now(), "orders_per_minute", 3.0)
+        ruling = await it.cycle.ask(Pushed("shop", "orders", (sample,)))
+        assert ruling.taken == (Taken.JUDGED,)
+        known = await it.store.pushed(
+            "shop", "orders", until=it.cycle.course.progress.judged, since=Instant(0), least=9
+        )
+        assert [admitted.input for admitted in known] == [Pushed("shop", "orders", (sample,))]
+
+
+async def test_a_report_is_journalled_and_a_push_is_not() -> None:
+    page = Check("shop", "page", "http", Duration(5 * SECOND), Duration(SECOND), Duration(3600 * SECOND))
+    orders = Check("shop", "orders", "push", Duration(0), Duration(0), Duration(300 * SECOND), allowance=ALLOWANCE)
+    job = Expectation(Period(Duration(3600 * SECOND)), Duration(60 * SECOND))
+    backup = Check("shop", "backup", "heartbeat", Duration(0), Duration(0), Duration(0), expects=job)
+    shop = Service("shop", checks=(page, orders, backup))
+    async with house() as it:
+        await it.cycle.ask(Configured(Configuration((shop,))))
+        await it.cycle.ask(Pinged("shop", "backup", Signal.START, "run-1"))
+        sample = PushedSample(it.clock.now(), "orders_per_minute", 3.0)
+        await it.cycle.ask(Pushed("shop", "orders", (sample,)))
+        await it.cycle.ask(Marked(MarkKind.ALIVE))
+    records = [record for commit in it.store.commits for _, record in commit.records]
+    kinds = {type(record.input) for record in records if isinstance(record, Admitted)}
+    assert Pinged in kinds
+    assert Pushed not in kinds

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from service_monitoring.domain.inputs import Delivery, Settled
-from service_monitoring.domain.instants import MINUTE, SECOND, Duration, seconds
+from service_monitoring.domain.instants import HOUR, MINUTE, SECOND, Duration, seconds
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld
 from service_monitoring.errors import Unavailable
 from service_monitoring.ports import (
@@ -632,3 +632,69 @@ async def test_a_defect_in_one_loop_ends_the_run_with_its_own_error_and_the_next
     async with bench.running(deliverer):
         await bench.clock.advance(MINUTE)
     assert bench.delivered() == {notice.key: ["delivered"] for notice in notices}
+
+
+async def test_what_waits_for_another_attempt_at_a_removed_channel_is_parked_at_once() -> None:
+    bench, notice = Bench(), a_notice(channel="desk")
+    desk = FarSide(bench.clock, script=lambda _: Later("come back", after=HOUR))
+    deliverer = bench.deliverer(ops=FarSide(bench.clock), desk=desk)
+    async with bench.running(deliverer):
+        later = a_notice(2, channel="desk")
+        await bench.commit([notice, later])
+        deliverer.wake([notice])
+        await bench.clock.advance(SECOND)
+        deliverer.wake([later])  # it has its slot, and waits until the far side may be asked again
+        await bench.clock.advance(SECOND)
+        deliverer.replace({"ops": Channel(FarSide(bench.clock))})
+        await bench.clock.settle()
+        assert bench.delivered() == {notice.key: ["parked"], later.key: ["parked"]}
+        assert {outcome.detail for outcome in bench.outcomes} == {"there is no channel desk"}
+    assert len(desk.sends) == 1
+
+
+async def test_a_wish_to_be_left_alone_outlives_a_reload_that_keeps_the_channel() -> None:
+    bench, notice = Bench(), a_notice()
+    first = FarSide(bench.clock, script=lambda _: Later("come back", after=MINUTE))
+    second = FarSide(bench.clock)
+    deliverer = bench.deliverer(ops=first)
+    async with bench.running(deliverer):
+        await bench.commit([notice])
+        deliverer.wake([notice])
+        await bench.clock.advance(SECOND)
+        deliverer.replace({"ops": Channel(second)})
+        await bench.clock.advance(Duration(30 * SECOND))
+        assert second.sends == []
+        await bench.clock.advance(MINUTE)
+    assert second.keys() == [notice.key]
+
+
+async def test_a_replaced_sink_is_in_use_until_its_last_send_has_ended() -> None:
+    bench, notice = Bench(), a_notice()
+    old, new = FarSide(bench.clock, takes=2.0), FarSide(bench.clock)
+    deliverer = bench.deliverer(ops=old)
+    async with bench.running(deliverer):
+        await bench.commit([notice])
+        deliverer.wake([notice])
+        await bench.clock.advance(SECOND)
+        deliverer.replace({"ops": Channel(new)})
+        assert deliverer.uses(old)
+        assert deliverer.uses(new)
+        await bench.clock.advance(Duration(2 * SECOND))
+        assert not deliverer.uses(old)
+    assert bench.delivered() == {notice.key: ["delivered"]}
+    assert new.sends == []
+
+
+async def test_a_channel_that_comes_back_is_sent_to_again() -> None:
+    bench = Bench()
+    back = FarSide(bench.clock)
+    deliverer = bench.deliverer(ops=FarSide(bench.clock))
+    async with bench.running(deliverer):
+        deliverer.replace({})
+        await bench.clock.settle()
+        deliverer.replace({"ops": Channel(back, concurrency=3)})
+        notices = [a_notice(number) for number in range(6)]
+        await bench.commit(notices)
+        deliverer.wake(notices)
+        await bench.clock.settle()
+    assert sorted(back.keys()) == sorted(notice.key for notice in notices)

@@ -490,6 +490,23 @@ async def test_a_single_run_answers_its_caller_alone() -> None:
         await poller.run_once("shop.nothing")
 
 
+async def test_a_check_that_a_decision_waits_for_runs_at_once_and_then_at_its_slots() -> None:
+    clock = SimulatedClock()
+    check, slow = a_check(every=MINUTE), a_check("slow", every=MINUTE)
+    source, lasting = Probed(clock), Hanging(clock)
+    async with polling(clock, {check: source, slow: lasting}) as seen:
+        await clock.advance(Duration(65 * SECOND))
+        runs, hanging = len(source.asked), len(lasting.asked)
+        seen.poller.hasten([check.id, slow.id, "shop.nothing"])
+        seen.poller.hasten([check.id, slow.id])
+        await clock.settle()
+        assert (len(source.asked), len(lasting.asked)) == (runs + 1, hanging + 1), "one run of a check at a time"
+        assert seen.observed[-1].check == "health"
+        await clock.advance(MINUTE)
+    slots = [at for place, at in enumerate(source.asked) if place != runs]
+    assert slots[-1].since(slots[-2]) == MINUTE, "its slots are where they were"
+
+
 async def test_a_single_run_and_a_slot_never_run_at_once() -> None:
     clock = SimulatedClock()
     check = a_check(timeout=Duration(10 * SECOND))

@@ -26,8 +26,14 @@ class Stage:
         self.told: list[tuple[str, str]] = []
         self.done: list[str] = []
         self.starts: list[int] = []
-        self.supervisor = Supervisor(clock, troubled=lambda name, sentence: self.told.append((name, sentence)))
+        self.hung_up = 0
+        self.supervisor = Supervisor(
+            clock, troubled=lambda name, sentence: self.told.append((name, sentence)), hung_up=self.hang_up
+        )
         self.running: asyncio.Task[None]
+
+    def hang_up(self) -> None:
+        self.hung_up += 1
 
     def ticking(self, name: str = "ticking") -> Loop:
         """A loop that lives, and ends when asked to, a second later."""
@@ -272,6 +278,23 @@ async def test_a_second_signal_interrupts_at_once_and_says_so(number: signal.Sig
         await stage.clock.advance(MILLISECOND)
         assert stage.running.done()
         assert (stage.state("slow"), stage.state("other")) == (JobState.INTERRUPTED, JobState.INTERRUPTED)
+
+
+async def test_a_hang_up_ends_nothing_and_is_ignored_again_afterwards_where_it_was() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with a_stage() as stage:
+            await start(stage, stage.idle())
+            os.kill(os.getpid(), signal.SIGHUP)
+            await stage.clock.advance(MILLISECOND)
+            assert stage.hung_up == 1
+            assert stage.state("idle") is JobState.RUNNING
+            stage.supervisor.stop()
+            await stage.clock.advance(SECOND)
+            assert stage.running.done()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_a_cancelled_supervisor_leaves_no_loop_running() -> None:

@@ -9,18 +9,22 @@ import msgspec
 import pytest
 
 from service_monitoring import plugins
-from service_monitoring.domain.configuration import Matcher, MatchOperator, Route
+from service_monitoring.domain.baselines import Deviation, Direction, Forecast
+from service_monitoring.domain.budgets import FAST, Budget, Burn
+from service_monitoring.domain.comparisons import Comparison, Operator
+from service_monitoring.domain.configuration import ALLOWANCE, Route
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
-from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity
+from service_monitoring.domain.matchers import Matcher, MatchOperator
+from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
+from service_monitoring.domain.schedules import ActiveHours, Cron, Expectation, Failing, Period, Span
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
     AnyStrategy,
     Change,
-    Comparison,
     Function,
+    Heartbeat,
     LastOf,
-    Operator,
     Threshold,
 )
 from service_monitoring.settings import InvalidSettings, Secret, Settings, load
@@ -71,7 +75,9 @@ def test_the_example_becomes_what_it_says(example: Settings, tmp_path: Path) -> 
         1025,
         "monitoring@example.com",
     )
+    assert example.web is not None
     assert (example.web.host, example.web.port) == ("127.0.0.1", 8080)
+    assert example.web.place == f"{tmp_path}/monitoring.yaml:130:7 web.listen"
 
 
 def test_the_example_is_judged_by_the_rules_that_this_version_knows(example: Settings) -> None:
@@ -87,10 +93,42 @@ def test_the_example_is_judged_by_the_rules_that_this_version_knows(example: Set
             ),
         ),
         ("backlog", "queue", LastOf(3, 3, Comparison(Operator.AT_LEAST, 100))),
+        (
+            "filling",
+            "queue",
+            Forecast(
+                level=1000,
+                within=Duration(30 * MINUTE),
+                fit=Duration(10 * MINUTE),
+                stands_for=Duration(75 * SECOND // 2),
+            ),
+        ),
         ("silent", "queue", Absence(Duration(2 * MINUTE))),
+        (
+            "few_orders",
+            "orders",
+            Deviation(
+                Comparison(Operator.OUTSIDE, -4, 4),
+                baseline=Duration(7 * DAY),
+                season=DAY,
+                stands_for=Duration(15 * MINUTE),
+            ),
+        ),
+        (
+            "budget",
+            "health",
+            Budget(objective=0.999, window=Duration(30 * DAY), burns=FAST, stands_for=Duration(25 * SECOND // 2)),
+        ),
         ("certificate", "certificate", Threshold(Comparison(Operator.BELOW, 14 * 86_400))),
         ("database_down", "database", Threshold(Comparison(Operator.BELOW, 1))),
+        ("backup_missing", "backup", Heartbeat((Failing.FAILED, Failing.LATE, Failing.MISSED, Failing.OVERRAN))),
     ]
+    rules = {found.name: found for found in shop.rules}
+    assert rules["filling"].state is Lifecycle.DRAFT
+    worse = Worse(Severity.CRITICAL, Comparison(Operator.ABOVE, 1.5), Duration(5 * MINUTE))
+    assert rules["slow"].worse == (worse,)
+    hours = ActiveHours("Europe/Berlin", (0, 1, 2, 3, 4, 5), (Span(7 * 60, 22 * 60),))
+    assert rules["few_orders"].active == hours
     assert shop.rules[1].recovery == Recovery(Comparison(Operator.BELOW, 0.5), MINUTE)
     assert shop.rules[2].depends_on == ("shop.down",)
 
@@ -139,6 +177,29 @@ def test_what_the_example_asks_for_in_vain_is_said_once_each(example: Settings, 
         ("change_over: 3 samples, below: -1", Change(Comparison(Operator.BELOW, -1), samples=3)),
         ("change_over: 10m, below: -1", Change(Comparison(Operator.BELOW, -1), over=Duration(10 * MINUTE))),
         ("absent_for: 2m", Absence(Duration(2 * MINUTE))),
+        (
+            "deviates: {sigmas: 3, baseline: 1d, direction: below}",
+            Deviation(Comparison(Operator.BELOW, -3), baseline=DAY, stands_for=Duration(25 * SECOND)),
+        ),
+        (
+            "crosses: 10, within: 1h, fit: 2h, direction: down",
+            Forecast(
+                level=10,
+                within=HOUR,
+                fit=Duration(2 * HOUR),
+                stands_for=Duration(25 * SECOND),
+                direction=Direction.DOWN,
+            ),
+        ),
+        (
+            "objective: 99.5, window: 7d, burn: {rate: 3, long: 1h, short: 5m}",
+            Budget(
+                objective=0.995,
+                window=Duration(7 * DAY),
+                burns=(Burn(3, HOUR, Duration(5 * MINUTE)),),
+                stands_for=Duration(25 * SECOND),
+            ),
+        ),
     ],
 )
 def test_conditions_become_strategies(tmp_path: Path, condition: str, strategy: AnyStrategy) -> None:
@@ -171,12 +232,23 @@ def test_the_modifiers_of_a_rule_reach_the_domain(tmp_path: Path) -> None:
         holds_for=Duration(90 * SECOND),
         recovery=Recovery(None, MINUTE),
         no_data=NoData(NoDataMode.BREACH_AFTER, Duration(5 * MINUTE)),
-        selects=(("code", "500"), ("path", "/pay")),
+        selects=(Matcher("code", MatchOperator.EQUALS, "500"), Matcher("path", MatchOperator.EQUALS, "/pay")),
         labels=(("area", "a"), ("team", "b")),
         summary="{{ service }}",
         runbook="https://example.com",
         state=Lifecycle.DRAFT,
     )
+
+
+def test_canaries_are_urls_or_addresses(tmp_path: Path) -> None:
+    plain = WHOLE.replace("self: {notify: [channel.log]}", "self: {notify: [channel.log], canaries: CANARIES}")
+    text = plain.replace("CANARIES", '["https://example.com/", "192.0.2.1:443"]')
+    assert [(canary.name, canary.kind) for canary in read(tmp_path, text).canaries] == [
+        ("https://example.com/", "http"),
+        ("192.0.2.1:443", "tcp"),
+    ]
+    said = complaints(tmp_path, plain.replace("CANARIES", "[nowhere]"))
+    assert any("self.canaries[0]" in line for line in said)
 
 
 def test_defaults_of_a_kind_stand_behind_the_keys_of_its_checks(tmp_path: Path) -> None:
@@ -335,9 +407,8 @@ def test_rules_on_checks_that_yield_nothing_yet_are_left_out_and_said(tmp_path: 
         """
         services:
           shop:
-            checks: {orders: {push: {}}, echo: {icmp: localhost, every: 5s}, port: {tcp: "a:1"}}
+            checks: {echo: {icmp: localhost, every: 5s}, port: {tcp: "a:1"}}
             rules:
-              few: {when: {check: orders, metric: orders, below: 1}}
               lost: {when: {check: echo, metric: up, below: 1}}
               down: {when: {check: port, metric: up, below: 1}, depends_on: [shop.lost, shop]}
         """,
@@ -346,12 +417,74 @@ def test_rules_on_checks_that_yield_nothing_yet_are_left_out_and_said(tmp_path: 
     assert [check.name for check in shop.checks] == ["port"]
     assert [(found.name, found.depends_on) for found in shop.rules] == [("down", ("shop",))]
     assert [each.path for each in settings.not_yet] == [
-        "services.shop.checks.orders",
         "services.shop.checks.echo",
-        "services.shop.rules.few.when",
         "services.shop.rules.lost.when",
         "services.shop.rules.down.depends_on[0]",
     ]
+
+
+def test_checks_that_report_by_themselves_are_watched_and_not_polled(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        timezone: Europe/Berlin
+        services:
+          shop:
+            checks:
+              port: {tcp: "a:1", every: 10s, timeout: 1s}
+              backup: {heartbeat: {cron: "30 2 * * *", grace: 20m, max_runtime: 2h}}
+              tidy: {heartbeat: {period: 1h, timezone: UTC}, forget_after: 2d}
+              orders: {push: {}}
+              visits: {push: {stale_after: 15m}, forget_after: 48h}
+            rules:
+              few: {when: {check: orders, metric: orders_per_minute, below: 1}}
+              silent: {when: {check: visits, metric: visits, absent_for: 1s}}
+        """,
+    )
+    [shop] = settings.configuration.services
+    assert [check.name for check in settings.checks] == ["port"]
+    assert [check.name for check in shop.checks] == ["port", "backup", "tidy", "orders", "visits"]
+    _, backup, tidy, orders, visits = shop.checks
+    assert (backup.kind, backup.expects) == (
+        "heartbeat",
+        Expectation(Cron("30 2 * * *", "Europe/Berlin"), Duration(20 * MINUTE), Duration(2 * HOUR)),
+    )
+    assert tidy.expects == Expectation(Period(HOUR), MINUTE, None)
+    assert (backup.forget_after, tidy.forget_after, visits.forget_after) == (DAY, 2 * DAY, 2 * DAY)
+    assert (orders.kind, orders.allowance, orders.stale_after) == ("push", ALLOWANCE, 5 * MINUTE)
+    assert (visits.stale_after, shop.checks[0].allowance) == (15 * MINUTE, 0)
+    assert [found.name for found in shop.rules] == ["few", "silent"]
+    assert settings.not_yet == ()
+    assert [each.path for each in settings.warnings if each.path.startswith("services")] == []
+
+
+def test_a_rule_on_samples_of_a_job_that_only_reports_is_refused(tmp_path: Path) -> None:
+    text = """
+        services:
+          shop:
+            checks: {backup: {heartbeat: {period: 1h}}, orders: {push: {}}}
+            rules:
+              up: {when: {check: backup, metric: up, below: 1}}
+              missed: {when: {check: orders, heartbeat: [missed]}}
+    """
+    assert complaints(tmp_path, text) == [
+        (
+            "monitoring.yaml:6:18 services.shop.rules.up.when: the check backup yields no samples: a job only reports; "
+            "write heartbeat: [missed, late, failed, overran]"
+        ),
+        (
+            "monitoring.yaml:7:49 services.shop.rules.missed.when.heartbeat: the check orders has no schedule that "
+            "could be missed; name a check of the kind heartbeat"
+        ),
+    ]
+
+
+def test_a_series_is_forgotten_after_a_day_unless_its_check_says_otherwise(tmp_path: Path) -> None:
+    settings = read(tmp_path, WHOLE.replace("every: 10s", "forget_after: 1w, every: 10s"))
+    assert [check.forget_after for check in settings.configuration.services[0].checks] == [7 * DAY]
+    settings = read(tmp_path, WHOLE + "defaults: {http: {forget_after: 2d}, push: {forget_after: 3d}}\n")
+    assert [check.forget_after for check in settings.configuration.services[0].checks] == [2 * DAY]
+    assert [check.forget_after for check in read(tmp_path, WHOLE).configuration.services[0].checks] == [DAY]
 
 
 def test_mail_goes_through_the_server_of_the_file_unless_a_channel_has_its_own(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def test_mappings_refuse_unknown_keys_and_say_what_they_are(whole: dict[str, Any
 def test_checks_of_each_kind_have_the_common_keys_and_later_kinds_say_so() -> None:
     forms = schema(SOURCES, SINKS)["$defs"]
     assert {"http", "max_body", "every", "timeout", "retries", "stale_after"} <= set(forms["check http"]["properties"])
-    assert set(forms["check push"]["properties"]) == {"push"}
-    assert "Not in this version" in forms["check push"]["description"]
+    assert set(forms["check push"]["properties"]) == {"push", "forget_after"}
+    assert "Not in this version" in forms["check icmp"]["description"]
+    assert "Not in this version" not in forms["check heartbeat"]["description"]
     assert len(forms["channel"]["oneOf"]) == len(SINKS)
     assert "http" not in forms["defaults"]["properties"]["http"].get("required", [])

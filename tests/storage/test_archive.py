@@ -24,6 +24,7 @@ from service_monitoring.testing.store_laws import (
     a_commit,
     a_message,
     a_notice,
+    a_push,
     a_stamp,
     an_incident,
     an_observation,
@@ -196,3 +197,12 @@ async def test_old_observations_are_forgotten_in_every_epoch(store: SqliteStore)
     ]
     rows = await store._samples_readers.read(lambda one: one.execute("SELECT count(*) FROM samples").fetchone())
     assert rows == (2 * len(left),)
+
+
+async def test_what_was_pushed_is_forgotten_with_the_observations(store: SqliteStore) -> None:
+    await store.record([an_observation(1), a_push(2, 1.0, 2.0), a_push(3, 1.0), an_observation(4)])
+    gone = await store.prune(facts=START, samples=a_stamp(3).at)
+    assert gone.observations == 2
+    assert await store.beyond(Stamp(-1, START)) == [a_push(3, 1.0), an_observation(4)]
+    rows = await store._samples_readers.read(lambda one: one.execute("SELECT count(*) FROM pushed").fetchone())
+    assert rows == (1,)

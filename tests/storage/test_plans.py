@@ -6,17 +6,22 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
-from service_monitoring.ports import Asked, Settlement
+from service_monitoring.domain.instants import MINUTE, Duration
+from service_monitoring.domain.schedules import Expectation, Period
+from service_monitoring.ports import Asked, Drafts, Settlement
 from service_monitoring.storage.files import connect
 from service_monitoring.storage.history import History
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
+from service_monitoring.testing.builders import a_rule
 from service_monitoring.testing.store_laws import (
     START,
     a_commit,
     a_message,
     a_notice,
+    a_push,
     a_stamp,
     an_incident,
     an_observation,
@@ -25,7 +30,8 @@ from tests.storage.conftest import Open
 
 # Small or partial by nature: what is alive, what is waiting, one row, one page in order.
 WHOLE = re.compile(
-    r"SCAN (wanted|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|configurations|checks|series"
+    r"SCAN (wanted|near|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
+    r"|series"
     r"|groups USING INDEX groups_alive|groups USING COVERING INDEX groups_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
 )
@@ -51,11 +57,12 @@ async def exercise(store: SqliteStore) -> None:
     incident = an_incident()
     notice = a_notice(incident)
     await store.commit(replace(a_commit(1, versions=[("shop", 0)], notices=[notice]), incidents=(incident,)))
-    await store.record([an_observation(1), an_observation(1, epoch=1)])
+    await store.record([an_observation(1), an_observation(1, epoch=1), a_push(2), a_push(2, epoch=1)])
     (lease,) = await store.claim([a_message(notice)])
     await store.settle([Settlement(lease.key, lease.token, "delivered", "", START)])
     await store.load()
     await store.beyond(Stamp(0, START))
+    await store.pushed("shop", "orders", until=a_stamp(9, epoch=1), since=START, least=3)
     for least in (0, 3):
         await store.recall([Asked("shop", "health", START, least)], until=a_stamp(9, epoch=1))
     await store.due(10)
@@ -65,6 +72,18 @@ async def exercise(store: SqliteStore) -> None:
     await store.incident(incident.id)
     await store.journal()
     await store.newest()
+    await store.listed(states=[State.ACKNOWLEDGED], drafts=Drafts.LEFT_OUT)
+    await store.held_back([incident.id])
+    checks = (
+        Check("shop", "health", "http", MINUTE, MINUTE, MINUTE),
+        Check("shop", "orders", "push", MINUTE, MINUTE, MINUTE, allowance=MINUTE),
+        Check("shop", "backup", "heartbeat", MINUTE, MINUTE, MINUTE, expects=Expectation(Period(MINUTE), MINUTE)),
+    )
+    await store.known(Service("shop", checks=checks), START, a_stamp(9).at)
+    shifts = {0: Duration(0), 1: Duration(0)}
+    for check, metric in (("health", "up"), ("health", "duration_seconds"), ("orders", "orders_per_minute")):
+        rule = a_rule(check=check, metric=metric)
+        await store.columns(rule, since=START, until=a_stamp(9, epoch=1), shifts=shifts, pushed=check == "orders")
     await store.commit(a_commit(20))
     await store.prune(facts=a_stamp(9).at, samples=a_stamp(9).at)
 

@@ -20,7 +20,10 @@ from service_monitoring.domain.inputs import (
     Input,
     Marked,
     MarkKind,
+    Pinged,
+    Signal,
     Stamp,
+    Taken,
 )
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import NotFound, Refused, Unavailable
@@ -29,7 +32,15 @@ from service_monitoring.storage.history import History
 from service_monitoring.storage.readers import Readers
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.clock import SimulatedClock
-from service_monitoring.testing.store_laws import a_commit, a_message, a_notice, a_stamp, an_incident, an_observation
+from service_monitoring.testing.store_laws import (
+    a_commit,
+    a_message,
+    a_notice,
+    a_push,
+    a_stamp,
+    an_incident,
+    an_observation,
+)
 from service_monitoring.wire.configuration import revision
 from service_monitoring.wire.journal import Opaque
 from service_monitoring.wire.ledger import ledger
@@ -165,6 +176,16 @@ async def test_the_past_is_read_in_the_order_in_which_it_was_decided(store: Sqli
         Admitted(a_stamp(0, epoch=1), mark),
         observed[3],
     ]
+    assert [each async for each in store.inputs()] == wanted
+
+
+async def test_reports_and_pushes_have_their_places_in_the_past(store: SqliteStore) -> None:
+    report = Pinged("shop", "backup", Signal.START, "run-1")
+    measured = [an_observation(1), a_push(2, 1.0, 2.0), an_observation(4), a_push(5, 3.0)]
+    marks = {a_stamp(2): (Taken.LATE, Taken.JUDGED), a_stamp(5): (Taken.DUPLICATE,)}
+    await store.record(measured, marks=marks)
+    await store.commit(of(3, report))
+    wanted = [*measured[:2], Admitted(a_stamp(3), report), *measured[2:]]
     assert [each async for each in store.inputs()] == wanted
 
 

@@ -43,6 +43,9 @@ class OneByOne:
     def __init__(self) -> None:
         self.undoings = 0
 
+    def prepare(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> None:
+        pass
+
     def run(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         return [in_savepoint(connection, operation) for operation in operations]
 
@@ -169,9 +172,9 @@ async def test_progress_never_goes_back(store: SqliteStore) -> None:
     assert stored.versions == {"shop": 1}
 
 
-async def test_only_observations_are_recorded(store: SqliteStore) -> None:
+async def test_only_what_was_measured_is_recorded(store: SqliteStore) -> None:
     act = Admitted(a_stamp(1), Acted("0123", Act.RESOLVE, "ada"))
-    with pytest.raises(Refused, match="only observations"):
+    with pytest.raises(Refused, match="only what was measured"):
         await store.record([an_observation(1), act])
     assert await store.beyond(a_stamp(0)) == []
     await store.record([an_observation(1)])

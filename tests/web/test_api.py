@@ -1,6 +1,8 @@
 """The API on its socket: what the desk answers, what it refuses, and who can open the door."""
 
 import asyncio
+import json
+import re
 import socket
 import stat
 import tempfile
@@ -15,12 +17,14 @@ import pytest
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap import StoreDesk
 from service_monitoring.domain.inputs import Configured, Observed
+from service_monitoring.domain.instants import DAY, HOUR, Instant
 from service_monitoring.errors import Conflict, Unavailable, Unusable
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
+from service_monitoring.settings import Complaint, InvalidSettings, Place
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.builders import a_configuration, a_rule, a_service, an_observation
-from service_monitoring.views.desk import Desk
+from service_monitoring.views.desk import Desk, Reloaded
 from service_monitoring.web.api import api
 from service_monitoring.web.serve import serve
 
@@ -36,9 +40,19 @@ class House:
         self.clock = SystemClock()
         self.cycle = Cycle(monitor, self.clock, capacity=100, owed=lambda owed: None, troubled=lambda sentence: None)
         self.vitals: dict[str, Any] = {"trouble": ()}
+        self.reloaded: Reloaded | Exception = Reloaded("monitoring.yaml")
         self.desk: Desk = StoreDesk(
-            store, course=lambda: self.cycle.course, ask=self.cycle.ask, vitals=lambda: self.vitals
+            store,
+            course=lambda: self.cycle.course,
+            ask=self.cycle.ask,
+            vitals=lambda: self.vitals,
+            reload=self.reload,
         )
+
+    async def reload(self) -> Reloaded:
+        if isinstance(self.reloaded, Exception):
+            raise self.reloaded
+        return self.reloaded
 
     async def see(self, value: float) -> None:
         """A run of the check that every rule is about; it is decided and kept when this returns."""
@@ -130,6 +144,8 @@ async def test_a_list_of_incidents_has_the_promised_keys(house: House, http: aio
         "acknowledged_at",
         "resolved_at",
         "summary",
+        "acknowledged_until",
+        "draft",
     ]
     assert (row["service"], row["rule"], row["state"], row["series"]) == ("shop", "slow", "open", "shop/health/value")
     assert row["summary"] == "slow of shop"
@@ -191,6 +207,29 @@ async def test_readiness_names_the_trouble(house: House, http: aiohttp.ClientSes
         assert (response.status, await response.text()) == (200, "ok\n")
 
 
+async def test_a_reload_is_answered_with_what_changed_or_with_every_complaint(
+    house: House, http: aiohttp.ClientSession
+) -> None:
+    house.reloaded = Reloaded("monitoring.yaml", ("rules",), ("web.listen: later",), ())
+    async with http.post("/api/v1/reload") as response:
+        assert (response.status, await response.json()) == (
+            200,
+            {"file": "monitoring.yaml", "changed": ["rules"], "restart": ["web.listen: later"], "remarks": []},
+        )
+    complaint = Complaint(Place("monitoring.yaml", 4, 7), "services.shop", "this is wrong", "write that")
+    house.reloaded = InvalidSettings([complaint])
+    async with http.post("/api/v1/reload") as response:
+        assert (response.status, response.content_type) == (422, PROBLEM)
+        said = await response.json(content_type=PROBLEM)
+    assert said["detail"] == f"the configuration is refused: {complaint}"
+    assert [Complaint.of_plain(each) for each in said["complaints"]] == [complaint]
+    house.reloaded = Unavailable("the program is stopping")
+    async with http.post("/api/v1/reload") as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "5")
+    async with http.get("/api/v1/reload") as response:
+        assert response.status == 405
+
+
 async def test_the_description_of_the_api_names_every_route(http: aiohttp.ClientSession) -> None:
     async with http.get("/openapi.json") as response:
         description = await response.json()
@@ -203,9 +242,74 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents/{id}",
         "/api/v1/incidents/{id}/acknowledge",
         "/api/v1/incidents/{id}/resolve",
+        "/api/v1/rules",
+        "/api/v1/rules/{service}/{rule}",
         "/api/v1/rules/{service}/{rule}/retire",
+        "/api/v1/services/{service}/uptime",
+        "/api/v1/services/{service}/budgets",
         "/api/v1/backup",
+        "/api/v1/reload",
+        "/api/v1/checks/{check}/pings",
+        "/api/v1/keys",
+        "/api/v1/keys/{check}",
+        "/api/v1/keys/{check}/rotate",
     }
+
+
+async def test_the_description_of_the_api_shows_what_rules_look_like(http: aiohttp.ClientSession) -> None:
+    async with http.get("/openapi.json") as response:
+        description = await response.json()
+    schemas = description["components"]["schemas"]
+    answer = description["paths"]["/api/v1/rules/{service}/{rule}"]["get"]["responses"]["200"]
+    assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/RuleDetail"}
+    assert {"verdict", "since", "why", "counts", "due_at", "held"} <= set(schemas["SeriesRow"]["properties"])
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(description)))
+    assert named <= set(schemas)
+
+
+async def test_rules_are_listed_and_shown(house: House, http: aiohttp.ClientSession) -> None:
+    await house.see(2.0)
+    async with http.get("/api/v1/rules") as response:
+        rows = await response.json()
+    assert [(row["rule"], row["state"], row["verdicts"]["breached"]) for row in rows] == [
+        ("slow", "active", 1),
+        ("quiet", "active", 0),
+    ]
+    async with http.get("/api/v1/rules/shop/slow") as response:
+        detail = await response.json()
+    assert detail["rule"] == rows[0]
+    (series,) = detail["series"]
+    assert (series["verdict"], series["value"], series["incident_state"]) == ("breached", 2.0, "open")
+    assert series["incident"] == (await the_incident(http))["id"]
+
+
+async def test_an_uptime_is_asked_for_by_range_or_lately(house: House, http: aiohttp.ClientSession) -> None:
+    await house.see(0.0)
+    begun = house.clock.now()
+    async with http.get("/api/v1/services/shop/uptime") as response:
+        row = await response.json()
+    assert list(row) == ["service", "from", "to", "up", "down", "degraded", "maintenance", "unknown"]
+    assert Instant.parse(row["to"]).since(Instant.parse(row["from"])) == 30 * DAY
+    assert sum(row[part]["share"] for part in list(row)[3:]) == pytest.approx(1.0)
+    assert row["unknown"]["share"] > 0.99  # nobody watched before
+    await house.see(0.0)
+    query = {"from": str(begun), "to": str(house.cycle.course.progress.judged.at)}
+    async with http.get("/api/v1/services/shop/uptime", params=query) as response:
+        row = await response.json()
+    assert (row["from"], row["to"], row["up"]["share"]) == (query["from"], query["to"], 1.0)
+
+
+async def test_the_description_of_the_api_shows_figures_with_their_names(http: aiohttp.ClientSession) -> None:
+    async with http.get("/openapi.json") as response:
+        description = await response.json()
+    assert {"from", "to", "up", "unknown"} <= set(description["components"]["schemas"]["UptimeRow"]["properties"])
+    route = description["paths"]["/api/v1/services/{service}/uptime"]["get"]
+    named = {each["name"]: each["schema"] for each in route["parameters"]}
+    assert set(named) == {"service", "from", "to"}
+    assert "date-time" in json.dumps(named["from"])
+    route = description["paths"]["/api/v1/services/{service}/budgets"]["get"]
+    schema = route["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"type": "array", "items": {"$ref": "#/components/schemas/BudgetRow"}}
 
 
 # Acts ------------------------------------------------------------------------------------------------------
@@ -222,6 +326,38 @@ async def test_an_act_is_stored_when_it_is_answered(house: House, http: aiohttp.
     assert (last["state"], last["by"], last["cause"]) == ("acknowledged", "ada", "person")
     async with http.post(f"/api/v1/incidents/{id}/resolve", json={"by": "ada"}) as response:
         assert (await response.json())["state"] == "resolved"
+
+
+@pytest.mark.parametrize("given", ["2h", 7200, "1h60m"])
+async def test_an_acknowledgement_lasts_as_long_as_is_said(
+    house: House, http: aiohttp.ClientSession, given: str | int
+) -> None:
+    await house.see(2.0)
+    id = (await the_incident(http))["id"]
+    body = {"by": "ada", "expires_after": given}
+    async with http.post(f"/api/v1/incidents/{id}/acknowledge", json=body) as response:
+        row = await response.json()
+    lasts = Instant.parse(row["acknowledged_until"]).since(Instant.parse(row["acknowledged_at"]))
+    assert lasts == 2 * HOUR
+    assert (await the_incident(http)) == row
+
+
+@pytest.mark.parametrize("given", ["soon", "0", 0, -5, "-1h", True, 1e300, [2], "200000d"])
+async def test_an_acknowledgement_that_cannot_last_is_not_understood(
+    http: aiohttp.ClientSession, given: object
+) -> None:
+    body = {"by": "ada", "expires_after": given}
+    async with http.post("/api/v1/incidents/ffffffffffffffff/acknowledge", json=body) as response:
+        assert response.status == 422
+        assert "expires_after" in (await problem(response))["detail"]
+
+
+async def test_drafts_are_listed_when_they_are_asked_for(house: House, http: aiohttp.ClientSession) -> None:
+    await house.see(2.0)
+    async with http.get("/api/v1/incidents?drafts=true") as response:
+        assert [(row["rule"], row["draft"]) for row in await response.json()] == [("slow", False)]
+    async with http.get("/api/v1/incidents?drafts=perhaps") as response:
+        assert response.status == 422
 
 
 async def test_an_act_against_the_table_of_moves_is_refused_with_a_sentence(
@@ -268,6 +404,13 @@ async def test_a_backup_is_written_once(house: House, http: aiohttp.ClientSessio
         ("DELETE", "/api/v1/incidents", None, 405),
         ("GET", "/api/v1/incidents/ffffffffffffffff", None, 404),
         ("POST", "/api/v1/incidents/ffffffffffffffff/acknowledge", {"by": "ada"}, 404),
+        ("GET", "/api/v1/rules/shop/nothing", None, 404),
+        ("GET", "/api/v1/rules/nothing/slow", None, 404),
+        ("GET", "/api/v1/services/nothing/uptime", None, 404),
+        ("GET", "/api/v1/services/nothing/budgets", None, 404),
+        ("GET", "/api/v1/services/shop/uptime?from=yesterday", None, 422),
+        ("GET", "/api/v1/services/shop/uptime?from=2026-01-05T00:00:00", None, 422),
+        ("GET", "/api/v1/services/shop/uptime?from=2026-01-06T00:00:00Z&to=2026-01-05T00:00:00Z", None, 409),
         ("GET", "/api/v1/incidents?limit=0", None, 422),
         ("GET", "/api/v1/incidents?state=asleep", None, 422),
         ("POST", "/api/v1/incidents/ffffffffffffffff/resolve", {"by": ""}, 422),

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from service_monitoring.domain.baselines import Deviation, Forecast
+from service_monitoring.domain.budgets import SLOW, Budget
 from service_monitoring.domain.configuration import (
     Check,
     Configuration,
-    Matcher,
-    MatchOperator,
     Route,
     Service,
 )
 from service_monitoring.domain.course import order_of
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
+from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
 from service_monitoring.domain.inputs import (
     Act,
     Acted,
@@ -30,26 +30,32 @@ from service_monitoring.domain.inputs import (
     Input,
     Marked,
     MarkKind,
+    Pinged,
     Retired,
     Settled,
+    Signal,
     Stepped,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld
-from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule
+from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
+from service_monitoring.domain.schedules import ActiveHours, Failing, Span
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
     AnyStrategy,
     Change,
     Comparison,
+    Composite,
     Function,
+    Heartbeat,
     LastOf,
     Operator,
     Threshold,
 )
 from service_monitoring.errors import Refused, Unusable
-from service_monitoring.testing.store_laws import START, a_notice, a_stamp, an_incident, an_observation
+from service_monitoring.testing.store_laws import START, a_notice, a_push, a_stamp, an_incident, an_observation
 from service_monitoring.wire import configuration as configurations
 from service_monitoring.wire.codec import canonical, decode, encode
 from service_monitoring.wire.journal import VERSION, Opaque, read, written
@@ -61,6 +67,11 @@ STRATEGIES: list[AnyStrategy] = [
     Aggregate(ABOVE, function=Function.PERCENTILE, over=Duration(300 * SECOND), percentile=99.9),
     Change(ABOVE, samples=3),
     Absence(Duration(60 * SECOND)),
+    Deviation(ABOVE, baseline=Duration(300 * SECOND), season=Duration(60 * SECOND), stands_for=Duration(SECOND)),
+    Forecast(level=10.5, within=Duration(SECOND), fit=Duration(300 * SECOND), stands_for=Duration(SECOND)),
+    Budget(objective=0.999, window=Duration(300 * SECOND), burns=SLOW, stands_for=Duration(SECOND)),
+    Heartbeat((Failing.MISSED, Failing.FAILED)),
+    Composite(("shop.down", "bank.down"), 1),
 ]
 RULES = tuple(
     Rule(
@@ -72,8 +83,10 @@ RULES = tuple(
         holds_for=Duration(10 * SECOND),
         recovery=Recovery(ABOVE, Duration(SECOND)),
         no_data=NoData(NoDataMode.BREACH_AFTER, Duration(SECOND)),
-        selects=(("zone", "a"),),
+        selects=(Matcher("zone", MatchOperator.EQUALS, "a"),),
         depends_on=("bank.down",),
+        worse=(Worse(Severity.CRITICAL, ABOVE, Duration(SECOND)),),
+        active=ActiveHours("Europe/Berlin", (0, 1, 5), (Span(420, 1320),)),
         summary="{{ service }} ü",
     )
     for place, strategy in enumerate(STRATEGIES)
@@ -92,7 +105,9 @@ CONFIGURATION = Configuration(
 )
 INPUTS: list[Input] = [
     an_observation(1).input,
-    Acted("0123", Act.ACKNOWLEDGE, "ada", "looking"),
+    Pinged("shop", "backup", Signal.FAIL, "run-1", 3),
+    a_push(2, 1.0, 0.1 + 0.2).input,
+    Acted("0123", Act.ACKNOWLEDGE, "ada", "looking", Duration(SECOND)),
     Retired("shop", "down", "gone", "ada"),
     Configured(CONFIGURATION),
     GapBegan(GapCause.SUSPEND),
@@ -104,6 +119,7 @@ INPUTS: list[Input] = [
 DECISIONS: list[Event | Notice] = [
     IncidentMoved(START, START.plus(SECOND), an_incident()),
     RuleMoved(START, START, "shop", "down", Lifecycle.RETIRED, "removed"),
+    SeriesFlapped(START, START, "shop", "down", an_incident().series, flapping=True, percent=31.5),
     a_notice(an_incident()),
     replace(a_notice(an_incident()), held=Held(Withheld.UNREACHABLE, "0123")),
 ]
@@ -133,11 +149,16 @@ def test_a_decision_comes_back_as_it_was(decision: Event | Notice) -> None:
 
 def test_records_can_be_found_by_service_and_subject() -> None:
     incident = an_incident()
-    moved, rule, notice, _ = (written(decision) for decision in DECISIONS)
+    moved, rule, _, notice, _ = (written(decision) for decision in DECISIONS)
     assert (moved.service, moved.subject) == ("shop", incident.id)
     assert (rule.service, rule.subject) == ("shop", "shop.down")
     assert (notice.service, notice.subject) == ("shop", incident.id)
-    assert written(Admitted(a_stamp(0), INPUTS[1])).subject == "0123"
+    assert [written(Admitted(a_stamp(0), given)).subject for given in INPUTS[:4]] == [
+        "shop.health",
+        "shop.backup",
+        "shop.orders",
+        "0123",
+    ]
 
 
 def test_a_kind_that_only_a_newer_version_knows_is_carried_along_unread() -> None:

@@ -28,6 +28,7 @@ ALL: list[Event | Notice] = [BEGAN, OPENED, NOTICE, RULE]
 def test_a_line_says_what_was_decided_when_and_why() -> None:
     assert line(OPENED) == (
         '{"at":"2026-01-05T00:00:10.000000001Z","class":"incident","decided_at":"2026-01-05T00:00:10.000000001Z",'
+        '"draft":false,'
         '"evidence":{"reason":"status","sample":"2026-01-05T00:00:00.000000001Z","value":0.0},'
         f'"key":"{OPEN.id}","previous":"","reason":"timer","rule":"down","sequence":2,"series":"shop/health/up",'
         '"service":"shop","severity":"critical","state":"open"}'

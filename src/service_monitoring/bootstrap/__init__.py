@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from service_monitoring.bootstrap.desk import StoreDesk
     from service_monitoring.bootstrap.program import Program, open_desk, opened, probe_once
-    from service_monitoring.bootstrap.wiring import initial, load, schema, socket_path, the_clock
+    from service_monitoring.bootstrap.wiring import initial, load, schema, socket_in, socket_path, the_clock
 
 _HOME = {
     "Program": "program",
@@ -23,6 +23,7 @@ _HOME = {
     "opened": "program",
     "probe_once": "program",
     "schema": "wiring",
+    "socket_in": "wiring",
     "socket_path": "wiring",
     "the_clock": "wiring",
 }
@@ -36,6 +37,7 @@ __all__ = [
     "opened",
     "probe_once",
     "schema",
+    "socket_in",
     "socket_path",
     "the_clock",
 ]

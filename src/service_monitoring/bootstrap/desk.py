@@ -9,15 +9,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 import service_monitoring
-from service_monitoring.domain.configuration import Configuration
+from service_monitoring.bootstrap.figures import budgets_of, uptime_of
+from service_monitoring.bootstrap.keys import Keyring
+from service_monitoring.domain.configuration import Configuration, Service
 from service_monitoring.domain.course import Course
 from service_monitoring.domain.incidents import FINAL, State
 from service_monitoring.domain.inputs import Acted, Input, Retired
+from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice
+from service_monitoring.errors import NotFound, Unavailable
+from service_monitoring.ports import Drafts, Ping
 from service_monitoring.storage.reading import Posted
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.views.desk import IncidentDetail, IncidentRow, Status, Telling, row, transition
+from service_monitoring.views.desk import IncidentDetail, IncidentRow, Reloaded, Status, Telling, row, transitions
+from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
+from service_monitoring.views.rules import RuleDetail, RuleRow, rule_row, series_rows
 
 
 class StoreDesk:
@@ -34,43 +44,94 @@ class StoreDesk:
         course: Callable[[], Course],
         ask: Callable[[Input], Awaitable[object]],
         vitals: Callable[[], dict[str, Any]] | None = None,
+        keyring: Keyring | None = None,
+        configured: Configuration | None = None,
+        reload: Callable[[], Awaitable[Reloaded]] | None = None,
     ) -> None:
+        """`configured` is what the file says where no program runs: keys may be made before the first start."""
         self._store = store
+        self._keyring = keyring
+        self._reload = reload
+        self._configured = configured
         self._now = course
         self._ask = ask
         self._vitals = vitals
 
-    async def incidents(self, *, states: Sequence[State], service: str | None, limit: int) -> list[IncidentRow]:
+    async def incidents(
+        self, *, states: Sequence[State], service: str | None, limit: int, drafts: Drafts = Drafts.LEFT_OUT
+    ) -> list[IncidentRow]:
         """Newest first."""
-        found = await self._store.incidents(states=states, service=service, limit=limit)
-        return [row(incident, self._configuration) for incident in found]
+        found = await self._store.listed(states=states, service=service, limit=limit, drafts=drafts)
+        return [row(each.incident, each.until, self._configuration) for each in found]
 
     async def incident(self, id: str) -> IncidentDetail:
         """One of them."""
         story = await self._store.incident(id)
         return IncidentDetail(
-            incident=row(story.incident, self._configuration),
+            incident=row(story.incident, story.until, self._configuration),
             breached_at=str(story.incident.breached_at),
             previous=story.incident.previous,
-            transitions=tuple(transition(event) for event in story.events),
+            transitions=tuple(transitions(story.events)),
             notices=tuple(_telling(posted) for posted in story.notices),
         )
 
     async def act(self, act: Acted) -> IncidentRow:
         """Acknowledge or resolve; returns the incident as it is then."""
         whole = (await self._store.incident(act.incident)).incident.id
-        await self._ask(Acted(whole, act.act, act.by, act.comment))
+        await self._ask(replace(act, incident=whole))
         return (await self.incident(whole)).incident
 
     async def retire(self, retired: Retired) -> None:
         """Retire a rule."""
         await self._ask(retired)
 
+    async def rules(self) -> list[RuleRow]:
+        """All rules, by service."""
+        found: list[RuleRow] = []
+        for service in self._configuration.services:
+            policy = self._course.policy(service.name)
+            alive = list(policy.incidents())
+            found += [
+                rule_row(rule, policy.lifecycle(rule.name), policy.verdicts(rule.name).values(), alive)
+                for rule in service.rules
+            ]
+        return found
+
+    async def rule(self, service: str, rule: str) -> RuleDetail:
+        """One of them with its series."""
+        found = next(
+            (
+                each
+                for known in self._configuration.services
+                if known.name == service
+                for each in known.rules
+                if each.name == rule
+            ),
+            None,
+        )
+        if found is None:
+            raise NotFound(f"there is no rule {service}.{rule}: `service-monitoring rules list` names them")
+        policy, at = self._course.policy(service), self._course.progress.judged.at
+        alive = {each.id: each for each in policy.incidents() if each.rule == rule}
+        standings = policy.standings(rule)
+        row = rule_row(found, policy.lifecycle(rule), policy.verdicts(rule).values(), alive.values())
+        held = await self._store.held_back(list(alive))
+        return RuleDetail(row, str(at), series_rows(standings, alive, held, at))
+
+    async def uptime(self, service: str, began: Instant | None, ended: Instant | None) -> UptimeRow:
+        """How a service was."""
+        return await uptime_of(self._store, self._course, self._service(service), began, ended)
+
+    async def budgets(self, service: str) -> list[BudgetRow]:
+        """What is left of its error budgets."""
+        return await budgets_of(self._store, self._course, self._service(service))
+
     async def status(self) -> Status:
         """How it is."""
         services = self._configuration.services
         sizes = self._store.sizes()
-        open_ones = await self._store.incidents(states=[state for state in State if state not in FINAL], limit=10_000)
+        alive = [state for state in State if state not in FINAL]
+        open_ones = await self._store.incidents(states=alive, limit=10_000, drafts=Drafts.LEFT_OUT)
         counted = {str(state): 0 for state in State if state not in FINAL}
         for incident in open_ones:
             counted[incident.state] += 1
@@ -93,6 +154,53 @@ class StoreDesk:
         await self._store.backup(path)
         return str(path)
 
+    async def reload(self) -> Reloaded:
+        """Read the configuration again."""
+        if self._reload is None:
+            raise Unavailable("no program runs here: the file is read when one starts")
+        return await self._reload()
+
+    async def pings(self, check: str, *, limit: int) -> list[PingRow]:
+        """The newest reports to a check."""
+        service, _, name = check.partition(".")
+        found = await self._store.pings(service, name, limit=limit)
+        every = (each.id for configured in self._known.services for each in configured.checks)
+        if not found and check not in every:
+            raise NotFound(f"there is no check {check}")
+        return [_ping(ping) for ping in found]
+
+    async def keys(self) -> list[KeyRow]:
+        """The keys that open something."""
+        return self._keys.rows()
+
+    async def create_key(self, check: str) -> NewKey:
+        """The first key of a check."""
+        return await self._keys.create(check, self._known)
+
+    async def rotate_key(self, check: str, overlap: Duration) -> NewKey:
+        """Another key for a check."""
+        return await self._keys.rotate(check, self._known, overlap)
+
+    async def revoke_key(self, check: str) -> int:
+        """Forget all keys of a check."""
+        return await self._keys.revoke(check)
+
+    def _service(self, name: str) -> Service:
+        found = next((each for each in self._configuration.services if each.name == name), None)
+        if found is None:
+            raise NotFound(f"there is no service {name}")
+        return found
+
+    @property
+    def _keys(self) -> Keyring:
+        if self._keyring is None:
+            raise Unavailable("this desk has no keys")
+        return self._keyring
+
+    @property
+    def _known(self) -> Configuration:
+        return self._configuration if self._configured is None else self._configured
+
     @property
     def _course(self) -> Course:
         return self._now()
@@ -100,6 +208,18 @@ class StoreDesk:
     @property
     def _configuration(self) -> Configuration:
         return self._course.configuration
+
+
+def _ping(ping: Ping) -> PingRow:
+    report, enclosed = ping.report, ping.enclosed
+    return PingRow(
+        at=str(ping.stamp.at),
+        signal=report.signal,
+        run=report.run,
+        exit_code=report.exit_code,
+        body=as_text(enclosed.content),
+        cut=enclosed.cut,
+    )
 
 
 def _telling(posted: Posted) -> Telling:

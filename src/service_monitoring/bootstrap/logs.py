@@ -15,12 +15,20 @@ from service_monitoring.settings import Redactor
 
 _waiting: Final[list[Callable[[], None]]] = []
 """What the first line has to do before."""
+_redact: Final[list[Redactor]] = []
+"""The one in force."""
 
 
 def configure_logs(level: str, redact: Redactor) -> None:
     """Log from `level` on: for people on a terminal, as JSON elsewhere; line ends in values are escaped."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    _waiting[:] = [lambda: _configure(number, redact)]
+    strike_out(redact)
+    _waiting[:] = [lambda: _configure(number)]
+
+
+def strike_out(redact: Redactor) -> None:
+    """Strike these secrets out of every line from now on, in place of those before."""
+    _redact[:] = [redact]
 
 
 def log() -> Any:
@@ -32,10 +40,11 @@ def log() -> Any:
     return structlog.get_logger("service_monitoring")
 
 
-def _configure(level: int, redact: Redactor) -> None:
+def _configure(level: int) -> None:
     import structlog  # noqa: PLC0415 - as the module says
 
     def struck(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        [redact] = _redact
         return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
 
     terminal = sys.stderr.isatty()

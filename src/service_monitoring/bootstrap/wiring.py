@@ -6,21 +6,32 @@ Knows concrete classes and the environment of the process. Does not know when an
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from secrets import token_hex  # noqa: TID251 - the one place that makes keys
 from typing import Any
 
+from msgspec import Struct
+
 from service_monitoring import plugins, settings
+from service_monitoring.domain.configuration import Check
+from service_monitoring.errors import Refused
 from service_monitoring.ports import Clock, Sink, SinkKind, Source, SourceKind, Surroundings
 from service_monitoring.runtime.clock import SystemClock
-from service_monitoring.settings import Settings
+from service_monitoring.settings import ChannelSettings, CheckSettings, Complaint, InvalidSettings, Place, Settings
+from service_monitoring.settings.anchoring import named_files
 from service_monitoring.views.wording import complaint
 
 
 def the_clock() -> Clock:
     """The machine's clock."""
     return SystemClock()
+
+
+def new_key() -> str:
+    """128 random bits as 32 hexadecimal digits: they may stand in a URL, and none begins like an option."""
+    return token_hex(16)
 
 
 @cache
@@ -52,7 +63,12 @@ def initial(urls: Sequence[str]) -> str:
 
 def socket_path(chosen: Settings) -> Path:
     """Where the running program listens for its owner."""
-    return chosen.store.path / "control.sock"
+    return socket_in(chosen.store.path)
+
+
+def socket_in(folder: Path) -> Path:
+    """Where the program that has this data folder open listens for its owner."""
+    return folder / "control.sock"
 
 
 def surroundings(chosen: Settings, clock: Clock) -> Surroundings:
@@ -60,18 +76,113 @@ def surroundings(chosen: Settings, clock: Clock) -> Surroundings:
     return Surroundings(clock=clock, network=chosen.network, shared={"smtp": chosen.smtp})
 
 
+class Opened(Struct, frozen=True):
+    """The sources and sinks of one configuration; sources by `service.check`, sinks by the names of channels.
+
+    `looks` has how the files looked that the options of a source name, where they name any: as certificates.
+    """
+
+    chosen: Settings
+    sources: dict[str, Source]
+    sinks: dict[str, Sink]
+    looks: dict[str, tuple[object, ...]]
+
+
+def opening(chosen: Settings, clock: Clock, before: Opened | None = None) -> Opened:
+    """Open what a configuration needs; what has the same settings as `before` is taken from there.
+
+    Call it inside the running loop. `InvalidSettings` names everything that cannot be opened.
+    """
+    if before is not None and (before.chosen.network, before.chosen.smtp) != (chosen.network, chosen.smtp):
+        before = None  # every source and sink was handed these besides its own options
+    refused: list[Complaint] = []
+    looks = {check.id: look for check in chosen.checks if (look := _look(check.options))}
+    opened = Opened(
+        chosen, _sources(chosen, clock, before, refused, looks), _sinks(chosen, clock, before, refused), looks
+    )
+    if refused:
+        raise InvalidSettings(refused)
+    return opened
+
+
 def open_sources(chosen: Settings, clock: Clock) -> dict[str, Source]:
     """A source for each check, by `service.check`. Call it inside the running loop."""
-    world = surroundings(chosen, clock)
-    return {
-        check.id: source_kinds()[check.kind].open_source(check.options, surroundings=world) for check in chosen.checks
-    }
+    refused: list[Complaint] = []
+    sources = _sources(chosen, clock, None, refused, {})
+    if refused:
+        raise InvalidSettings(refused)
+    return sources
 
 
-def open_sinks(chosen: Settings, clock: Clock) -> dict[str, Sink]:
-    """A sink for each channel, by name. Call it inside the running loop."""
+def open_canaries(chosen: Settings, clock: Clock) -> list[Source]:
+    """A source for each canary. Call it inside the running loop."""
     world = surroundings(chosen, clock)
-    return {
-        channel.name: sink_kinds()[channel.kind].open_sink(channel.options, surroundings=world)
-        for channel in chosen.channels.values()
-    }
+    return [source_kinds()[canary.kind].open_source(canary.options, surroundings=world) for canary in chosen.canaries]
+
+
+def _sources(
+    chosen: Settings,
+    clock: Clock,
+    before: Opened | None,
+    refused: list[Complaint],
+    looks: Mapping[str, tuple[object, ...]],
+) -> dict[str, Source]:
+    world = surroundings(chosen, clock)
+    known = {} if before is None else {check.id: check for check in before.chosen.checks}
+    sources: dict[str, Source] = {}
+    for check in chosen.checks:
+        unchanged = before is not None and before.looks.get(check.id) == looks.get(check.id)
+        if before is not None and unchanged and _same(known.get(check.id), check):
+            sources[check.id] = before.sources[check.id]
+            continue
+        try:
+            sources[check.id] = source_kinds()[check.kind].open_source(check.options, surroundings=world)
+        except Refused as refusal:
+            path = f"services.{check.service}.checks.{check.name}"
+            refused.append(Complaint(Place(str(chosen.file)), path, str(refusal)))
+    return sources
+
+
+def _sinks(chosen: Settings, clock: Clock, before: Opened | None, refused: list[Complaint]) -> dict[str, Sink]:
+    world = surroundings(chosen, clock)
+    sinks: dict[str, Sink] = {}
+    for name, channel in chosen.channels.items():
+        if before is not None and _same(before.chosen.channels.get(name), channel):
+            sinks[name] = before.sinks[name]
+            continue
+        try:
+            sinks[name] = sink_kinds()[channel.kind].open_sink(channel.options, surroundings=world)
+        except Refused as refusal:
+            refused.append(Complaint(Place(str(chosen.file)), f"channels.{name}", str(refusal)))
+    return sinks
+
+
+def checks_of(chosen: Settings) -> list[Check]:
+    """The checks that are polled; those that report by themselves have no source."""
+    polled = {check.id for check in chosen.checks}
+    return [check for service in chosen.configuration.services for check in service.checks if check.id in polled]
+
+
+def kinds_of(chosen: Settings) -> set[tuple[str, str]]:
+    """The kinds that a configuration uses, each after the group of its entry point."""
+    checks = {(plugins.SOURCES, check.kind) for check in (*chosen.checks, *chosen.canaries)}
+    return checks | {(plugins.SINKS, channel.kind) for channel in chosen.channels.values()}
+
+
+async def close_kinds(names: Iterable[tuple[str, str]]) -> None:
+    """Let go of what the sources and sinks of these kinds share."""
+    for group, name in sorted(names):
+        await (source_kinds() if group == plugins.SOURCES else sink_kinds())[name].close()
+
+
+def _look(options: object) -> tuple[object, ...]:
+    """How the files look that the options name: a source reads them when it is opened, and perhaps never again."""
+    return tuple(
+        (path, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+        for path in named_files(options)
+        if path.is_file() and (seen := path.stat())
+    )
+
+
+def _same(one: CheckSettings | ChannelSettings | None, other: CheckSettings | ChannelSettings) -> bool:
+    return one is not None and one.kind == other.kind and bool(one.options == other.options)

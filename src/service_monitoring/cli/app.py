@@ -23,9 +23,15 @@ app = typer.Typer(
 incidents_app = typer.Typer(
     help="List, show, acknowledge and resolve incidents.", no_args_is_help=True, rich_markup_mode=None
 )
-rules_app = typer.Typer(help="Retire rules.", no_args_is_help=True, rich_markup_mode=None)
+rules_app = typer.Typer(
+    help="List rules, show how they stand, and retire them.", no_args_is_help=True, rich_markup_mode=None
+)
+keys_app = typer.Typer(
+    help="Make, list, replace and revoke the keys of checks that report.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(rules_app, name="rules")
+app.add_typer(keys_app, name="keys")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="SERVICE_MONITORING_CONFIG", help="The configuration file.")
@@ -34,7 +40,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 By = Annotated[str, typer.Option("--by", envvar="USER", help="Who does it.")]
 Comment = Annotated[str, typer.Option(help="A word about it.")]
 Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous beginning of it.")]
+Check = Annotated[str, typer.Argument(help="service.check")]
+RuleName = Annotated[str, typer.Argument(help="service.rule")]
+Server = Annotated[
+    str,
+    typer.Option(envvar="SERVICE_MONITORING_SERVER", help="Where the monitor listens, for a key."),
+]
+Run = Annotated[str, typer.Option("--run", help="The run's id: letters, digits and -.")]
+Timeout = Annotated[str, typer.Option(help="How long one attempt may take.")]
 _FILE = Path("monitoring.yaml")
+_SERVER = "http://127.0.0.1:8080"
 
 
 class StateName(StrEnum):
@@ -146,6 +161,14 @@ def status(
 
 
 @app.command()
+def reload(config: Config = _FILE, *, json: Json = False) -> None:
+    """Have the running program read its file again. Exit 1 when it is refused: nothing has changed then."""
+    from service_monitoring.cli import commands
+
+    raise typer.Exit(commands.reload(config, _form(json=json)))
+
+
+@app.command()
 def doctor(
     config: Config = _FILE,
     *,
@@ -178,6 +201,37 @@ def restore(
     commands.restore(file, config, _form(json=json))
 
 
+@app.command()
+def uptime(
+    service: Annotated[str, typer.Argument(help="Only this service.")] = "",
+    config: Config = _FILE,
+    began: Annotated[str, typer.Option("--from", help="Its begin: 2026-01-05T12:00:00Z.")] = "",
+    ended: Annotated[str, typer.Option("--to", help="Its end, which is not part of it; now without it.")] = "",
+    over: Annotated[str, typer.Option(help="How long it is, in place of --from: 30d without both.")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Show which share of a range services were up, down, degraded, in maintenance, or nobody knows."""
+    if began and over:
+        raise typer.BadParameter("--from and --over both say when the range begins: give one of them")
+    from service_monitoring.cli import questions
+
+    questions.uptime(service, questions.Asked(began, ended, over), config, _form(json=json))
+
+
+@app.command()
+def budgets(
+    service: Annotated[str, typer.Argument(help="Only this service.")] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Show what is left of error budgets, and how fast they are spent."""
+    from service_monitoring.cli import questions
+
+    questions.budgets(service, config, _form(json=json))
+
+
 @incidents_app.command("list")
 def incidents_list(
     config: Config = _FILE,
@@ -186,13 +240,16 @@ def incidents_list(
     state: Annotated[list[StateName] | None, typer.Option(help="Only these states; may be given again.")] = None,
     service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 200,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Also those of drafts, which nobody is told of.")] = False,
 ) -> None:
     """List incidents, newest first."""
     from service_monitoring.cli import commands
     from service_monitoring.domain.incidents import State
+    from service_monitoring.ports import Drafts
 
     states = [State(name.value) for name in state or []]
-    commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit)
+    shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
+    commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit, drafts=shown)
 
 
 @incidents_app.command("show")
@@ -204,26 +261,53 @@ def incidents_show(id: Id, config: Config = _FILE, *, json: Json = False) -> Non
 
 
 @incidents_app.command("ack")
-def incidents_ack(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
+def incidents_ack(
+    id: Id,
+    by: By,
+    comment: Comment = "",
+    lasts: Annotated[str, typer.Option("--for", help="For how long: 2h. Without it, until the incident ends.")] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
     """Acknowledge an incident: somebody is on it."""
     from service_monitoring.cli import commands
-    from service_monitoring.domain.inputs import Act
 
-    commands.act(Act.ACKNOWLEDGE, id, by, comment, config, _form(json=json))
+    commands.acknowledge(id, by, comment, lasts, config, _form(json=json))
 
 
 @incidents_app.command("resolve")
 def incidents_resolve(id: Id, by: By, comment: Comment = "", config: Config = _FILE, *, json: Json = False) -> None:
     """End an incident. While it is still breached, no new one begins before one healthy verdict."""
     from service_monitoring.cli import commands
-    from service_monitoring.domain.inputs import Act
 
-    commands.act(Act.RESOLVE, id, by, comment, config, _form(json=json))
+    commands.resolve(id, by, comment, config, _form(json=json))
+
+
+@rules_app.command("list")
+def rules_list(
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
+) -> None:
+    """List rules with what they say."""
+    from service_monitoring.cli import questions
+
+    questions.list_rules(service, config, _form(json=json))
+
+
+@rules_app.command("show")
+def rules_show(name: RuleName, config: Config = _FILE, *, json: Json = False) -> None:
+    """Show how a rule stands on each series, what is counted, what comes next, and why."""
+    from service_monitoring.cli import questions
+
+    questions.show_rule(name, config, _form(json=json))
 
 
 @rules_app.command("retire")
 def rules_retire(
-    name: Annotated[str, typer.Argument(help="service.rule")],
+    name: RuleName,
     by: By,
     reason: Annotated[str, typer.Option(help="Why.")],
     config: Config = _FILE,
@@ -234,3 +318,99 @@ def rules_retire(
     from service_monitoring.cli import commands
 
     commands.retire(name, by, reason, config, _form(json=json))
+
+
+@keys_app.command("create")
+def keys_create(check: Check, config: Config = _FILE, *, json: Json = False) -> None:
+    """Make the key of a check: it is shown this once."""
+    from service_monitoring.cli import keys
+
+    keys.create(check, config, _form(json=json))
+
+
+@keys_app.command("list")
+def keys_list(config: Config = _FILE, *, json: Json = False) -> None:
+    """List keys, without what opens anything."""
+    from service_monitoring.cli import keys
+
+    keys.list_keys(config, _form(json=json))
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    check: Check,
+    overlap: Annotated[str, typer.Option(help="How long the key before still opens: 1h.")] = "0",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Make another key for a check; the one before opens nothing any more, at once or after the overlap."""
+    from service_monitoring.cli import keys
+
+    keys.rotate(check, overlap, config, _form(json=json))
+
+
+@keys_app.command("revoke")
+def keys_revoke(check: Check, config: Config = _FILE, *, json: Json = False) -> None:
+    """Forget all keys of a check."""
+    from service_monitoring.cli import keys
+
+    keys.revoke(check, config, _form(json=json))
+
+
+@app.command()
+def pings(
+    check: Check,
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+) -> None:
+    """List what was reported to a check, newest first."""
+    from service_monitoring.cli import keys
+
+    keys.list_pings(check, limit, config, _form(json=json))
+
+
+@app.command()
+def ping(  # noqa: PLR0913 - one argument an option
+    target: Annotated[str, typer.Argument(help="A key, or the URL of a ping.")],
+    server: Server = _SERVER,
+    run: Run = "",
+    timeout: Timeout = "5s",
+    *,
+    start: Annotated[bool, typer.Option("--start", help="The job begins.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="The job failed.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Only keep what is sent along.")] = False,
+    exit_code: Annotated[int | None, typer.Option(min=0, max=255, help="How the job ended; 0 is success.")] = None,
+    body_file: Annotated[Path | None, typer.Option(help="Send this file along, 10 KiB of it; - is the input.")] = None,
+) -> None:
+    """Report that a job ran, or how it fares."""
+    words = [word for word, given in (("start", start), ("fail", fail), ("log", log)) if given]
+    words += [] if exit_code is None else [str(exit_code)]
+    if len(words) > 1:
+        raise typer.BadParameter("one of --start, --fail, --log and --exit-code says how it fares")
+    from service_monitoring.cli import reporting
+
+    to, run = reporting.target(target, server), reporting.checked_run(run)
+    length = reporting.seconds(timeout)
+    typer.echo(reporting.send(to, "".join(words), run=run, body=reporting.along(body_file), timeout=length))
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def wrap(
+    command: Annotated[list[str], typer.Argument(help="-- and the command with its arguments.")],
+    url: Annotated[str, typer.Option(help="The URL of a ping.")] = "",
+    key: Annotated[str, typer.Option(envvar="SERVICE_MONITORING_KEY", help="A key, in place of a URL.")] = "",
+    server: Server = _SERVER,
+    run: Run = "",
+    timeout: Timeout = "5s",
+) -> None:
+    """Run a command and report its beginning and its end; its output and exit code are its own."""
+    if bool(url) == bool(key):
+        raise typer.BadParameter("give --url or --key, and one of them")
+    from service_monitoring.cli import reporting, wrapping
+
+    to = reporting.target(url or key, server)
+    named = reporting.checked_run(run) or reporting.this_run()
+    raise typer.Exit(wrapping.wrap(command, to, run=named, timeout=reporting.seconds(timeout)))

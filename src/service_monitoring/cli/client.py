@@ -23,6 +23,14 @@ class NotRunning(MonitoringError):
     """Nobody listens on the socket: no program has this data folder open."""
 
 
+class Complained(Refused):
+    """The configuration is refused; `complaints` are those of the answer, with file, line, column, path and words."""
+
+    def __init__(self, detail: str, complaints: list[dict[str, Any]]) -> None:
+        super().__init__(detail)
+        self.complaints = complaints
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -82,9 +90,12 @@ def ask(
 
 def _error(status: int, content: bytes) -> MonitoringError:
     try:
-        detail = str(json.loads(content)["detail"])
+        problem = json.loads(content)
+        detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
-        detail = content.decode(errors="replace")[:500]
+        problem, detail = {}, content.decode(errors="replace")[:500]
+    if "complaints" in problem:
+        return Complained(detail, problem["complaints"])
     if status == 404:
         return NotFound(detail)
     return Unavailable(detail) if status >= 500 else Refused(detail)

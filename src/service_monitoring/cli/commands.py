@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,9 +20,12 @@ from service_monitoring import bootstrap
 from service_monitoring.cli import BAD_ANSWER, DONE, Form, client, show
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.samples import Observation, Outcome
-from service_monitoring.errors import NotFound, Refused
-from service_monitoring.settings import InvalidSettings, Settings
+from service_monitoring.errors import NotFound, Refused, Unavailable
+from service_monitoring.ports import Drafts
+from service_monitoring.settings import Complaint, InvalidSettings, Settings, data_folder
+from service_monitoring.settings.quantities import duration, duration_text
 from service_monitoring.storage import archive
 from service_monitoring.storage.folder import FACTS
 from service_monitoring.views.desk import Desk
@@ -37,7 +41,6 @@ _PHASES: Final = {
     "first_byte_seconds": "first byte",
     "duration_seconds": "whole run",
 }
-_DID: Final = {Act.ACKNOWLEDGE: "Acknowledged", Act.RESOLVE: "Resolved"}
 
 
 def init(urls: list[str], config: Path) -> None:
@@ -56,10 +59,10 @@ def init(urls: list[str], config: Path) -> None:
 def validate(config: Path, form: Form) -> int:
     """Every complaint on stderr, or a summary of what would run."""
     try:
-        settings = _load(config)
+        settings = load(config)
     except InvalidSettings as invalid:
         if form is Form.JSON:
-            show.as_json({"valid": False, "complaints": list(map(_complaint, invalid.complaints))})
+            show.as_json({"valid": False, "complaints": [each.plain() for each in invalid.complaints]})
         else:
             # Already one line each, and their texts are quoted where they were found.
             for line in str(invalid).splitlines():
@@ -94,7 +97,7 @@ def schema() -> None:
 
 def check(name: str, config: Path, form: Form) -> int:
     """Run one check once, in this process."""
-    settings = _load(config)
+    settings = load(config)
     observation = asyncio.run(bootstrap.probe_once(settings, name))
     if form is Form.JSON:
         show.as_json({"check": name} | msgspec.to_builtins(observation))
@@ -136,12 +139,11 @@ def _named(metric: str, labels: tuple[tuple[str, str], ...]) -> str:
 
 def status(config: Path, form: Form, *, verify: bool) -> int:
     """How the program is; with `verify` the exit code says whether it runs without trouble."""
-    settings = _load(config)
     answer: Mapping[str, Any]
     try:
-        answer = _ask(settings, "GET", "/api/v1/status", lambda desk: desk.status())
-    except _EmptyError:
-        answer = _nothing_stored(settings)
+        answer = ask(config, "GET", "/api/v1/status", lambda desk: desk.status())
+    except EmptyError:
+        answer = _nothing_stored(load(config))
     if form is Form.JSON:
         show.as_json(answer)
     else:
@@ -165,36 +167,63 @@ def _nothing_stored(settings: Settings) -> dict[str, Any]:
         "queues": {},
         "polling": {},
         "sizes": {},
+        "listens": "",
     }
+
+
+def reload(config: Path, form: Form) -> int:
+    """Have the running program read the file again; complaints on stderr, one a line, as from `validate`."""
+    try:
+        answer = client.ask(_socket(config), "POST", "/api/v1/reload")
+    except client.NotRunning as nobody:
+        raise Unavailable(f"{nobody}: the file is read when one starts") from None
+    except client.Complained as refused:
+        if form is Form.JSON:
+            show.as_json({"valid": False, "complaints": refused.complaints})
+        else:
+            for each in refused.complaints:
+                show.warn(str(Complaint.of_plain(each)))
+            show.warn("nothing has changed: the program goes on with the configuration before")
+        return BAD_ANSWER
+    if form is Form.JSON:
+        show.as_json({"valid": True, "complaints": []} | answer)
+        return DONE
+    for sentence in answer["restart"]:
+        show.warn(f"a restart is needed: {sentence}")
+    for sentence in answer["remarks"]:
+        show.warn(f"warning: {sentence}")
+    show.line(f"Reloaded {answer['file']}: {', '.join(answer['changed']) or 'nothing'} changed")
+    return DONE
 
 
 def backup(file: Path, config: Path, form: Form) -> None:
     """Write a backup to a new file."""
     target = str(file.absolute())
-    settings = _load(config)
 
     async def directly(desk: Desk) -> dict[str, str]:
         return {"file": await desk.backup(target)}
 
     try:
-        answer = _ask(settings, "POST", "/api/v1/backup", directly, body={"file": target})
-    except _EmptyError:
-        raise NotFound(f"nothing is stored in {settings.store.path} yet: there is nothing to back up") from None
-    _say(form, answer, f"Wrote {answer['file']}")
+        answer = ask(config, "POST", "/api/v1/backup", directly, body={"file": target})
+    except EmptyError:
+        raise NotFound(f"nothing is stored in {data_folder(config)} yet: there is nothing to back up") from None
+    say(form, answer, f"Wrote {answer['file']}")
 
 
 def restore(file: Path, config: Path, form: Form) -> None:
     """Unpack a backup into the data folder, which must be new or empty."""
-    folder = _load(config).store.path
+    folder = load(config).store.path
     manifest = archive.restore(file, folder)
     made = str(manifest.made_at)
     answer = {"folder": str(folder), "made_at": made, "files": [each.name for each in manifest.files]}
-    _say(form, answer, f"Restored into {folder} the backup of {show.moment(made, bootstrap.the_clock().now())}")
+    say(form, answer, f"Restored into {folder} the backup of {show.moment(made, bootstrap.the_clock().now())}")
 
 
-def list_incidents(config: Path, form: Form, *, states: list[State], service: str | None, limit: int) -> None:
+def list_incidents(
+    config: Path, form: Form, *, states: list[State], service: str | None, limit: int, drafts: Drafts
+) -> None:
     """Incidents, newest first."""
-    rows = _rows(_load(config), states=states, service=service, limit=limit)
+    rows = _rows(config, states=states, service=service, limit=limit, drafts=drafts)
     if form is Form.JSON:
         show.as_json(rows)
     else:
@@ -203,70 +232,103 @@ def list_incidents(config: Path, form: Form, *, states: list[State], service: st
 
 def show_incident(id: str, config: Path, form: Form) -> None:
     """One incident with its transitions and notices."""
-    settings = _load(config)
-    whole = _identified(settings, id)
-    detail = _ask(settings, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
+    whole = _identified(config, id)
+    detail = ask(config, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
     if form is Form.JSON:
         show.as_json(detail)
     else:
         show.incident(detail, bootstrap.the_clock().now())
 
 
-def act(what: Act, id: str, by: str, comment: str, config: Path, form: Form) -> None:
-    """Acknowledge or resolve."""
-    settings = _load(config)
-    whole = _identified(settings, id)
-    row = _ask(
-        settings,
+def acknowledge(id: str, by: str, comment: str, lasts: str, config: Path, form: Form) -> None:
+    """Take an incident on, for as long as `lasts` says, if it says anything."""
+    length = duration(lasts) if lasts else None
+    if length is not None and length <= 0:
+        raise Refused(f"an acknowledgement for {lasts} has ended before it began: write --for 2h")
+    row = _act(Act.ACKNOWLEDGE, id, by, comment, config, expires_after=length)
+    until = row["acknowledged_until"]
+    ends = f" until {show.moment(until, bootstrap.the_clock().now())}" if until else ""
+    say(form, row, f"Acknowledged {row['id']} ({row['service']}.{row['rule']}) by {by}{ends}")
+
+
+def resolve(id: str, by: str, comment: str, config: Path, form: Form) -> None:
+    """End an incident."""
+    row = _act(Act.RESOLVE, id, by, comment, config)
+    say(form, row, f"Resolved {row['id']} ({row['service']}.{row['rule']}) by {by}")
+
+
+def _act(
+    what: Act, id: str, by: str, comment: str, config: Path, *, expires_after: Duration | None = None
+) -> dict[str, Any]:
+    whole = _identified(config, id)
+    body = {"by": by, "comment": comment}
+    if expires_after is not None:
+        body["expires_after"] = duration_text(expires_after)
+    row: dict[str, Any] = ask(
+        config,
         "POST",
         f"/api/v1/incidents/{quote(whole, safe='')}/{what}",
-        lambda desk: desk.act(Acted(whole, what, by, comment)),
-        body={"by": by, "comment": comment},
+        lambda desk: desk.act(Acted(whole, what, by, comment, expires_after)),
+        body=body,
     )
-    _say(form, row, f"{_DID[what]} {row['id']} ({row['service']}.{row['rule']}) by {by}")
+    return row
 
 
 def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     """Retire a rule, named `service.rule`."""
-    service, _, rule = name.partition(".")
-    if not service or not rule:
-        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
-    settings = _load(config)
+    service, rule = rule_named(name)
     try:
-        _ask(
-            settings,
+        ask(
+            config,
             "POST",
             f"/api/v1/rules/{quote(service, safe='')}/{quote(rule, safe='')}/retire",
             lambda desk: desk.retire(Retired(service, rule, reason, by)),
             body={"by": by, "reason": reason},
         )
-    except _EmptyError:
+    except EmptyError:
         raise NotFound(f"no program has run with {config} yet: remove the rule from the file") from None
-    _say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
+    say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
 
 
-class _EmptyError(Exception):
+def rule_named(name: str) -> tuple[str, str]:
+    """Service and rule of `service.rule`."""
+    service, _, rule = name.partition(".")
+    if not service or not rule:
+        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
+    return service, rule
+
+
+class EmptyError(Exception):
     """No program runs and none ever did: the data folder is not made by asking about it."""
 
 
-def _ask(
-    settings: Settings,
+def ask(
+    config: Path,
     method: str,
     route: str,
     directly: Callable[[Desk], Awaitable[Any]],
     *,
     query: dict[str, Any] | None = None,
     body: Any = None,
+    made: bool = False,
 ) -> Any:
-    """The answer of the running program, or that of the store where none runs, in JSON's types."""
-    path = bootstrap.socket_path(settings)
-    try:
-        return client.ask(path, method, route, query=query, body=body)
-    except client.NotRunning:
-        pass
-    if not (settings.store.path / FACTS).exists():
-        raise _EmptyError
+    """The answer of the running program, or that of the store where none runs, in JSON's types.
+
+    A running program is found, and answers, also while its file is not valid: somebody must be able to acknowledge,
+    and to ask what is wrong. `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
+    """
+    with suppress(client.NotRunning):
+        return client.ask(_socket(config), method, route, query=query, body=body)
+    settings = load(config)
+    if not made and not (settings.store.path / FACTS).exists():
+        raise EmptyError
     return asyncio.run(_answered(settings, directly))
+
+
+def _socket(config: Path) -> Path:
+    """Where a program with this file listens."""
+    _exists(config)
+    return bootstrap.socket_in(data_folder(config))
 
 
 async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any]]) -> Any:
@@ -274,29 +336,34 @@ async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any
         return msgspec.to_builtins(await directly(desk))
 
 
-def _rows(settings: Settings, *, states: list[State], service: str | None, limit: int) -> list[dict[str, Any]]:
+def _rows(
+    config: Path, *, states: list[State], service: str | None, limit: int, drafts: Drafts
+) -> list[dict[str, Any]]:
     query: dict[str, Any] = {"state": [str(state) for state in states], "limit": limit}
+    if drafts is Drafts.SHOWN:
+        query["drafts"] = "true"
     if service is not None:
         query["service"] = service
     try:
-        rows: list[dict[str, Any]] = _ask(
-            settings,
+        rows: list[dict[str, Any]] = ask(
+            config,
             "GET",
             "/api/v1/incidents",
-            lambda desk: desk.incidents(states=states, service=service, limit=limit),
+            lambda desk: desk.incidents(states=states, service=service, limit=limit, drafts=drafts),
             query=query,
         )
-    except _EmptyError:
+    except EmptyError:
         return []
     return rows
 
 
-def _identified(settings: Settings, beginning: str) -> str:
+def _identified(config: Path, beginning: str) -> str:
     """The whole id that begins like this, among the newest thousand; a whole one is taken as it is."""
     if len(beginning) >= _WHOLE:
-        ids = [beginning] if (settings.store.path / FACTS).exists() else []
+        _exists(config)
+        ids = [beginning] if (data_folder(config) / FACTS).exists() else []
     else:
-        rows = _rows(settings, states=[], service=None, limit=1000)
+        rows = _rows(config, states=[], service=None, limit=1000, drafts=Drafts.SHOWN)
         ids = [row["id"] for row in rows if beginning and row["id"].startswith(beginning)]
     if not ids:
         raise NotFound(f"there is no incident {beginning!r}: `service-monitoring incidents list` names them")
@@ -305,28 +372,22 @@ def _identified(settings: Settings, beginning: str) -> str:
     return ids[0]
 
 
-def _load(config: Path) -> Settings:
+def load(config: Path) -> Settings:
+    """The settings of a file; `NotFound` where there is none."""
+    _exists(config)
+    return bootstrap.load(config)
+
+
+def _exists(config: Path) -> None:
     if not config.exists():
         raise NotFound(
             f"there is no {config}: write one with `service-monitoring init URL`, or name yours with --config"
         )
-    return bootstrap.load(config)
 
 
-def _say(form: Form, answer: Any, sentence: str) -> None:
+def say(form: Form, answer: Any, sentence: str) -> None:
+    """An answer for programs, or a sentence for people."""
     if form is Form.JSON:
         show.as_json(answer)
     else:
         show.line(sentence)
-
-
-def _complaint(complaint: Any) -> dict[str, Any]:
-    place = complaint.place
-    return {
-        "file": place.file,
-        "line": place.line,
-        "column": place.column,
-        "path": complaint.path,
-        "problem": complaint.problem,
-        "remedy": complaint.remedy,
-    }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def run(config: Path, level: str) -> None:
     # A start makes millions of values and hardly a cycle among them; looking for some would take half as long again.
     # The program lets the collector go on once everything is there.
     gc.disable()
+    # By default it would kill. Whoever asks for a reload before the program listens loses nothing: a file that was
+    # changed since it was read is found by its content.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = bootstrap.load(config)
     configure_logs(level, Redactor(settings.secrets))
     for remark in (*settings.not_yet, *settings.warnings):

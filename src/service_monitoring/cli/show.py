@@ -140,7 +140,11 @@ def incidents(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
 
 
 def _more(row: Mapping[str, Any], now: Instant) -> Iterable[Text]:
+    if row["draft"]:
+        yield Text("of a draft: nobody is told")
     yield Text(_since(row, now))
+    if row["acknowledged_until"]:
+        yield Text(f"acknowledged until {moment(row['acknowledged_until'], now)}")
     if row["summary"]:
         yield word(row["summary"])
 
@@ -164,12 +168,13 @@ def incident(detail: Mapping[str, Any], now: Instant) -> None:
     row = detail["incident"]
     facts: list[tuple[str | Text, RenderableType]] = [
         ("rule", word(f"{row['service']}.{row['rule']}")),
-        ("state", Text.assemble(word(row["state"]), ", ", word(row["severity"]))),
+        ("state", Text.assemble(word(row["state"]), ", ", word(row["severity"]), ", of a draft" * row["draft"])),
         ("summary", word(row["summary"] or "-")),
         ("series", word(row["series"])),
         ("breached", Text(moment(detail["breached_at"], now))),
         ("opened", Text(moment(row["opened_at"], now))),
         ("acknowledged", Text(moment(row["acknowledged_at"], now))),
+        *([("until", Text(moment(row["acknowledged_until"], now)))] if row["acknowledged_until"] else []),
         ("ended", Text(moment(row["resolved_at"], now))),
         ("before it", word(detail["previous"] or "-")),
     ]
@@ -178,7 +183,9 @@ def incident(detail: Mapping[str, Any], now: Instant) -> None:
     for each in detail["transitions"]:
         said = ", ".join(one_line(part) for part in _why(each) if part)
         lines(
-            facts_table([(f"{each['sequence']}", word(each["state"])), ("", Text(moment(each["at"], now))), ("", said)])
+            facts_table(
+                [(f"{each['sequence'] or ''}", word(each["what"])), ("", Text(moment(each["at"], now))), ("", said)]
+            )
         )
     lines(Text(), Text("Who was told", "bold"))
     if not detail["notices"]:
@@ -215,6 +222,7 @@ def status(answer: Mapping[str, Any], now: Instant) -> None:
         ("incidents", Text(counts(answer["incidents"]))),
         ("notices", Text(counts(answer["outbox"]))),
         ("judged", Text(f"until {moment(answer['judged_until'], now)}" if answer["judged_until"] else "nothing yet")),
+        ("listens", word(answer.get("listens", ""))),
         ("on disk", Text(counts({f"KiB of {name}": -(-size // 1024) for name, size in answer["sizes"].items()}))),
         ("loops", word(", ".join(f"{name} {_loop(loop)}" for name, loop in answer["loops"].items()))),
         ("queues", word(", ".join(f"{name} {_queue(queue)}" for name, queue in answer["queues"].items()))),
@@ -264,3 +272,33 @@ def bars(parts: Sequence[tuple[str, float]], longest: float) -> Table:
         share = round(_BAR * min(1.0, value / longest)) if longest > 0 else 0
         table.add_row(f"  {one_line(name)}", seconds(value), "#" * share)
     return table
+
+
+def keys(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
+    """Keys, by check."""
+    if not rows:
+        line("No keys.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("ID", "CHECK", "FOR", "MADE"):
+        table.add_column(title)
+    for row in rows:
+        made = Text(moment(row["made_at"], now))
+        if row["expires_at"]:
+            made.append(f"\nopens until {moment(row['expires_at'], now)}")
+        table.add_row(word(row["id"]), word(row["check"], "bold"), word(row["purpose"]), made)
+    lines(table)
+
+
+def pings(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
+    """Reports of a job with what it sent along, the newest first."""
+    if not rows:
+        line("No reports.")
+    for row in rows:
+        code = "" if row["exit_code"] is None else f" {row['exit_code']}"
+        run = f", run {row['run']}" if row["run"] else ""
+        lines(Text.assemble(word(row["signal"] + code, "bold"), f" {moment(row['at'], now)}", word(run, "")))
+        for each in row["body"].splitlines():
+            lines(Padding(word(each, ""), (0, 0, 0, 2)))
+        if row["cut"]:
+            lines(Padding(Text("(cut)"), (0, 0, 0, 2)))

@@ -1,20 +1,44 @@
-"""Calendars: zones, cron expressions and recurrences, the only place that knows the libraries behind them.
+"""Calendars: zones, cron, recurrences and hours of a week, and the only place that knows the libraries behind them.
 
-Pure functions of text. So far they only tell whether a text is one; nothing that this version decides asks a calendar.
+Pure functions of text and instants; what is not text here is UTC. Does not know what a slot or a change of hours is for
+(`heartbeats`, `policy`). A zone is read once, as a table of its changes: what local time means is then decided here, by
+two rules that leave nothing to a library:
+
+- local time *reaches* 02:30 at the first instant that shows 02:30 or later. Where the clock goes from 02:00 to 03:00
+  that is the first valid instant, where an hour is repeated its first pass. Here slots are, and here hours begin.
+- local time *leaves* 02:30 behind at the instant after which no earlier time is shown any more: the second pass, or
+  again the first valid instant. Here hours end.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from cronsim import CronSim, CronSimError
 from dateutil.rrule import rrulestr
+from whenever import Instant as Moment
 from whenever import ZonedDateTime
 
+from service_monitoring.domain.instants import SECOND, Instant
+from service_monitoring.domain.schedules import ActiveHours, Cron, Span
 from service_monitoring.errors import Refused
 
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
 _SOME_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - local time, of whatever zone
+_MINUTE: Final = timedelta(minutes=1)
+_DAY: Final = 86_400
+_EARLIEST: Final = -(1 << 63) // SECOND + 2 * _DAY
+_LATEST: Final = (1 << 63) // SECOND - 2 * _DAY
+_HOURS: Final = re.compile(r"(\d{2}):([0-5]\d)\s*-\s*(\d{2}):([0-5]\d)", re.ASCII)
+_WEEKS_ASKED: Final = 4
 
 
 def refuse_unknown_zone(name: str) -> None:
@@ -31,6 +55,9 @@ def refuse_bad_cron(text: str) -> None:
         CronSim(text, _SOME_DAY)
     except (CronSimError, ValueError, OverflowError) as error:
         raise Refused(str(error)) from error
+    # The library takes a sixth for seconds, which no cron does.
+    if len(text.split()) != 5:
+        raise Refused("Wrong number of fields")
 
 
 def refuse_bad_recurrence(text: str) -> None:
@@ -41,3 +68,253 @@ def refuse_bad_recurrence(text: str) -> None:
         rrulestr(text, dtstart=_SOME_DAY.replace(tzinfo=None))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise Refused(str(error)) from error
+
+
+def active_hours(weekdays: tuple[str, ...] | None, times: str | None, zone: str) -> ActiveHours:
+    """The hours that `mon`, `tue`, ... and `07:00-22:00` stand for; all days, or the whole day, where one is None."""
+    refuse_unknown_zone(zone)
+    try:
+        days = range(7) if weekdays is None else sorted({WEEKDAYS.index(day) for day in weekdays})
+    except ValueError as error:
+        raise Refused(f"{', '.join(weekdays or ())} are not all days of the week: write mon, tue, ...") from error
+    return ActiveHours(zone, tuple(days), (Span(0, 24 * 60) if times is None else _span(times),))
+
+
+def next_slot(schedule: Cron, after: Instant) -> Instant | None:
+    """The first slot strictly after `after`; None where the expression names a day that never comes.
+
+    Debian's rules: a job at a time of its own runs when local time reaches that time, once, whether an hour is skipped
+    or repeated; slots that a skipped hour throws together are one. A job whose minutes or hours begin with a star
+    follows real time: nothing of it is made up for, and a repeated hour has its slots twice.
+    """
+    return _slot_after(schedule, after.ns)
+
+
+def previous_slot(schedule: Cron, at: Instant) -> Instant | None:
+    """The last slot at or before `at`; None where there was none in fifty years."""
+    return _slot_until(schedule, at.ns)
+
+
+def is_active(hours: ActiveHours, at: Instant) -> bool:
+    """Whether `at` is within the hours: from where local time reaches a beginning to where it leaves its end behind."""
+    zone, second = _zone(hours.zone), at.ns // SECOND
+    today = _day(zone.local(second))
+    return any(begin <= second < end for begin, end in _stretches(hours, zone, today - 2, today + 2))
+
+
+def next_change(hours: ActiveHours, after: Instant) -> Instant | None:
+    """The first instant strictly after `after` at which `is_active` changes; None where it never does."""
+    if _never_changes(hours):
+        return None
+    zone, second = _zone(hours.zone), after.ns // SECOND
+    today = _day(zone.local(second))
+    last: int | None = None
+    # Stretches come in the order of their beginnings and may touch or overlap: only where none covers it is a change.
+    for begin, end in _stretches(hours, zone, today - 2, today + 7 * _WEEKS_ASKED):
+        if last is None or begin > last:
+            if last is not None and last > second:
+                return _instant(last)
+            if begin > second:
+                return _instant(begin)
+            last = end
+        else:
+            last = max(last, end)
+    return _instant(last) if last is not None and second < last < (today + 7 * _WEEKS_ASKED) * _DAY else None
+
+
+class _Zone:
+    """A zone as the seconds (UTC) at which its offset changes, and the offset in seconds from each of them on."""
+
+    __slots__ = ("offsets", "starts")
+
+    def __init__(self, starts: list[int], offsets: list[int]) -> None:
+        self.starts = starts
+        self.offsets = offsets
+
+    def part(self, second: int) -> int:
+        """Which offset holds at a second."""
+        return max(bisect_right(self.starts, second) - 1, 0)
+
+    def ends(self, part: int) -> int:
+        """The second (exclusive) to which an offset holds."""
+        return self.starts[part + 1] if part + 1 < len(self.starts) else _LATEST
+
+    def local(self, second: int) -> int:
+        """What the clock on the wall shows, in seconds as if that were UTC."""
+        return second + self.offsets[self.part(second)]
+
+    def reaches(self, local: int) -> int:
+        """The first second at which the clock shows `local` or later."""
+        part = self.part(local - _DAY)
+        while (second := max(self.starts[part], local - self.offsets[part])) >= self.ends(part) != _LATEST:
+            part += 1
+        return second
+
+    def leaves(self, local: int) -> int:
+        """The second from which on the clock never shows less than `local`."""
+        part = self.part(local + _DAY)
+        while (second := min(self.ends(part), local - self.offsets[part])) <= self.starts[part] and part:
+            part -= 1
+        return second
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> _Zone:
+    here: ZonedDateTime | None = Moment.from_timestamp(_EARLIEST).to_tz(name)
+    starts: list[int] = []
+    offsets: list[int] = []
+    while here is not None and (second := here.timestamp()) < _LATEST:
+        offset = round(here.offset.total("seconds"))
+        if not offsets or offset != offsets[-1]:
+            starts.append(second)
+            offsets.append(offset)
+        here = here.next_transition()
+    return _Zone(starts, offsets)
+
+
+@lru_cache(maxsize=4096)
+def _slot_after(schedule: Cron, after: int) -> Instant | None:
+    zone, second = _zone(schedule.zone), after // SECOND
+    part = zone.part(second)
+    searched = second + zone.offsets[part]
+    local = _beyond(schedule.expression, searched)
+    if not _follows_real_time(schedule.expression):
+        while local is not None and zone.reaches(local) <= second:
+            local = _beyond(schedule.expression, local)
+        return None if local is None else _instant(zone.reaches(local))
+    # Within one offset the answer is the next match of local time; between `searched` and `local` there is none, which
+    # is why most parts need no search of their own. The library's own walk through changes of offset is not used: it
+    # takes a Sunday 00:00 that Santiago skips for a match, and leaps over half of Lord Howe's hours of 30 minutes.
+    while local is not None:
+        if local - zone.offsets[part] < zone.ends(part):
+            return _instant(local - zone.offsets[part])
+        if part + 1 == len(zone.starts):
+            return None
+        part += 1
+        before = zone.starts[part] + zone.offsets[part] - 1
+        if not searched <= before < local:
+            searched, local = before, _beyond(schedule.expression, before)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _slot_until(schedule: Cron, at: int) -> Instant | None:
+    zone, second = _zone(schedule.zone), at // SECOND
+    part = zone.part(second)
+    if not _follows_real_time(schedule.expression):
+        # In the second pass of an hour the whole first pass has been seen.
+        shown = second + zone.offsets[part]
+        if part:
+            shown = max(shown, zone.starts[part] + zone.offsets[part - 1] - 1)
+        local = _up_to(schedule.expression, shown)
+        while local is not None and zone.reaches(local) > second:
+            local = _up_to(schedule.expression, local - 1)
+        return None if local is None else _instant(zone.reaches(local))
+    searched = second + zone.offsets[part]
+    local = _up_to(schedule.expression, searched)
+    while local is not None:
+        if local - zone.offsets[part] >= zone.starts[part]:
+            return _instant(local - zone.offsets[part])
+        if part == 0:
+            return None
+        part -= 1
+        last = zone.ends(part) + zone.offsets[part] - 1
+        if not local <= last <= searched:
+            searched, local = last, _up_to(schedule.expression, last)
+    return None
+
+
+def _follows_real_time(expression: str) -> bool:
+    minutes, hours = expression.split()[:2]
+    return minutes.startswith("*") or hours.startswith("*")
+
+
+@lru_cache(maxsize=1024)
+def _parsed(expression: str, *, reverse: bool) -> CronSim:
+    return CronSim(expression, _EPOCH, reverse=reverse)
+
+
+def _beyond(expression: str, local: int) -> int | None:
+    """The next match of local time in a minute after that of `local`."""
+    return _stepped(_parsed(expression, reverse=False), _minute(local))
+
+
+def _up_to(expression: str, local: int) -> int | None:
+    """The last match of local time at or before `local`."""
+    return _stepped(_parsed(expression, reverse=True), _minute(local) + _MINUTE)
+
+
+def _stepped(parsed: CronSim, start: datetime) -> int | None:
+    walk = copy(parsed)
+    walk.dt = start
+    try:
+        return (next(walk) - _EPOCH) // timedelta(seconds=1)
+    except (StopIteration, OverflowError, ValueError):
+        return None
+
+
+def _minute(local: int) -> datetime:
+    return _EPOCH + timedelta(minutes=local // 60)
+
+
+def _stretches(hours: ActiveHours, zone: _Zone, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """From where to where (exclusive) it is active, in seconds, for the spans that begin on the days `first` to `last`.
+
+    A span that lies within a skipped hour is empty and left out.
+    """
+    spans = _in_order(hours)
+    for day in range(first, last + 1):
+        # 1970-01-01 was a Thursday.
+        if (day + 3) % 7 not in hours.weekdays:
+            continue
+        for since, until in spans:
+            begin, end = zone.reaches(day * _DAY + since), zone.leaves(day * _DAY + until)
+            if begin < end:
+                yield begin, end
+
+
+@lru_cache(maxsize=1024)
+def _in_order(hours: ActiveHours) -> tuple[tuple[int, int], ...]:
+    """The spans in seconds after midnight of their day; beyond 24 hours where they go over midnight."""
+    return tuple(
+        sorted(
+            (span.since * 60, (span.until if span.since <= span.until else span.until + 24 * 60) * 60)
+            for span in hours.spans
+        )
+    )
+
+
+@lru_cache(maxsize=1024)
+def _never_changes(hours: ActiveHours) -> bool:
+    """Whether the week has no end or no beginning of hours: all of it is active, or nothing."""
+    week, covered = 7 * _DAY, 0
+    for begin, end in sorted(
+        (day * _DAY + since, day * _DAY + until)
+        for day in range(-2, 7)
+        if day % 7 in hours.weekdays
+        for since, until in _in_order(hours)
+    ):
+        if begin > covered:
+            return False
+        covered = max(covered, end)
+    return covered == 0 or covered >= week
+
+
+def _span(text: str) -> Span:
+    match = _HOURS.fullmatch(text)
+    if match is None:
+        raise Refused(f'{text} is not a span of hours: write "07:00-22:00"')
+    since, until = (60 * int(hour) + int(minute) for hour, minute in (match.groups()[:2], match.groups()[2:]))
+    if since >= 24 * 60 or until > 24 * 60:
+        raise Refused(f'{text} is beyond the day: it begins by 23:59 and ends by "24:00"')
+    if since == until:
+        raise Refused(f'{text} is empty: write "00:00-24:00" for the whole day')
+    return Span(since, until)
+
+
+def _day(local: int) -> int:
+    return local // _DAY
+
+
+def _instant(second: int) -> Instant:
+    return Instant(second * SECOND)

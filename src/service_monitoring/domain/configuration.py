@@ -6,16 +6,29 @@ and channels' addresses stay in the settings. A revision is journalled whole, so
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.domain.instants import Duration
-from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.instants import DAY, SECOND, Duration
+from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.rules import Lifecycle, Rule
+from service_monitoring.domain.schedules import Expectation
+from service_monitoring.domain.windows import Reach
+from service_monitoring.errors import Refused
+
+ALLOWANCE: Final = Duration(10 * SECOND)
+"""How late a pushed sample may come and still be judged."""
 
 
 class Check(Struct, frozen=True):
-    """What is polled, as far as decisions care: `stale_after` is when its verdicts turn Unknown without samples."""
+    """What is polled, or reports by itself, as far as decisions care.
+
+    `stale_after` is when its verdicts turn Unknown without samples; a series that is silent for `forget_after` of
+    observed time is forgotten. `allowance` is given for pushed samples alone, `expects` for heartbeats alone: neither
+    is polled, and their `every` and `timeout` mean nothing.
+    """
 
     service: str
     name: str
@@ -24,6 +37,9 @@ class Check(Struct, frozen=True):
     timeout: Duration
     stale_after: Duration
     retries: int = 0
+    allowance: Duration = Duration(0)
+    expects: Expectation | None = None
+    forget_after: Duration = DAY
 
     @property
     def id(self) -> str:
@@ -41,23 +57,6 @@ class Service(Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
 
 
-class MatchOperator(StrEnum):
-    """How a matcher compares a label; the last two are RE2, anchored at both ends."""
-
-    EQUALS = "="
-    DIFFERS = "!="
-    MATCHES = "=~"
-    MATCHES_NOT = "!~"
-
-
-class Matcher(Struct, frozen=True):
-    """`label operator value`; an absent label is the empty string."""
-
-    label: str
-    operator: MatchOperator
-    value: str
-
-
 class Route(Struct, frozen=True):
     """Which incidents go where: the first route whose matchers all hold. `recipients` name channels."""
 
@@ -72,3 +71,33 @@ class Configuration(Struct, frozen=True):
     services: tuple[Service, ...] = ()
     routes: tuple[Route, ...] = ()
     owners: tuple[str, ...] = ()
+
+
+def reach_of(service: Service, check: str) -> Reach:
+    """The history that a service's rules on `check` look back at."""
+    reach = Reach(samples=1)
+    for rule in service.rules:
+        if rule.check == check:
+            reach = reach.joined(rule.strategy.reach)
+    stale_after = next((each.stale_after + 2 * each.allowance for each in service.checks if each.name == check), 0)
+    return Reach(reach.samples, Duration(reach.over + 2 * stale_after))
+
+
+def judged_metrics(rules: Iterable[Rule]) -> dict[str, frozenset[str]]:
+    """The metrics of each check that rules judge."""
+    judged: dict[str, frozenset[str]] = {}
+    for rule in rules:
+        if rule.check and rule.metric:
+            judged[rule.check] = judged.get(rule.check, frozenset()) | {rule.metric}
+    return judged
+
+
+def refuse_twins(service: Service) -> None:
+    """Two active rules of one policy must not say the same; `Refused` names both."""
+    known: dict[tuple[object, ...], str] = {}
+    for rule in service.rules:
+        if rule.state is not Lifecycle.ACTIVE:
+            continue
+        twin = known.setdefault(rule.signature, rule.name)
+        if twin != rule.name:
+            raise Refused(f"rules {service.name}.{twin} and {service.name}.{rule.name} are the same rule twice")

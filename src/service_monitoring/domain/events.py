@@ -10,6 +10,7 @@ from msgspec import Struct
 from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.rules import Lifecycle
+from service_monitoring.domain.samples import Series
 
 
 class IncidentMoved(Struct, frozen=True, tag="incident_moved"):
@@ -34,4 +35,16 @@ class RuleMoved(Struct, frozen=True, tag="rule_moved"):
     reason: str
 
 
-Event = IncidentMoved | RuleMoved
+class SeriesFlapped(Struct, frozen=True, tag="series_flapped"):
+    """A rule changes its mind about a series too often, or no more. `percent` is the weighted share of changes."""
+
+    at: Instant
+    decided_at: Instant
+    service: str
+    rule: str
+    series: Series
+    flapping: bool
+    percent: float
+
+
+Event = IncidentMoved | RuleMoved | SeriesFlapped

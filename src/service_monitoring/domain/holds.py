@@ -7,12 +7,14 @@ again. Time inside a gap is counted by nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from service_monitoring.domain.flapping import Flips
 from service_monitoring.domain.incidents import Cause
 from service_monitoring.domain.inputs import Order
 from service_monitoring.domain.instants import Duration
@@ -45,17 +47,25 @@ class Turn(StrEnum):
     BEGAN = "began"
     OPENED = "opened"
     DROPPED = "dropped"
+    RAISED = "raised"
     RESOLVED = "resolved"
+    VANISHED = "vanished"
 
 
 class Terms(Struct, frozen=True):
-    """What a rule and its check say of time. `stale_after` is None where silence is the rule's own subject."""
+    """What a rule and its check say of time. `stale_after` is None where silence is the rule's own subject.
+
+    `worse` is how long each stronger comparison must hold; `forget_after` the observed silence after which a series is
+    forgotten, None where it never is.
+    """
 
     holds_for: Duration = Duration(0)
     recovers_for: Duration = Duration(0)
     no_data: NoData = NoData()
     stale_after: Duration | None = None
     absent_for: Duration | None = None
+    worse: tuple[Duration, ...] = ()
+    forget_after: Duration | None = None
 
 
 class Hold(Struct, frozen=True):
@@ -65,7 +75,9 @@ class Hold(Struct, frozen=True):
     recovery of an open one; `silent` counts Unknown for `no_data`. `anchor` is where silence counts from when that is
     later than the last sample (activation, end of a gap); `credit` is the length of the gaps since the last sample.
     `blind`: a gap is on, nothing counts, and `code` is the verdict put aside. `barred`: a person resolved it while
-    breached, and no Healthy verdict came since.
+    breached, and no Healthy verdict came since. `level` is how many of the stronger comparisons hold by the verdict in
+    force, `worse` counts the time of each during an episode, `raised` is how far the episode's severity rose. `off`:
+    these are not the rule's active hours, in which nothing opens and only recovery counts.
     """
 
     at: int
@@ -78,13 +90,18 @@ class Hold(Struct, frozen=True):
     credit: int = 0
     blind: bool = False
     barred: bool = False
+    level: int = 0
+    worse: tuple[int, ...] = ()
+    raised: int = 0
+    off: bool = False
 
 
 class StoredHold(Struct, frozen=True):
     """A hold as it is kept between runs, with the incident it carries and the one before.
 
     `heard` is the newest sample's instant (ns, 0 for none) and `value` its value, `reason` and `detail` what its run
-    said, all as of the last change of the hold: younger samples that changed nothing come back from history.
+    said, all as of the last change of the hold: younger samples that changed nothing come back from history. `expires`
+    is when an acknowledgement ends (ns, 0 for never).
     """
 
     service: str
@@ -97,6 +114,8 @@ class StoredHold(Struct, frozen=True):
     value: float = 0.0
     reason: Reason | None = None
     detail: str = ""
+    expires: int = 0
+    flips: Flips = Flips()
 
 
 class Step(Struct, frozen=True):
@@ -120,23 +139,35 @@ def due(hold: Hold, terms: Terms, heard: int) -> tuple[int, Order] | None:
         # All is well, as nearly always: nothing but silence is waited for.
         stale_after = terms.stale_after
         return None if stale_after is None else (max(heard + hold.credit + stale_after, hold.at), Order.STALE)
-    wanted: list[tuple[int, Order]] = []
-    if hold.phase is Phase.PENDING and hold.code is Code.BREACHED:
-        wanted.append((hold.at + terms.holds_for - hold.accrued, Order.HOLD))
-    if hold.phase is Phase.OPEN and hold.code is Code.RECOVERED:
-        wanted.append((hold.at + terms.recovers_for - hold.accrued, Order.RECOVERY))
-    if terms.absent_for is not None:
-        if hold.code is not Code.BREACHED:
-            wanted.append((max(heard, hold.anchor) + terms.absent_for, Order.ABSENCE))
-    elif terms.stale_after is not None:
-        if hold.doubt is Doubt.NONE:
-            wanted.append((heard + hold.credit + terms.stale_after, Order.STALE))
-        elif hold.doubt is Doubt.AFTER_GAP:
-            wanted.append((hold.anchor + terms.stale_after, Order.STALE))
-    if hold.doubt is Doubt.SILENT and terms.no_data.mode is NoDataMode.BREACH_AFTER:
-        wanted.append((hold.at + terms.no_data.after - hold.silent, Order.NO_DATA))
+    wanted = [*_of_episode(hold, terms), *_of_silence(hold, terms, heard)]
     # What a `stale_after` that was made shorter would have asked for in the past is asked for now.
     return min(((max(instant, hold.at), what) for instant, what in wanted), default=None)
+
+
+def _of_episode(hold: Hold, terms: Terms) -> Iterator[tuple[int, Order]]:
+    if hold.phase is Phase.OPEN and hold.code is Code.RECOVERED:
+        yield hold.at + terms.recovers_for - hold.accrued, Order.RECOVERY
+    if hold.phase is Phase.QUIET or hold.code is not Code.BREACHED or hold.off:
+        return
+    if hold.phase is Phase.PENDING:
+        yield hold.at + terms.holds_for - hold.accrued, Order.HOLD
+    for level in range(hold.raised, hold.level):
+        yield hold.at + terms.worse[level] - hold.worse[level], Order.WORSE
+
+
+def _of_silence(hold: Hold, terms: Terms, heard: int) -> Iterator[tuple[int, Order]]:
+    if terms.absent_for is not None:
+        if hold.code is not Code.BREACHED:
+            yield max(heard, hold.anchor) + terms.absent_for, Order.ABSENCE
+    elif terms.stale_after is not None:
+        if hold.doubt is Doubt.NONE:
+            yield heard + hold.credit + terms.stale_after, Order.STALE
+        elif hold.doubt is Doubt.AFTER_GAP:
+            yield hold.anchor + terms.stale_after, Order.STALE
+    if hold.doubt is Doubt.SILENT and terms.no_data.mode is NoDataMode.BREACH_AFTER and not hold.off:
+        yield hold.at + terms.no_data.after - hold.silent, Order.NO_DATA
+    if hold.doubt is not Doubt.NONE and heard and terms.forget_after is not None:
+        yield heard + hold.credit + terms.forget_after, Order.FORGET
 
 
 def counted_to(hold: Hold, at: int) -> Hold:
@@ -144,26 +175,34 @@ def counted_to(hold: Hold, at: int) -> Hold:
     passed = at - hold.at
     if hold.blind or passed == 0:
         return replace(hold, at=at)
+    if hold.phase is Phase.OPEN and hold.code is Code.RECOVERED:
+        return replace(hold, at=at, accrued=hold.accrued + passed)
+    if hold.off:
+        return replace(hold, at=at)
     if hold.doubt is Doubt.SILENT:
         return replace(hold, at=at, silent=hold.silent + passed)
-    pending = hold.phase is Phase.PENDING and hold.code is Code.BREACHED
-    recovering = hold.phase is Phase.OPEN and hold.code is Code.RECOVERED
-    return replace(hold, at=at, accrued=hold.accrued + passed) if pending or recovering else replace(hold, at=at)
+    if hold.phase is Phase.QUIET or hold.code is not Code.BREACHED:
+        return replace(hold, at=at)
+    worse = hold.worse
+    if hold.level:
+        worse = tuple(time + passed if level < hold.level else time for level, time in enumerate(worse))
+    accrued = hold.accrued + passed if hold.phase is Phase.PENDING else hold.accrued
+    return replace(hold, at=at, accrued=accrued, worse=worse)
 
 
 def judged(hold: Hold, terms: Terms, at: int, code: Code) -> Step:
-    """A sample came at `at` and its strategy says `code`.
+    """A sample came at `at` and its strategy says `code`, which tells how many of the stronger comparisons hold too.
 
     Unknown means that its window holds too little. When our own gap emptied it, that is no missing data either: silence
     counts from here.
     """
     counted = replace(counted_to(hold, at), credit=0)
     if code is not Code.UNKNOWN:
-        return _turned(counted, terms, at, code, Doubt.NONE, Cause.SAMPLE)
+        return _turned(counted, terms, code, Doubt.NONE, Cause.SAMPLE)
     if hold.doubt is Doubt.AFTER_GAP or hold.credit:
-        return _turned(replace(counted, anchor=at), terms, at, code, Doubt.AFTER_GAP, Cause.SAMPLE)
+        return _turned(replace(counted, anchor=at), terms, code, Doubt.AFTER_GAP, Cause.SAMPLE)
     doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
-    return _turned(counted, terms, at, code, doubt, Cause.SAMPLE)
+    return _turned(counted, terms, code, doubt, Cause.SAMPLE)
 
 
 def unknown(hold: Hold, terms: Terms, at: int) -> Step:
@@ -177,7 +216,7 @@ def unknown(hold: Hold, terms: Terms, at: int) -> Step:
     if hold.doubt is Doubt.PRESUMED:
         return Step(counted)
     doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
-    return _turned(counted, terms, at, Code.UNKNOWN, doubt, Cause.SAMPLE)
+    return _turned(counted, terms, Code.UNKNOWN, doubt, Cause.SAMPLE)
 
 
 def fired(hold: Hold, terms: Terms, at: int, what: Order) -> Step:
@@ -187,14 +226,18 @@ def fired(hold: Hold, terms: Terms, at: int, what: Order) -> Step:
         case Order.HOLD:
             opened = replace(counted, phase=Phase.OPEN, accrued=0)
             return Step(opened, ((Turn.OPENED, _cause(hold)),))
+        case Order.WORSE:
+            return _raised(counted, terms, _cause(hold))
         case Order.RECOVERY:
-            return Step(replace(counted, phase=Phase.QUIET, accrued=0), ((Turn.RESOLVED, Cause.TIMER),))
+            return Step(_over(counted), ((Turn.RESOLVED, Cause.TIMER),))
         case Order.STALE:
-            return _turned(counted, terms, at, Code.UNKNOWN, Doubt.SILENT, Cause.TIMER)
+            return _turned(counted, terms, Code.UNKNOWN, Doubt.SILENT, Cause.TIMER)
         case Order.ABSENCE:
-            return _turned(counted, terms, at, Code.BREACHED, Doubt.NONE, Cause.TIMER)
+            return _turned(counted, terms, Code.BREACHED, Doubt.NONE, Cause.TIMER)
         case Order.NO_DATA:
-            return _turned(counted, terms, at, Code.BREACHED, Doubt.PRESUMED, Cause.NO_DATA)
+            return _turned(counted, terms, Code.BREACHED, Doubt.PRESUMED, Cause.NO_DATA)
+        case Order.FORGET:
+            return Step(counted, ((Turn.VANISHED, Cause.VANISHED),))
         case _:
             raise AssertionError(f"a hold never asks for {what!r}")
 
@@ -222,10 +265,29 @@ def sighted(hold: Hold, terms: Terms, at: int, heard: int) -> Hold:
     return back if returns else replace(back, code=Code.UNKNOWN, doubt=Doubt.AFTER_GAP)
 
 
+def awake(hold: Hold, terms: Terms, at: int, *, off: bool) -> Step:
+    """The rule's active hours begin or end at `at`: a breach that goes on when they begin is a new one from there."""
+    now = replace(counted_to(hold, at), off=off)
+    if off or hold.blind or now.code is not Code.BREACHED:
+        return Step(now)
+    return _breached(now, terms, Cause.TIMER)
+
+
+def again(hold: Hold, *, off: bool, levels: int) -> Hold:
+    """The hold under a changed rule: an episode goes on, but what counted in it starts again."""
+    worse = () if hold.phase is Phase.QUIET else (0,) * levels
+    return replace(hold, accrued=0, silent=0, level=0, worse=worse, raised=min(hold.raised, levels), off=off)
+
+
+def superseded(hold: Hold) -> Hold:
+    """A changed rule finds it well: the episode is over."""
+    return _over(hold)
+
+
 def resolved(hold: Hold, at: int) -> Hold:
     """A person resolved the incident: barred from a new one until one Healthy verdict, unless it is healthy now."""
     healthy = hold.code in _QUIETED
-    return replace(counted_to(hold, at), phase=Phase.QUIET, accrued=0, barred=not healthy)
+    return replace(_over(counted_to(hold, at)), barred=not healthy)
 
 
 def shifted(hold: Hold, delta: Duration) -> Hold:
@@ -237,39 +299,72 @@ def _cause(hold: Hold) -> Cause:
     return Cause.NO_DATA if hold.doubt is Doubt.PRESUMED else Cause.TIMER
 
 
-def _turned(hold: Hold, terms: Terms, at: int, code: Code, doubt: Doubt, cause: Cause) -> Step:
+def _over(hold: Hold) -> Hold:
+    """The episode is over, and so is all that counted in it."""
+    return replace(hold, phase=Phase.QUIET, accrued=0, worse=(), raised=0)
+
+
+def _turned(hold: Hold, terms: Terms, code: Code, doubt: Doubt, cause: Cause) -> Step:
     """The verdict in force becomes `code`: what the episode does about it."""
     silent = hold.silent if doubt is Doubt.SILENT and hold.doubt is Doubt.SILENT else 0
-    now = replace(hold, code=code, doubt=doubt, silent=silent)
     match code:
-        case Code.BREACHED:
-            return _breached(now, terms, cause)
         case Code.RECOVERED | Code.BETWEEN:
-            return _healthy(replace(now, barred=False), terms, cause)
-        case _:
+            now = replace(hold, code=code, doubt=doubt, silent=silent, level=0, barred=False)
+            return _healthy(now, terms, cause)
+        case Code.UNKNOWN:
+            now = replace(hold, code=code, doubt=doubt, silent=silent, level=0)
             return _silenced(now, terms, was=hold.doubt)
+        case Code.BREACHED | Code.WORSE | Code.WORST:
+            level = max(0, code - Code.UNKNOWN)
+            now = replace(hold, code=Code.BREACHED, doubt=doubt, silent=silent, level=level)
+            return _breached(now, terms, cause)
+        case _:
+            assert_never(code)
 
 
 def _breached(now: Hold, terms: Terms, cause: Cause) -> Step:
-    if now.phase is Phase.OPEN:
-        return Step(replace(now, accrued=0))
-    if now.phase is Phase.PENDING or now.barred:
-        return Step(now)
-    if terms.holds_for == 0:
-        return Step(replace(now, phase=Phase.OPEN, accrued=0), ((Turn.BEGAN, cause), (Turn.OPENED, cause)))
-    return Step(replace(now, phase=Phase.PENDING, accrued=0), ((Turn.BEGAN, cause),))
+    if now.phase is Phase.QUIET:
+        if now.barred or now.off:
+            return Step(now)
+        begun = replace(now, accrued=0, worse=(0,) * len(terms.worse), raised=0)
+        if terms.holds_for == 0:
+            turns = ((Turn.BEGAN, cause), (Turn.OPENED, cause))
+            return _raised_at_once(Step(replace(begun, phase=Phase.OPEN), turns), terms, cause)
+        return _raised_at_once(Step(replace(begun, phase=Phase.PENDING), ((Turn.BEGAN, cause),)), terms, cause)
+    # What is not that bad any more starts again when it is.
+    worse = tuple(time if level < now.level else 0 for level, time in enumerate(now.worse))
+    accrued = 0 if now.phase is Phase.OPEN else now.accrued
+    return _raised_at_once(Step(replace(now, accrued=accrued, worse=worse)), terms, cause)
+
+
+def _raised_at_once(step: Step, terms: Terms, cause: Cause) -> Step:
+    """The severity rises to the worst level that need not hold; what must hold is found by timer."""
+    hold = step.hold
+    for level in range(hold.level, hold.raised, -1):
+        if terms.worse[level - 1] == 0 and not hold.off:
+            return Step(replace(hold, raised=level), (*step.turns, (Turn.RAISED, cause)))
+    return step
+
+
+def _raised(hold: Hold, terms: Terms, cause: Cause) -> Step:
+    """The severity rises to the worst level that held for long enough."""
+    for level in range(hold.level, hold.raised, -1):
+        if hold.worse[level - 1] >= terms.worse[level - 1]:
+            return Step(replace(hold, raised=level), ((Turn.RAISED, cause),))
+    raise AssertionError("a level that has not held asks for nothing")
 
 
 def _healthy(now: Hold, terms: Terms, cause: Cause) -> Step:
-    if now.phase is Phase.PENDING:
-        return Step(replace(now, phase=Phase.QUIET, accrued=0), ((Turn.DROPPED, cause),))
     if now.phase is Phase.QUIET:
         return Step(now)
+    if now.phase is Phase.PENDING:
+        return Step(_over(now), ((Turn.DROPPED, cause),))
+    worse = (0,) * len(now.worse)
     if now.code is Code.BETWEEN:
-        return Step(replace(now, accrued=0))
+        return Step(replace(now, accrued=0, worse=worse))
     if terms.recovers_for == 0:
-        return Step(replace(now, phase=Phase.QUIET, accrued=0), ((Turn.RESOLVED, cause),))
-    return Step(now)
+        return Step(_over(now), ((Turn.RESOLVED, cause),))
+    return Step(replace(now, worse=worse))
 
 
 def _silenced(now: Hold, terms: Terms, *, was: Doubt) -> Step:
@@ -277,4 +372,4 @@ def _silenced(now: Hold, terms: Terms, *, was: Doubt) -> Step:
     if not begins or terms.no_data.mode is not NoDataMode.RESOLVE or now.phase is Phase.QUIET:
         return Step(now)
     turn = Turn.DROPPED if now.phase is Phase.PENDING else Turn.RESOLVED
-    return Step(replace(now, phase=Phase.QUIET, accrued=0), ((turn, Cause.NO_DATA),))
+    return Step(_over(now), ((turn, Cause.NO_DATA),))

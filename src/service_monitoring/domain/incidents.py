@@ -38,17 +38,23 @@ class Move(StrEnum):
 
     OPEN = "open"
     DROP = "drop"
+    RAISE = "raise"
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
     CLOSE = "close"
+    EXPIRE = "expire"
 
 
 MOVES: Final[dict[tuple[State, Move], State]] = {
     (State.PENDING, Move.OPEN): State.OPEN,
     (State.PENDING, Move.DROP): State.DROPPED,
+    (State.PENDING, Move.RAISE): State.PENDING,
     (State.OPEN, Move.ACKNOWLEDGE): State.ACKNOWLEDGED,
+    (State.OPEN, Move.RAISE): State.OPEN,
     (State.OPEN, Move.RESOLVE): State.RESOLVED,
     (State.OPEN, Move.CLOSE): State.CLOSED,
+    (State.ACKNOWLEDGED, Move.RAISE): State.OPEN,
+    (State.ACKNOWLEDGED, Move.EXPIRE): State.OPEN,
     (State.ACKNOWLEDGED, Move.RESOLVE): State.RESOLVED,
     (State.ACKNOWLEDGED, Move.CLOSE): State.CLOSED,
 }
@@ -62,6 +68,7 @@ class Cause(StrEnum):
     TIMER = "timer"
     PERSON = "person"
     NO_DATA = "no_data"
+    EXPIRED = "expired"
     RETIRED = "retired"
     REMOVED = "removed"
     SUPERSEDED = "superseded"
@@ -73,6 +80,7 @@ class Incident(Struct, frozen=True):
 
     `evidence` is that of the last move; `opened_reason` and `opened_detail` say, to the end, why the run that opened it
     was not `ok`.
+    That of a `draft` is a shadow: it is judged like any other, and nobody is told.
     """
 
     id: str
@@ -93,6 +101,7 @@ class Incident(Struct, frozen=True):
     acknowledged_by: str = ""
     ended_at: Instant | None = None
     previous: str = ""
+    draft: bool = False
 
 
 def identity(service: str, rule: str, series: Series, breached_at: Instant) -> str:
@@ -101,7 +110,7 @@ def identity(service: str, rule: str, series: Series, breached_at: Instant) -> s
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def begin(
+def begin(  # noqa: PLR0913 - one argument a field, all but the key by name
     service: str,
     rule: str,
     series: Series,
@@ -111,6 +120,7 @@ def begin(
     cause: Cause,
     evidence: Evidence,
     previous: str,
+    draft: bool = False,
 ) -> Incident:
     """A pending incident: its first breached sample has just been judged."""
     return Incident(
@@ -126,11 +136,19 @@ def begin(
         cause=cause,
         evidence=evidence,
         previous=previous,
+        draft=draft,
     )
 
 
 def move(
-    incident: Incident, what: Move, *, at: Instant, cause: Cause, evidence: Evidence | None = None, by: str = ""
+    incident: Incident,
+    what: Move,
+    *,
+    at: Instant,
+    cause: Cause,
+    evidence: Evidence | None = None,
+    by: str = "",
+    severity: Severity | None = None,
 ) -> Incident:
     """The incident after `what`; `Refused` where the table has no such move from its state."""
     state = MOVES.get((incident.state, what))
@@ -141,6 +159,7 @@ def move(
     return msgspec.structs.replace(
         incident,
         state=state,
+        severity=severity or incident.severity,
         sequence=incident.sequence + 1,
         changed_at=at,
         cause=cause,

@@ -23,20 +23,31 @@ class Stamp(Struct, frozen=True, order=True):
 
 
 class Order(IntEnum):
-    """What comes first at one instant; one ordering for every driver."""
+    """What comes first at one instant; one ordering for every driver.
+
+    `SAMPLE` is a pushed sample whose allowance is over, `HOURS` a change of active hours, `SCHEDULE` what a heartbeat
+    was expected by, `RECHECK` the end of the wait for a parent, `EXPIRY` that of an acknowledgement.
+    """
 
     PERSON = 0
     CONFIGURATION = 1
     OBSERVATION = 2
     OUTCOME = 3
     MARK = 4
-    GAP_END = 5
-    HOLD = 6
-    RECOVERY = 7
-    STALE = 8
-    ABSENCE = 9
-    NO_DATA = 10
-    GAP_START = 11
+    SAMPLE = 5
+    GAP_END = 6
+    HOURS = 7
+    HOLD = 8
+    WORSE = 9
+    RECOVERY = 10
+    SCHEDULE = 11
+    STALE = 12
+    ABSENCE = 13
+    NO_DATA = 14
+    FORGET = 15
+    GAP_START = 16
+    RECHECK = 17
+    EXPIRY = 18
 
 
 class Observed(Struct, frozen=True, tag="observed"):
@@ -48,6 +59,56 @@ class Observed(Struct, frozen=True, tag="observed"):
     started: Instant
 
 
+class Signal(StrEnum):
+    """What a job reports. `LOG` is kept and judges nothing."""
+
+    SUCCESS = "success"
+    START = "start"
+    FAIL = "fail"
+    LOG = "log"
+
+
+class Pinged(Struct, frozen=True, tag="pinged"):
+    """A job reported, to a check with an expectation. `run` pairs a start with its end; `exit_code` as it was told.
+
+    The body that came with it is kept beside this, and decides nothing.
+    """
+
+    service: str
+    check: str
+    signal: Signal
+    run: str = ""
+    exit_code: int | None = None
+
+
+class PushedSample(Struct, frozen=True):
+    """A finite number that was measured elsewhere, with the instant at which it was."""
+
+    at: Instant
+    metric: str
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class Pushed(Struct, frozen=True, tag="pushed"):
+    """Samples of one check that came together. The stamp is when they came: that says which of them are late."""
+
+    service: str
+    check: str
+    samples: tuple[PushedSample, ...]
+
+
+class Taken(StrEnum):
+    """What became of a pushed sample. Only `JUDGED` ones decide anything; all but `FUTURE` and `UNKNOWN` are stored."""
+
+    JUDGED = "judged"
+    LATE = "late"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    FUTURE = "future"
+    UNKNOWN = "unknown"
+
+
 class Act(StrEnum):
     """What people may do to an incident."""
 
@@ -56,12 +117,13 @@ class Act(StrEnum):
 
 
 class Acted(Struct, frozen=True, tag="acted"):
-    """A person acknowledged or resolved an incident."""
+    """A person acknowledged or resolved an incident; an acknowledgement may expire after so much elapsed time."""
 
     incident: str
     act: Act
     by: str
     comment: str = ""
+    expires_after: Duration | None = None
 
 
 class Retired(Struct, frozen=True, tag="retired"):
@@ -134,7 +196,7 @@ class Settled(Struct, frozen=True, tag="settled"):
     detail: str = ""
 
 
-Input = Observed | Acted | Retired | Configured | GapBegan | GapEnded | Stepped | Marked | Settled
+Input = Observed | Pinged | Pushed | Acted | Retired | Configured | GapBegan | GapEnded | Stepped | Marked | Settled
 
 
 class Admitted(Struct, frozen=True):

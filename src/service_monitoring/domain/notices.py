@@ -24,6 +24,9 @@ class Page(StrEnum):
     RELEASED = "released"
     RECOVERED = "recovered"
     CLOSED = "closed"
+    RAISED = "raised"
+    FLAPPING = "flapping"
+    STEADY = "steady"
     OWNER = "owner"
 
 
@@ -31,10 +34,12 @@ class Withheld(StrEnum):
     """Why a notice is held back."""
 
     UNREACHABLE = "unreachable"
+    RECHECKING = "rechecking"
+    FLAPPING = "flapping"
 
 
 class Held(Struct, frozen=True):
-    """Not told, for this reason, because of what `by` names (an incident's id)."""
+    """Not told, for this reason, because of what `by` names: an incident's id, or what is asked again."""
 
     reason: Withheld
     by: str

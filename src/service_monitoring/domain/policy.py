@@ -7,107 +7,86 @@ asked again; it does not know who is told (`routing`), what other policies do (`
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from service_monitoring.domain import holds
+from service_monitoring.domain import flapping, holds
 from service_monitoring.domain.agenda import Agenda
-from service_monitoring.domain.configuration import Service
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
-from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Terms, Turn
+from service_monitoring.domain.configuration import Check, Service, judged_metrics, reach_of
+from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Turn
+from service_monitoring.domain.hours import HOURS, Hours
 from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, State, begin, move
+from service_monitoring.domain.inputs import Order, Pinged, PushedSample, Taken
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.jobs import SCHEDULE, Jobs, StoredJob
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.recollections import Column, Recollection
-from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, moved
-from service_monitoring.domain.samples import Observation, Outcome, Reason, Sample, Series
-from service_monitoring.domain.strategies import Absence, Threshold, code_of
+from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
+from service_monitoring.domain.samples import Observation, Outcome, Reason, Series
+from service_monitoring.domain.standing import Standing
+from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
+from service_monitoring.domain.tracks import HoldKey, Key, Line, Place, Track, terms_of
 from service_monitoring.domain.verdicts import Code, Evidence
 from service_monitoring.domain.windows import Reach, Window
 from service_monitoring.errors import Refused
 
-Key = tuple[str, str, Series]
-"""Service, rule and series: what a hold is the hold of, and its key in the agenda."""
-
-_Place = tuple[str, str, tuple[tuple[str, str], ...]]
-"""Check, metric and labels: a series within its service."""
-
 _WELL: Final = (None, "")
+_NOTHING: Final = frozenset[str]()
 
 _FROM_SAMPLES: Final = frozenset({Cause.SAMPLE, Cause.TIMER, Cause.NO_DATA})
 """Causes that come with evidence of their own; a person's deed or a revision rests on what was known before."""
 
-_MOVE_OF: Final = {Turn.OPENED: Move.OPEN, Turn.DROPPED: Move.DROP, Turn.RESOLVED: Move.RESOLVE}
+_MOVE_OF: Final = {
+    Turn.OPENED: Move.OPEN,
+    Turn.DROPPED: Move.DROP,
+    Turn.RAISED: Move.RAISE,
+    Turn.RESOLVED: Move.RESOLVE,
+}
 
-
-class _Line:
-    """One series as this policy hears it: its newest sample, its window, and the tracks of the rules that judge it."""
-
-    __slots__ = ("heard", "series", "tracks", "value", "window")
-
-    def __init__(self, series: Series) -> None:
-        self.series = series
-        self.tracks: tuple[_Track, ...] = ()
-        self.heard = 0
-        self.value = 0.0
-        self.window: Window | None = None
-
-
-class _Track:
-    """One rule on one series: its hold, and the incident that it carries.
-
-    `usual` is the code that changes nothing: the verdict goes on, what accrues goes on, and the timer of silence moves
-    itself when it comes up. -1 where every sample counts.
-    """
-
-    __slots__ = ("hold", "incident", "judge", "key", "line", "previous", "rule", "terms", "usual")
-
-    def __init__(self, rule: Rule, line: _Line, terms: Terms, hold: Hold) -> None:
-        self.rule = rule
-        self.judge = _judge_of(rule)
-        self.line = line
-        self.terms = terms
-        self.incident: Incident | None = None
-        self.previous = ""
-        self.key: Key = (rule.service, rule.name, line.series)
-        self.take(hold)
-
-    def take(self, hold: Hold) -> None:
-        """This hold from now on."""
-        self.hold = hold
-        self.usual = int(hold.code) if hold.doubt is Doubt.NONE and hold.credit == 0 else -1
+EXPIRY, SAMPLE = "expiry", "sample"
+"""What is waited for beside holds: the fourth part of a key in the agenda."""
 
 
 class Changes(msgspec.Struct, frozen=True):
     """What is to be stored since it was asked last."""
 
     holds: tuple[StoredHold, ...]
-    forgotten: tuple[Key, ...]
+    forgotten: tuple[HoldKey, ...]
     incidents: tuple[Incident, ...]
+    jobs: tuple[StoredJob, ...]
 
 
 class MonitoringPolicy:
     """One service's rules and their evaluation state.
 
     Single-threaded and synchronous; one writer at a time. Every method that takes `at` decides at that instant and
-    returns the events that follow, in order; instants given to it never decrease within an epoch.
+    returns the events that follow, in order; instants given to it never decrease within an epoch. What is pushed is
+    judged when its allowance is over: its events are true at the sample's instant and decided at `at`.
     """
 
     def __init__(self, service: str, agenda: Agenda[Key]) -> None:
         self.service = service
         self._agenda = agenda
         self._configured = Service(service)
+        self._checks: dict[str, Check] = {}
         self._rules: dict[str, Rule] = {}
         self._lifecycle: dict[str, Lifecycle] = {}
-        self._lines: dict[_Place, _Line] = {}
-        self._awaited: dict[_Place, _Line] = {}
-        self._tracks: dict[tuple[str, Series], _Track] = {}
-        self._stale_after: dict[str, Duration] = {}
+        self._members: frozenset[str] = frozenset()
+        self._judged: dict[str, frozenset[str]] = {}
+        self._lines: dict[Place, Line] = {}
+        self._awaited: dict[Place, Line] = {}
+        self._tracks: dict[tuple[str, Series], Track] = {}
+        self._jobs = Jobs(service, agenda)
+        self._hours = Hours(service, agenda)
         self._said: dict[str, tuple[Reason | None, str]] = {}
-        self._dirty: dict[Key, _Track] = {}
-        self._forgotten: dict[Key, None] = {}
+        self._decided = Instant(0)
+        self._blind_since: int | None = None
+        self._turned: dict[str, None] = {}
+        self._dirty: dict[HoldKey, Track] = {}
+        self._forgotten: dict[HoldKey, None] = {}
         self._moved: dict[str, Incident] = {}
 
     # What it is asked -------------------------------------------------------------------------------------------------
@@ -130,10 +109,34 @@ class MonitoringPolicy:
         return self._lifecycle[name]
 
     def incidents(self) -> Iterator[Incident]:
-        """The incidents that are not over, in the order of rule and series."""
+        """The incidents that are not over, in the order of rule and series; those of drafts too."""
         for track in self._in_order():
             if track.incident is not None:
                 yield track.incident
+
+    def verdicts(self, rule: str) -> dict[tuple[tuple[str, str], ...], Code]:
+        """What a rule says now, by the labels of its series."""
+        return {track.line.series.labels: track.verdict for track in self._in_order() if track.rule.name == rule}
+
+    @property
+    def turned(self) -> bool:
+        """Whether a member of a composite may say something else than before."""
+        return bool(self._turned)
+
+    @property
+    def in_gap(self) -> bool:
+        """Whether nobody watches."""
+        return self._blind_since is not None
+
+    def take_turned(self) -> tuple[str, ...]:
+        """The rules that are members of composites and may say something else than at the last call."""
+        turned, self._turned = tuple(self._turned), {}
+        return turned
+
+    def flapping(self, rule: str, series: Series) -> bool:
+        """Whether the rule changes its mind about the series too often."""
+        track = self._tracks.get((rule, series))
+        return track is not None and track.flips.flapping
 
     def breached_now(self, incident: Incident, check: str, at: Instant) -> bool:
         """Whether the run of `check` at `at` left the incident's verdict breached.
@@ -145,7 +148,17 @@ class MonitoringPolicy:
         if track is None or track.hold.code is not Code.BREACHED or incident.series.check != check:
             return False
         silence = track.terms.absent_for is not None or track.hold.doubt is Doubt.PRESUMED
-        return silence or track.line.heard == at.ns
+        return silence or track.line.heard == at.ns - track.line.lag
+
+    def still_breached(self, incident: Incident) -> bool:
+        """Whether the verdict behind the incident is breached."""
+        track = self._tracks.get((incident.rule, incident.series))
+        return track is not None and track.verdict is Code.BREACHED
+
+    def heard_at(self, check: str) -> int:
+        """The instant (ns) of the newest run of a check, or 0."""
+        line = self._lines.get((check, "up", ()))
+        return 0 if line is None else line.heard
 
     def reach(self, check: str) -> Reach:
         """The history that this policy's rules on `check` look back at.
@@ -153,52 +166,81 @@ class MonitoringPolicy:
         A verdict in force rests on a sample that is younger than `stale_after` and a gap, which is shorter than that;
         its evidence is the window of that sample.
         """
-        reach = Reach(samples=1)
-        for rule in self._rules.values():
-            if rule.check == check:
-                reach = reach.joined(rule.strategy.reach)
-        return Reach(reach.samples, Duration(reach.over + 2 * self._stale_after.get(check, Duration(0))))
+        return reach_of(self._configured, check)
+
+    def standings(self, name: str) -> list[Standing]:
+        """How a rule stands on each series that it judges, in their order; `Refused` when there is no such rule."""
+        rule = self.rule(name)
+        job = self._jobs.due(rule.check) if isinstance(rule.strategy, Heartbeat) else None
+        return [
+            Standing(self._stored(track), track.terms, track.line.lag, self._evidence(track), job)
+            for track in self._in_order()
+            if track.rule.name == name
+        ]
 
     # What it is told --------------------------------------------------------------------------------------------------
 
-    def configure(self, service: Service, at: Instant, retired: Iterable[str] = ()) -> list[Event]:
+    def configure(
+        self, service: Service, at: Instant, retired: Iterable[str] = (), members: frozenset[str] = frozenset()
+    ) -> list[Event]:
         """Take over a revision of the service: rules come, go or change; what did not change keeps its state.
 
-        `retired` names rules of this revision that a person retired before. The caller has refused twins.
+        `retired` names rules of this revision that a person retired before, `members` those that composites join. The
+        caller has refused twins, and given the history that new rules look back at (`refill`).
         """
         gone = set(retired)
         events: list[Event] = []
-        before = self._rules
-        self._configured = service
-        self._stale_after = {check.name: check.stale_after for check in service.checks}
+        before, self._decided = self._rules, at
+        self._configured, self._members = service, members
+        self._checks = {check.name: check for check in service.checks}
         self._rules = {rule.name: rule for rule in service.rules}
         for name, old in before.items():
             new = self._rules.get(name)
-            if new is None:
-                if self._lifecycle.pop(name) is not Lifecycle.RETIRED:
-                    events += self._close(old, at, Cause.REMOVED)
-                    events.append(RuleMoved(at, at, self.service, name, Lifecycle.RETIRED, Cause.REMOVED))
-            elif new.revision != old.revision or new.state is not old.state:
-                events += self._close(old, at, Cause.SUPERSEDED)
-                self._lifecycle.pop(name)
+            if new is None or (new.state is not old.state and self._lifecycle[name] is not Lifecycle.RETIRED):
+                state = self._lifecycle.pop(name)
+                if state is not Lifecycle.RETIRED:
+                    cause = Cause.REMOVED if new is None else Cause.SUPERSEDED
+                    events += self._close(old, at, cause)
+                    if new is None:
+                        events.append(RuleMoved(at, at, self.service, name, Lifecycle.RETIRED, cause))
+            elif new.revision != old.revision:
+                revived = self._lifecycle[name] is Lifecycle.RETIRED and name not in gone
+                if revived:
+                    self._lifecycle.pop(name)
+        revised = {
+            name
+            for name, rule in self._rules.items()
+            if name in self._lifecycle and rule.revision != before[name].revision
+        }
         for name, rule in self._rules.items():
-            if name not in self._lifecycle:
-                state = Lifecycle.RETIRED if name in gone else rule.state
-                self._lifecycle[name] = state
+            known = self._lifecycle.get(name)
+            if known is None:
+                state = self._lifecycle[name] = Lifecycle.RETIRED if name in gone else rule.state
                 events.append(RuleMoved(at, at, self.service, name, state, "configured"))
-        self._attach(at)
+            elif name in revised and known is not Lifecycle.RETIRED:
+                events.append(RuleMoved(at, at, self.service, name, known, "revised"))
+        self._judged = judged_metrics(self._rules.values())
+        self._jobs.expect(self._checks, at.ns)
+        self._keep_hours(at)
+        for name in sorted(revised):
+            if self._lifecycle[name] is not Lifecycle.RETIRED:
+                events += self._revise(before[name], self._rules[name], at)
+        events += self._attach(at)
         return events
 
     def retire(self, name: str, reason: str, at: Instant) -> list[Event]:
         """Retire a rule for ever: its incidents close, and stay in history."""
+        self._decided = at
         rule = self.rule(name)
         self._lifecycle[name] = moved(rule.id, self._lifecycle[name], LifecycleMove.RETIRE)
         closed = self._close(rule, at, Cause.RETIRED)
+        self._hours.forget(name)
         return [*closed, RuleMoved(at, at, self.service, name, Lifecycle.RETIRED, reason)]
 
     def observe(self, check: str, observation: Observation, at: Instant) -> list[Event]:
         """Judge what a run of a check yielded."""
         events: list[Event] = []
+        self._decided = at
         if observation.outcome is Outcome.UNKNOWN:
             for track in self._in_order():
                 if track.line.series.check == check:
@@ -206,71 +248,201 @@ class MonitoringPolicy:
             return events
         self._said[check] = (observation.reason, observation.detail)
         self._hear(check, "up", (), at, 1.0 if observation.outcome is Outcome.OK else 0.0, events)
+        judged = self._judged.get(check, _NOTHING)
         for measured in observation.measurements:
-            self._hear(check, measured.metric, measured.labels, at, measured.value, events)
+            if measured.metric in judged:
+                self._hear(check, measured.metric, measured.labels, at, measured.value, events)
         return events
+
+    def push(self, check: str, samples: Sequence[PushedSample], at: Instant) -> tuple[Taken, ...]:
+        """Take samples that came at `at`: each is judged when its allowance is over, and nothing is decided now."""
+        configured = self._checks.get(check)
+        if configured is None:
+            return (Taken.UNKNOWN,) * len(samples)
+        taken: list[Taken] = []
+        for sample in samples:
+            place = (check, sample.metric, sample.labels)
+            line = self._lines.get(place)
+            if line is None:
+                if sample.at.ns > at.ns + configured.allowance:
+                    taken.append(Taken.FUTURE)
+                    continue
+                line = self._lines[place] = Line(Series(self.service, *place), configured.allowance)
+            taken.append(line.push(sample.at.ns, sample.value, receipt=at.ns))
+            self._wait_for_sample(line)
+        return tuple(taken)
+
+    def report(self, pinged: Pinged, at: Instant) -> list[Event]:
+        """A job reported; `Refused` when nobody expects it to."""
+        self._decided = at
+        self._jobs.report(pinged, at.ns)
+        return self._judge_job(pinged.check, at)
+
+    def combine(self, name: str, labels: tuple[tuple[str, str], ...], code: Code, at: Instant) -> list[Event]:
+        """A composite's members say together: `code`."""
+        self._decided = at
+        rule = self.rule(name)
+        series = Series(self.service, "", "", labels)
+        track = self._tracks.get((name, series))
+        if track is None:
+            if self._lifecycle[name] is Lifecycle.RETIRED:
+                return []
+            track = self._track(rule, self._line_of(series), at.ns)
+        if code is track.hold.code and track.hold.doubt is not Doubt.FRESH:
+            return []
+        return self._apply(track, holds.judged(track.hold, track.terms, at.ns, code), at)
 
     def recall(self, recollection: Recollection, shift: int) -> None:
         """Remember what a check said before a restart, its instants shifted: windows fill, nothing is decided."""
         self._said[recollection.check] = (recollection.reason, recollection.detail)
+        judged = self._judged.get(recollection.check, _NOTHING)
         for column in recollection.columns:
+            if column.metric != "up" and column.metric not in judged:
+                continue
             instants = [at + shift for at in column.instants] if shift else column.instants
             self._remember(recollection.check, column, instants)
 
+    def recall_pushed(self, check: str, samples: Sequence[PushedSample], shift: int, judged: int) -> None:
+        """Remember pushed samples that were taken before a restart; those not judged at `judged` (ns) wait again."""
+        configured = self._checks.get(check)
+        if configured is None:
+            return
+        for sample in sorted(samples, key=lambda each: each.at):
+            at, place = sample.at.ns + shift, (check, sample.metric, sample.labels)
+            line = self._lines.get(place)
+            if line is None:
+                line = self._lines[place] = Line(Series(self.service, *place), configured.allowance)
+            if at + line.lag > judged and at > line.decided:
+                line.push(at, sample.value, receipt=at)
+                continue
+            if line.heard < at:
+                line.heard, line.value = at, sample.value
+            if line.window is not None and line.window.newest < at:
+                line.window.append(at, sample.value)
+
+    def refill(self, check: str, reach: Reach, history: Sequence[tuple[Recollection, Duration]]) -> None:
+        """Let windows on a check reach further back: all that its series had, by epoch, each with its shift.
+
+        Series that no rule judged so far are met here; `configure` lets those go that no rule judges then.
+        """
+        windows: dict[Place, Window] = {}
+        for recollection, shift in history:
+            for column in recollection.columns:
+                place = (check, column.metric, column.labels)
+                line = self._line_of(Series(self.service, *place))
+                instants = [at + shift for at in column.instants]
+                if line.lag:  # what waits is not judged yet
+                    instants = [at for at in instants if at <= line.heard]
+                windows.setdefault(place, Window(reach)).extend(instants, column.values[: len(instants)])
+                if instants and instants[-1] > line.heard:
+                    line.heard, line.value = instants[-1], column.values[bisect_left(instants, instants[-1])]
+        for place, window in windows.items():
+            if len(window):
+                self._lines[place].window = window
+
     def fire(self, key: Key, order: int, due: int) -> list[Event]:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
-        track = self._tracks[key[1:]]
+        if len(key) == 4:
+            return self._fire_other(key, due)
+        track = self._tracks[key[1], key[2]]
+        lag = track.line.lag
+        if lag and self._postpone(key):
+            return []
+        at = due - lag
         wanted = holds.due(track.hold, track.terms, track.line.heard)
         if wanted is None:
             self._agenda.cancel(key)
             return []
-        if wanted != (due, order):
-            self._agenda.book(key, *wanted)
+        if wanted != (at, order):
+            self._agenda.book(key, wanted[0] + lag, wanted[1])
             return []
-        return self._apply(track, holds.fired(track.hold, track.terms, due, wanted[1]), Instant(due))
+        self._decided = Instant(due)
+        return self._apply(track, holds.fired(track.hold, track.terms, at, wanted[1]), Instant(at))
 
-    def acknowledge(self, incident: Incident, by: str, at: Instant) -> list[Event]:
-        """A person takes the incident on."""
+    def acknowledge(self, incident: Incident, by: str, at: Instant, expires_after: Duration | None) -> list[Event]:
+        """A person takes the incident on, for a while or until it is over."""
+        self._decided = at
         track = self._carrier(incident)
-        return [self._change(track, Move.ACKNOWLEDGE, at, Cause.PERSON, by=by)]
+        event = self._change(track, Move.ACKNOWLEDGE, at, Cause.PERSON, by=by)
+        track.expires = 0 if expires_after is None else at.ns + expires_after
+        self._wait_for_expiry(track)
+        return [event]
 
     def resolve(self, incident: Incident, by: str, at: Instant) -> list[Event]:
         """A person ends the incident: while it is breached, no new one begins before one Healthy verdict."""
+        self._decided = at
         track = self._carrier(incident)
         event = self._change(track, Move.RESOLVE, at, Cause.PERSON, by=by)
-        self._hold(track, holds.resolved(track.hold, at.ns))
+        self._hold(track, holds.resolved(track.hold, self._true(track, at)))
         return [event]
 
     def blind(self, at: Instant) -> None:
         """A gap begins: nobody watches after `at`."""
+        self._blind_since = at.ns
         for track in self._tracks.values():
-            self._hold(track, holds.blinded(track.hold, at.ns))
+            if not track.line.lag:
+                self._hold(track, holds.blinded(track.hold, at.ns))
+        self._jobs.blind(at.ns)
 
-    def sight(self, at: Instant) -> None:
-        """The gap ends at `at`."""
-        for track in self._tracks.values():
+    def sight(self, at: Instant) -> list[Event]:
+        """The gap ends at `at`.
+
+        What was pushed before it is judged now: up to the gap's begin each sample at its own instant, the others at the
+        gap's end. What comes after it and is older than its end is too late.
+        """
+        self._decided = at
+        began, self._blind_since = self._blind_since, None
+        events: list[Event] = []
+        if began is None:
+            return events
+        pushed = [self._lines[place] for place in sorted(place for place, line in self._lines.items() if line.lag)]
+        for line in pushed:
+            events += self._catch_up(line, began)
+            for track in line.tracks:
+                self._hold(track, holds.blinded(track.hold, began))
+        for track in self._in_order():
             self._hold(track, holds.sighted(track.hold, track.terms, at.ns, track.line.heard))
+        for line in pushed:
+            while line.waiting and line.waiting[0][0] <= at.ns:
+                events += self._take_waiting(line, at)
+        self._jobs.sight(at.ns)
+        for name in self._jobs.names():
+            events += self._judge_job(name, at)
+        for track in self._in_order():
+            if 0 < track.expires <= at.ns:
+                self._agenda.book((*track.key, EXPIRY), at.ns, Order.EXPIRY)
+        return events
 
-    def shift(self, delta: Duration) -> None:
-        """The wall clock stepped by `delta`; the agenda is shifted by its owner."""
+    def shift(self, delta: Duration, at: Instant) -> None:
+        """The wall clock stepped by `delta` to `at`; the agenda is shifted by its owner, but appointments stay."""
         for line in self._lines.values():
-            if line.heard:
-                line.heard += delta
-            if line.window is not None:
-                line.window.shift(delta)
+            line.shift(delta)
         for track in self._tracks.values():
             track.take(holds.shifted(track.hold, delta))
+            track.expires += delta if track.expires else 0
             self._dirty[track.key] = track
+        self._jobs.shift(delta, at.ns)
+
+    def wake(self, at: Instant) -> list[Event]:
+        """After a step of the wall clock: active hours are asked again, for they are appointments."""
+        self._decided = at
+        events: list[Event] = []
+        for name in self._hours.names():
+            events += self._turn_hours(name, at)
+        return events
 
     # What is kept -----------------------------------------------------------------------------------------------------
 
-    def revive(self, service: Service, retired: Iterable[str]) -> None:
+    def revive(self, service: Service, retired: Iterable[str], at: Instant, members: frozenset[str]) -> None:
         """Take over a service as it was configured before a restart: nothing is decided; `restore` follows."""
         gone = set(retired)
-        self._configured = service
-        self._stale_after = {check.name: check.stale_after for check in service.checks}
+        self._configured, self._members = service, members
+        self._checks = {check.name: check for check in service.checks}
         self._rules = {rule.name: rule for rule in service.rules}
         self._lifecycle = {rule.name: Lifecycle.RETIRED if rule.name in gone else rule.state for rule in service.rules}
+        self._judged = judged_metrics(self._rules.values())
+        self._jobs.revive(self._checks)
+        self._keep_hours(at)
 
     def restore(self, stored: StoredHold, incident: Incident | None) -> None:
         """Put back a hold as it was stored, with its incident; the rule must be configured already.
@@ -278,57 +450,77 @@ class MonitoringPolicy:
         A hold whose rule is gone is let go.
         """
         rule = self._rules.get(stored.rule)
-        if rule is None or self._lifecycle[stored.rule] is not Lifecycle.ACTIVE or not rule.matches(stored.series):
+        if rule is None or self._lifecycle[stored.rule] is Lifecycle.RETIRED or not self._concerns(rule, stored.series):
             self._forgotten[(stored.service, stored.rule, stored.series)] = None
             return
-        line = self._line(stored.series, stored.hold.at)
-        track = self._tracks[stored.rule, stored.series]
+        line = self._line_of(stored.series)
+        track = self._track(rule, line, stored.hold.at)
+        track.flips, track.expires = stored.flips, stored.expires
         track.take(stored.hold)
         track.incident, track.previous = incident, stored.previous
+        if stored.hold.blind and not line.lag:
+            self._blind_since = stored.hold.at  # the program ended in a gap that it had found out
         if stored.heard > line.heard:
             line.heard, line.value = stored.heard, stored.value
             if stored.series.metric == "up":
                 self._said[stored.series.check] = (stored.reason, stored.detail)
-        elif not line.heard:
-            self._awaited[_place(line.series)] = line
+        elif not line.heard and isinstance(rule.strategy, Absence):
+            self._awaited[line.place] = line
         self._dirty.pop(track.key, None)
 
+    def restore_job(self, stored: StoredJob) -> None:
+        """Put back what was known of a job."""
+        self._jobs.restore(stored)
+
     def rebook(self) -> None:
-        """Book every hold anew, once the windows are filled again after a restart."""
+        """Book every timer anew, once the windows are filled again after a restart."""
         for track in self._tracks.values():
             self._book(track)
+            self._wait_for_expiry(track)
+        for line in self._lines.values():
+            line.fit()
+            self._wait_for_sample(line)
+        self._jobs.rebook()
 
     def take_changes(self) -> Changes:
         """What changed since the last call, for the store."""
-        kept = tuple(
-            StoredHold(
-                service=self.service,
-                rule=track.rule.name,
-                series=track.line.series,
-                hold=track.hold,
-                incident="" if track.incident is None else track.incident.id,
-                previous=track.previous,
-                heard=track.line.heard,
-                value=track.line.value,
-                reason=self._why(track.line.series)[0],
-                detail=self._why(track.line.series)[1],
-            )
-            for track in self._dirty.values()
-        )
-        changes = Changes(kept, tuple(self._forgotten), tuple(self._moved.values()))
+        kept = tuple(self._stored(track) for track in self._dirty.values())
+        jobs = tuple(self._jobs.take_changes())
+        changes = Changes(kept, tuple(self._forgotten), tuple(self._moved.values()), jobs)
         self._dirty, self._forgotten, self._moved = {}, {}, {}
         return changes
 
     @property
     def changed(self) -> bool:
         """Whether there is something to store."""
-        return bool(self._dirty or self._forgotten or self._moved)
+        return bool(self._dirty or self._forgotten or self._moved or self._jobs.changed)
 
     # How it does it ---------------------------------------------------------------------------------------------------
 
-    def _in_order(self) -> list[_Track]:
+    def _stored(self, track: Track) -> StoredHold:
+        reason, detail = self._why(track.line.series)
+        return StoredHold(
+            service=self.service,
+            rule=track.rule.name,
+            series=track.line.series,
+            hold=track.hold,
+            incident="" if track.incident is None else track.incident.id,
+            previous=track.previous,
+            heard=track.line.heard,
+            value=track.line.value,
+            reason=reason,
+            detail=detail,
+            expires=track.expires,
+            flips=track.flips,
+        )
+
+    def _in_order(self) -> list[Track]:
         """By rule, then series: the order at one instant, which no restart has to remember."""
         return [self._tracks[key] for key in sorted(self._tracks)]
+
+    def _true(self, track: Track, at: Instant) -> int:
+        """The instant up to which a track is decided when `at` is: earlier where samples are waited for."""
+        return max(track.hold.at, at.ns - track.line.lag) if track.line.lag else at.ns
 
     def _hear(
         self,
@@ -340,25 +532,47 @@ class MonitoringPolicy:
         events: list[Event],
     ) -> None:
         line = self._lines.get((check, metric, labels))
-        if line is None:
-            line = self._line(Series(self.service, check, metric, labels), at.ns)
-            self._satisfy_absence(line.series, at, events)
-        now = at.ns
-        if line.heard == now:
+        if line is None or not line.heard:
+            line = self._meet(Series(self.service, check, metric, labels), at, events)
+        if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
-        line.heard, line.value = now, value
+        line.heard, line.value = at.ns, value
         if line.window is not None:
-            line.window.append(now, value)
+            line.window.append(at.ns, value)
         for track in line.tracks:
             code = track.judge(line)
             if code != track.usual:
-                events += self._apply(track, holds.judged(track.hold, track.terms, now, Code(code)), at)
+                self._say(track, Code(code), at, events)
+
+    def _say(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
+        """A verdict that is not as before, or that is counted."""
+        events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, code), at)
+        self._see(track, code, at, events)
+
+    def _see(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
+        """One more verdict, of which may follow that the series flaps, or does so no more."""
+        terms = track.rule.flapping
+        if terms is None or code is Code.UNKNOWN:
+            return
+        breached = code not in (Code.RECOVERED, Code.BETWEEN)
+        if breached is track.flips.breached and not track.flips.changes:
+            return
+        before = track.flips
+        track.see(flapping.seen(before, terms, breached=breached))
+        self._dirty[track.key] = track
+        if before.flapping is not track.flips.flapping:
+            share = flapping.percent(track.flips.changes)
+            events.append(
+                SeriesFlapped(
+                    at, self._decided, self.service, track.rule.name, track.line.series, track.flips.flapping, share
+                )
+            )
 
     def _remember(self, check: str, column: Column, instants: Sequence[int]) -> None:
         place = (check, column.metric, column.labels)
         line = self._lines.get(place)
         if line is None:
-            line = self._lines[place] = _Line(Series(self.service, *place))
+            line = self._lines[place] = Line(Series(self.service, *place))
         last = instants[-1]
         if line.heard != last:
             # Of several samples of one instant the first stands.
@@ -366,14 +580,97 @@ class MonitoringPolicy:
         if line.window is not None:
             line.window.extend(instants, column.values)
 
-    def _apply(self, track: _Track, step: Step, at: Instant) -> list[Event]:
-        self._hold(track, step.hold)
-        return [
-            self._begin(track, at, cause) if turn is Turn.BEGAN else self._change(track, _MOVE_OF[turn], at, cause)
-            for turn, cause in step.turns
-        ]
+    def _catch_up(self, line: Line, until: int) -> list[Event]:
+        """Judge what waits on a line and fire its timers, each at its own instant, as far as `until` (ns)."""
+        events: list[Event] = []
+        while True:
+            wanted = [
+                (due[0], due[1], track.rule.name, track)
+                for track in line.tracks
+                if (due := holds.due(track.hold, track.terms, line.heard)) is not None and due[0] <= until
+            ]
+            first = min(wanted, key=lambda each: each[:3], default=None)
+            if line.waiting and line.waiting[0][0] <= until and (first is None or line.waiting[0][0] <= first[0]):
+                events += self._take_waiting(line)
+            elif first is not None:
+                at, order, _, track = first
+                events += self._apply(track, holds.fired(track.hold, track.terms, at, order), Instant(at))
+            else:
+                return events
 
-    def _begin(self, track: _Track, at: Instant, cause: Cause) -> Event:
+    def _fire_other(self, key: tuple[str, str, Series, str], due: int) -> list[Event]:
+        self._decided = Instant(due)
+        self._agenda.cancel(key)
+        _, name, series, purpose = key
+        if purpose == HOURS:
+            return self._turn_hours(name, Instant(due))
+        if purpose == SAMPLE:
+            line = self._lines[series.check, series.metric, series.labels]
+            if self._postpone(key):
+                return []
+            return self._take_waiting(line)
+        if purpose == SCHEDULE:
+            self._jobs.fire(series.check, due)
+            return self._judge_job(series.check, Instant(due))
+        assert purpose == EXPIRY
+        if self._postpone(key):
+            return []
+        track = self._tracks[name, series]
+        track.expires = 0
+        return [self._change(track, Move.EXPIRE, Instant(due), Cause.EXPIRED)]
+
+    def _postpone(self, key: Key) -> bool:
+        """Whether a timer falls in a gap, and its end decides what was due: of a pushed series, or an expiry."""
+        if self._blind_since is None:
+            return False
+        self._agenda.cancel(key)
+        return True
+
+    def _take_waiting(self, line: Line, then: Instant | None = None) -> list[Event]:
+        """Judge the earliest sample that waits, at its own instant, or at `then`."""
+        at, value = line.waiting.pop(0)
+        judged_at = Instant(at) if then is None else then
+        events: list[Event] = []
+        if not line.heard:
+            self._meet(line.series, judged_at, events)
+        line.hear(at, value)
+        for track in line.tracks:
+            code = track.judge(line)
+            if code != track.usual:
+                self._say(track, Code(code), judged_at, events)
+        self._wait_for_sample(line)
+        return events
+
+    def _meet(self, series: Series, at: Instant, events: list[Event]) -> Line:
+        """A series speaks for the first time: rules that match it judge it from now on."""
+        line = self._line(series, at.ns)
+        self._satisfy_absence(series, at, events)
+        return line
+
+    def _apply(self, track: Track, step: Step, at: Instant) -> list[Event]:
+        self._hold(track, step.hold)
+        events: list[Event] = []
+        for turn, cause in step.turns:
+            if turn is Turn.BEGAN:
+                events.append(self._begin(track, at, cause))
+            elif turn is Turn.VANISHED:
+                events += self._vanish(track, at)
+            else:
+                events.append(self._change(track, _MOVE_OF[turn], at, cause))
+        return events
+
+    def _vanish(self, track: Track, at: Instant) -> list[Event]:
+        """Its series is forgotten: what was open closes, what was pending is dropped."""
+        events: list[Event] = []
+        if track.incident is not None:
+            pending = track.incident.state is State.PENDING
+            events.append(self._change(track, Move.DROP if pending else Move.CLOSE, at, Cause.VANISHED))
+        self._forget(track)
+        if not track.line.tracks and not track.line.waiting:
+            self._lines.pop(track.line.place, None)
+        return events
+
+    def _begin(self, track: Track, at: Instant, cause: Cause) -> Event:
         incident = begin(
             self.service,
             track.rule.name,
@@ -383,113 +680,219 @@ class MonitoringPolicy:
             cause=cause,
             evidence=self._evidence(track),
             previous=track.previous,
+            draft=track.draft,
         )
         return self._record(track, incident, at)
 
-    def _change(self, track: _Track, what: Move, at: Instant, cause: Cause, *, by: str = "") -> Event:
+    def _change(self, track: Track, what: Move, at: Instant, cause: Cause, *, by: str = "") -> Event:
         assert track.incident is not None
         evidence = self._evidence(track) if cause in _FROM_SAMPLES else None
-        return self._record(track, move(track.incident, what, at=at, cause=cause, evidence=evidence, by=by), at)
+        severity: Severity | None = None
+        if what is Move.RAISE:
+            severity = track.rule.worse[track.hold.raised - 1].severity
+        return self._record(
+            track, move(track.incident, what, at=at, cause=cause, evidence=evidence, by=by, severity=severity), at
+        )
 
-    def _record(self, track: _Track, incident: Incident, at: Instant) -> Event:
+    def _record(self, track: Track, incident: Incident, at: Instant) -> Event:
         self._moved[incident.id] = incident
         self._dirty[track.key] = track
         over = incident.state in FINAL
         track.incident = None if over else incident
+        if track.expires and incident.state is not State.ACKNOWLEDGED:
+            track.expires = 0
+            self._agenda.cancel((*track.key, EXPIRY))
         if over and incident.state is not State.DROPPED:
             track.previous = incident.id
-        return IncidentMoved(at, at, incident)
+        return IncidentMoved(at, self._decided, incident)
 
-    def _hold(self, track: _Track, hold: Hold) -> None:
+    def _hold(self, track: Track, hold: Hold) -> None:
         if hold != track.hold:
+            if track.member and (hold.code is not track.hold.code or hold.blind is not track.hold.blind):
+                self._turned[track.rule.name] = None
             track.take(hold)
             self._dirty[track.key] = track
         self._book(track)
 
-    def _book(self, track: _Track) -> None:
+    def _book(self, track: Track) -> None:
         wanted = holds.due(track.hold, track.terms, track.line.heard)
         if wanted is None:
             self._agenda.cancel(track.key)
         else:
-            self._agenda.book(track.key, *wanted)
+            self._agenda.book(track.key, wanted[0] + track.line.lag, wanted[1])
 
-    def _evidence(self, track: _Track) -> Evidence:
-        """The newest sample, and the value compared unless the verdict rests on silence."""
-        line = track.line
-        if line.heard == 0:
-            return Evidence()
-        sample = Sample(Instant(line.heard), line.series, line.value)
-        reason, detail = self._why(line.series)
-        if track.hold.doubt is not Doubt.NONE or track.terms.absent_for is not None:
-            return Evidence(None, sample, reason, detail)
-        if line.window is None:
-            return Evidence(line.value, sample, reason, detail)
-        window = line.window
-        measured = float(track.rule.strategy.measured(window.instants, window.values, len(window) - 1)[0])
-        return Evidence(measured if measured == measured else None, sample, reason, detail)  # noqa: PLR0124 - NaN
+    def _wait_for_sample(self, line: Line) -> None:
+        if line.lag:
+            key = (self.service, "", line.series, SAMPLE)
+            if line.waiting:
+                self._agenda.book(key, line.waiting[0][0] + line.lag, Order.SAMPLE)
+            else:
+                self._agenda.cancel(key)
+
+    def _wait_for_expiry(self, track: Track) -> None:
+        key = (*track.key, EXPIRY)
+        if track.expires:
+            self._agenda.book(key, track.expires, Order.EXPIRY)
+        else:
+            self._agenda.cancel(key)
+
+    # Heartbeats and hours ---------------------------------------------------------------------------------------------
+
+    def _judge_job(self, check: str, at: Instant) -> list[Event]:
+        """What the rules on a heartbeat say of its job now."""
+        events: list[Event] = []
+        for track in self._in_order():
+            if track.line.series.check == check and isinstance(track.rule.strategy, Heartbeat):
+                code = self._code_of_job(track.rule.strategy, check)
+                if code != track.usual:
+                    events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, code), at)
+        return events
+
+    def _code_of_job(self, strategy: Heartbeat, check: str) -> Code:
+        return Code.BREACHED if self._jobs.failings(check).intersection(strategy.counts) else Code.RECOVERED
+
+    def _keep_hours(self, at: Instant) -> None:
+        judging = (rule for name, rule in self._rules.items() if self._lifecycle[name] is not Lifecycle.RETIRED)
+        self._hours.keep(judging, at)
+
+    def _turn_hours(self, name: str, at: Instant) -> list[Event]:
+        off = self._hours.turn(name, at)
+        events: list[Event] = []
+        for track in self._in_order():
+            if track.rule.name == name and track.hold.off is not off:
+                then = Instant(self._true(track, at))
+                events += self._apply(track, holds.awake(track.hold, track.terms, then.ns, off=off), then)
+        return events
+
+    # Evidence ---------------------------------------------------------------------------------------------------------
+
+    def _evidence(self, track: Track) -> Evidence:
+        reason, detail = self._why(track.line.series)
+        return track.evidence(reason, detail)
 
     def _why(self, series: Series) -> tuple[Reason | None, str]:
         """Why the newest run was not ok: evidence of `up`."""
         return self._said.get(series.check, _WELL) if series.metric == "up" else _WELL
 
-    def _carrier(self, incident: Incident) -> _Track:
+    def _carrier(self, incident: Incident) -> Track:
         track = self._tracks.get((incident.rule, incident.series))
         if track is None or track.incident is None or track.incident.id != incident.id:
             raise Refused(f"incident {incident.id} is {incident.state}: it is over")
         return track
 
-    def _line(self, series: Series, at: int) -> _Line:
-        """The line of a series, made with a track for each active rule that judges it."""
-        place = _place(series)
+    # Lines and tracks -------------------------------------------------------------------------------------------------
+
+    def _concerns(self, rule: Rule, series: Series) -> bool:
+        if isinstance(rule.strategy, Composite):
+            return not series.check
+        if isinstance(rule.strategy, Heartbeat):
+            return series == self._reports(rule.check)
+        return rule.matches(series)
+
+    def _reports(self, check: str) -> Series:
+        """What a rule on a heartbeat is a rule on."""
+        return Series(self.service, check, "heartbeat")
+
+    def _line_of(self, series: Series) -> Line:
+        place = (series.check, series.metric, series.labels)
         line = self._lines.get(place)
         if line is None:
-            line = self._lines[place] = _Line(series)
+            check = self._checks.get(series.check)
+            line = self._lines[place] = Line(series, Duration(0) if check is None else check.allowance)
+        return line
+
+    def _line(self, series: Series, at: int) -> Line:
+        """The line of a series, made with a track for each rule that judges it."""
+        line = self._line_of(series)
         for rule in self._rules.values():
-            judged = self._lifecycle[rule.name] is Lifecycle.ACTIVE and rule.matches(series)
-            if judged and (rule.name, series) not in self._tracks:
+            if self._lifecycle[rule.name] is not Lifecycle.RETIRED and self._concerns(rule, series):
                 self._track(rule, line, at)
         return line
 
-    def _track(self, rule: Rule, line: _Line, at: int) -> None:
-        track = _Track(rule, line, self._terms(rule), Hold(at=at, anchor=at))
+    def _track(self, rule: Rule, line: Line, at: int) -> Track:
+        known = self._tracks.get((rule.name, line.series))
+        if known is not None:
+            return known
+        terms = terms_of(rule, self._checks.get(rule.check))
+        then = at - line.lag
+        hold = Hold(at=then, anchor=then, off=self._hours.off(rule.name))
+        draft = self._lifecycle[rule.name] is Lifecycle.DRAFT
+        track = Track(rule, line, terms, hold, draft=draft, member=rule.name in self._members)
         self._tracks[rule.name, line.series] = track
         line.tracks = tuple(sorted((*line.tracks, track), key=lambda known: known.rule.name))
         self._dirty[track.key] = track
         self._forgotten.pop(track.key, None)
-        self._fit(line)
+        line.fit()
         self._book(track)
+        return track
 
-    def _fit(self, line: _Line) -> None:
-        """Give the line a window that is as long as its rules look back."""
-        looking = [track.rule.strategy.reach for track in line.tracks if not _of_value(track.rule)]
-        if not looking:
-            line.window = None
-            return
-        reach = reduce(Reach.joined, looking)
-        if line.window is None:
-            line.window = Window(reach)
-            if line.heard:
-                line.window.append(line.heard, line.value)
-        else:
-            line.window.widen(reach)
-
-    def _attach(self, at: Instant) -> None:
-        """After a change of rules: every known series meets its new rules, absence waits for series never heard."""
+    def _attach(self, at: Instant) -> list[Event]:
+        """After a change of rules: every known series meets its new rules, and is judged by them as it stands."""
+        events: list[Event] = []
         for line in list(self._lines.values()):
+            check = self._checks.get(line.series.check)
+            line.lag = line.lag if check is None else check.allowance
+            before = {track.rule.name for track in line.tracks}
             self._line(line.series, at.ns)
+            line.look_back()
             for track in line.tracks:
-                track.rule = self._rules[track.rule.name]
-                track.judge = _judge_of(track.rule)
-                terms = self._terms(track.rule)
-                if terms != track.terms:
-                    track.terms = terms
-                    self._hold(track, holds.counted_to(track.hold, at.ns))
+                terms = terms_of(self._rules[track.rule.name], self._checks.get(track.rule.check))
+                changed = terms != track.terms
+                track.follow(self._rules[track.rule.name], terms)
+                track.member = track.rule.name in self._members
+                then = self._true(track, at)
+                if changed:
+                    self._hold(track, holds.counted_to(track.hold, then))
+                if track.rule.name not in before:
+                    events += self._apply(track, self._as_it_stands(track, track.hold, then), Instant(then))
+            self._wait_for_sample(line)
+            if not (line.tracks or line.lag or line.series.metric == "up"):
+                del self._lines[line.place]  # nobody judges it: it is looked up again when somebody does
         tracked = {name for name, _ in self._tracks}
         for rule in self._rules.values():
-            waits = isinstance(rule.strategy, Absence) and rule.name not in tracked
-            if waits and self._lifecycle[rule.name] is Lifecycle.ACTIVE:
-                line = self._line(Series(self.service, rule.check, rule.metric, rule.selects), at.ns)
-                self._awaited[_place(line.series)] = line
+            if rule.name in tracked or self._lifecycle[rule.name] is Lifecycle.RETIRED:
+                continue
+            if isinstance(rule.strategy, Absence):
+                line = self._line(Series(self.service, rule.check, rule.metric, _named(rule.selects)), at.ns)
+                self._awaited[line.place] = line
+            elif isinstance(rule.strategy, Heartbeat):
+                self._track(rule, self._line_of(self._reports(rule.check)), at.ns)
+        return events
+
+    def _revise(self, old: Rule, rule: Rule, at: Instant) -> list[Event]:
+        """A changed condition or modifier judges each series as it stands, at the instant of the reload."""
+        events: list[Event] = []
+        for track in [track for track in self._in_order() if track.rule.name == rule.name]:
+            if not self._concerns(rule, track.line.series) or _subject(rule) is not _subject(old):
+                events += self._close_track(track, at, Cause.SUPERSEDED)
+                continue
+            then = self._true(track, at)
+            track.follow(rule, terms_of(rule, self._checks.get(rule.check)))
+            track.line.look_back()
+            began = holds.counted_to(track.hold, then)
+            step = self._as_it_stands(track, began, then)
+            if step.hold.code in (Code.RECOVERED, Code.BETWEEN) and track.incident is not None:
+                pending = track.incident.state is State.PENDING
+                self._hold(track, holds.superseded(step.hold))
+                move_of = Move.DROP if pending else Move.CLOSE
+                events.append(self._change(track, move_of, Instant(then), Cause.SUPERSEDED))
+            else:
+                events += self._apply(track, step, Instant(then))
+        return events
+
+    def _as_it_stands(self, track: Track, hold: Hold, at: int) -> Step:
+        """What a rule that is new or changed says of the samples that are there."""
+        line, stale_after = track.line, track.terms.stale_after
+        again = holds.again(hold, off=self._hours.off(track.rule.name), levels=len(track.terms.worse))
+        if isinstance(track.rule.strategy, Absence | Composite) or not line.heard:
+            return Step(again)
+        if isinstance(track.rule.strategy, Heartbeat):
+            code = self._code_of_job(track.rule.strategy, track.rule.check)
+        elif hold.blind or (stale_after is not None and at - line.heard >= hold.credit + stale_after):
+            code = Code.UNKNOWN
+        else:
+            code = Code(track.judge(line))
+        return holds.judged(again, track.terms, at, code)
 
     def _satisfy_absence(self, series: Series, at: Instant, events: list[Event]) -> None:
         """A series speaks for the first time: absences that waited for any like it have it to judge from now on."""
@@ -509,62 +912,35 @@ class MonitoringPolicy:
         """Let go of a rule's tracks; what was open closes, what was pending is dropped."""
         events: list[Event] = []
         for track in [track for track in self._in_order() if track.rule.name == rule.name]:
-            if track.incident is not None:
-                pending = track.incident.state is State.PENDING
-                events.append(self._change(track, Move.DROP if pending else Move.CLOSE, at, cause))
-            self._forget(track)
+            events += self._close_track(track, at, cause)
         return events
 
-    def _forget(self, track: _Track) -> None:
+    def _close_track(self, track: Track, at: Instant, cause: Cause) -> list[Event]:
+        events: list[Event] = []
+        if track.incident is not None:
+            pending = track.incident.state is State.PENDING
+            events.append(self._change(track, Move.DROP if pending else Move.CLOSE, at, cause))
+        self._forget(track)
+        return events
+
+    def _forget(self, track: Track) -> None:
         del self._tracks[track.rule.name, track.line.series]
         track.line.tracks = tuple(other for other in track.line.tracks if other is not track)
         self._agenda.cancel(track.key)
+        self._agenda.cancel((*track.key, EXPIRY))
         self._dirty.pop(track.key, None)
         self._forgotten[track.key] = None
-
-    def _terms(self, rule: Rule) -> Terms:
-        silent = isinstance(rule.strategy, Absence)
-        return Terms(
-            holds_for=rule.holds_for,
-            recovers_for=rule.recovery.holds_for,
-            no_data=rule.no_data,
-            stale_after=None if silent else self._stale_after.get(rule.check),
-            absent_for=rule.strategy.after if isinstance(rule.strategy, Absence) else None,
-        )
+        if track.member:
+            self._turned[track.rule.name] = None
 
 
-def _of_value(rule: Rule) -> bool:
-    """Whether the newest sample alone decides: such a rule costs no window."""
-    return isinstance(rule.strategy, Threshold | Absence)
+def _subject(rule: Rule) -> type[object]:
+    """What a rule is about: samples, or one of the things that are not."""
+    strategy = rule.strategy
+    return type(strategy) if isinstance(strategy, Absence | Heartbeat | Composite) else object
 
 
-def _place(series: Series) -> _Place:
-    return (series.check, series.metric, series.labels)
-
-
-def _judge_of(rule: Rule) -> Callable[[_Line], int]:
-    """What gives the code at a line's newest sample: of its value alone where no history is needed."""
-    strategy, recovery = rule.strategy, rule.recovery.comparison
-    if isinstance(strategy, Absence):
-        return lambda _: int(Code.RECOVERED)
-    if isinstance(strategy, Threshold):
-        comparison = strategy.comparison
-        return lambda line: int(code_of(line.value, comparison, recovery))
-
-    def judge_window(line: _Line) -> int:
-        assert line.window is not None
-        values = line.window.values
-        return int(strategy.codes(line.window.instants, values, len(values) - 1, recovery)[0])
-
-    return judge_window
-
-
-def refuse_twins(service: Service) -> None:
-    """Two active rules of one policy must not say the same; `Refused` names both."""
-    known: dict[tuple[object, ...], str] = {}
-    for rule in service.rules:
-        if rule.state is not Lifecycle.ACTIVE:
-            continue
-        twin = known.setdefault(rule.signature, rule.name)
-        if twin != rule.name:
-            raise Refused(f"rules {service.name}.{twin} and {service.name}.{rule.name} are the same rule twice")
+def _named(matchers: tuple[Matcher, ...]) -> tuple[tuple[str, str], ...]:
+    """The labels that matchers name by their value: what a series that was never heard is called by."""
+    equal = MatchOperator.EQUALS
+    return tuple(sorted((each.label, each.value) for each in matchers if each.operator is equal and each.value))

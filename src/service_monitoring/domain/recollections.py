@@ -5,11 +5,13 @@ Knows series and observations. Does not know who kept them, how far back to look
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from service_monitoring.domain.inputs import Admitted, Observed
+from service_monitoring.domain.inputs import Admitted, Observed, Pushed
+from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.samples import Outcome, Reason, samples_of
 
 Labels = tuple[tuple[str, str], ...]
@@ -35,23 +37,39 @@ class Recollection(Struct, frozen=True):
     columns: tuple[Column, ...]
 
 
-def recollect(observations: Iterable[Admitted]) -> list[Recollection]:
-    """The recollections of observations that are in order: one for each check and epoch; unknown runs say nothing."""
+def recollect(recorded: Iterable[Admitted]) -> list[Recollection]:
+    """The recollections of observations and pushes that are in order: one for each check and epoch.
+
+    Unknown runs say nothing. Pushed samples are put in the order of their instants.
+    """
     said: dict[tuple[str, str, int], tuple[Reason | None, str]] = {}
     heard: dict[tuple[str, str, int], dict[tuple[str, Labels], tuple[list[int], list[float]]]] = {}
-    for admitted in observations:
-        what, stamp = admitted.input, admitted.stamp
-        assert isinstance(what, Observed)
-        if what.observation.outcome is Outcome.UNKNOWN:
-            continue
-        key = (what.service, what.check, stamp.epoch)
-        said[key] = (what.observation.reason, what.observation.detail)
+    for admitted in recorded:
+        what = admitted.input
+        assert isinstance(what, Observed | Pushed)
+        key = (what.service, what.check, admitted.stamp.epoch)
+        if isinstance(what, Observed):
+            if what.observation.outcome is Outcome.UNKNOWN:
+                continue
+            said[key] = (what.observation.reason, what.observation.detail)
         columns = heard.setdefault(key, {})
-        for sample in samples_of(what.service, what.check, what.observation, stamp.at):
-            instants, values = columns.setdefault((sample.series.metric, sample.series.labels), ([], []))
-            instants.append(stamp.at.ns)
-            values.append(sample.value)
+        for at, place, value in _samples(what, admitted.stamp.at):
+            instants, values = columns.setdefault(place, ([], []))
+            index = bisect_right(instants, at)
+            instants.insert(index, at)
+            values.insert(index, value)
     return [
-        Recollection(*key, *said[key], tuple(Column(*place, *column) for place, column in columns.items()))
+        Recollection(
+            *key, *said.get(key, (None, "")), tuple(Column(*place, *column) for place, column in columns.items())
+        )
         for key, columns in heard.items()
     ]
+
+
+def _samples(what: Observed | Pushed, at: Instant) -> Iterator[tuple[int, tuple[str, Labels], float]]:
+    if isinstance(what, Pushed):
+        for pushed in what.samples:
+            yield pushed.at.ns, (pushed.metric, pushed.labels), pushed.value
+    else:
+        for sample in samples_of(what.service, what.check, what.observation, at):
+            yield at.ns, (sample.series.metric, sample.series.labels), sample.value

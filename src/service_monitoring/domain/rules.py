@@ -12,7 +12,9 @@ from typing import Final
 from msgspec import Struct
 
 from service_monitoring.domain.instants import Duration
+from service_monitoring.domain.matchers import Matcher, all_hold
 from service_monitoring.domain.samples import Series
+from service_monitoring.domain.schedules import ActiveHours
 from service_monitoring.domain.strategies import AnyStrategy, Comparison
 from service_monitoring.errors import Refused
 
@@ -78,11 +80,27 @@ class Recovery(Struct, frozen=True):
     holds_for: Duration = Duration(0)
 
 
+class Worse(Struct, frozen=True):
+    """A stronger comparison of the same value: where it holds for so long, the incident is as bad as `severity`."""
+
+    severity: Severity
+    comparison: Comparison
+    holds_for: Duration = Duration(0)
+
+
+class Flapping(Struct, frozen=True):
+    """Percent of weighted changes among the last verdicts above which a series flaps, and at which it stops."""
+
+    above: float = 30.0
+    stops_at: float = 25.0
+
+
 class Rule(Struct, frozen=True):
-    """One condition with its modifiers. `labels` of the selection are equalities that a series must satisfy.
+    """One condition with its modifiers. `selects` are matchers on the labels of the series that it judges.
 
     `depends_on` names rules as `service.rule` or services as `service`. `summary` and `runbook` are templates' source
-    texts: this room never renders them.
+    texts: this room never renders them. `worse` rises in severity; outside `active` hours nothing opens or accrues;
+    without `flapping` changes are not counted. A composite has no check and no metric.
     """
 
     service: str
@@ -94,7 +112,10 @@ class Rule(Struct, frozen=True):
     holds_for: Duration = Duration(0)
     recovery: Recovery = Recovery()
     no_data: NoData = NoData()
-    selects: tuple[tuple[str, str], ...] = ()
+    worse: tuple[Worse, ...] = ()
+    active: ActiveHours | None = None
+    flapping: Flapping | None = Flapping()
+    selects: tuple[Matcher, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     depends_on: tuple[str, ...] = ()
     summary: str = ""
@@ -114,11 +135,10 @@ class Rule(Struct, frozen=True):
     @property
     def revision(self) -> tuple[object, ...]:
         """What makes a changed rule a new revision: wording, labels, severity and dependencies do not."""
-        return (*self.signature, self.recovery, self.no_data)
+        return (*self.signature, self.recovery, self.no_data, self.worse, self.active, self.flapping)
 
     def matches(self, series: Series) -> bool:
         """Whether this rule judges `series` (of its own service)."""
         if series.check != self.check or series.metric != self.metric:
             return False
-        labels = dict(series.labels)
-        return all(labels.get(name) == value for name, value in self.selects)
+        return all_hold(self.selects, dict(series.labels))

@@ -2,19 +2,35 @@
 
 A strategy knows values and instants of one series, nothing of incidents, timers or how many samples come at a time: the
 code at a sample is a function of the samples in its own window alone, so that the newest window judged live and a year
-judged at once give the same codes. Arithmetic that could depend on the length of a column is in `windows`.
+judged at once give the same codes. Arithmetic that could depend on the length of a column is in `windows`; what needs
+a longer past than a window is in `baselines` and `budgets`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from service_monitoring.domain.baselines import Deviation, Direction, Forecast
+from service_monitoring.domain.budgets import FAST, SLOW, Budget, Burn
+from service_monitoring.domain.comparisons import (
+    LEVELS,
+    Compared,
+    Comparison,
+    Operator,
+    Worse,
+    alone,
+    code_of,
+    coded,
+    limits_of,
+)
 from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.schedules import Failing
+from service_monitoring.domain.sliding import FEW, extremes, pieces, sums, undecided
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import (
     CodeColumn,
@@ -22,57 +38,36 @@ from service_monitoring.domain.windows import (
     InstantColumn,
     Reach,
     differences,
+    gains,
     increases,
     percentiles,
     starts,
     windowed,
 )
 
-
-class Operator(StrEnum):
-    """How a value is compared. `OUTSIDE` and `INSIDE` take two limits; `INSIDE` includes them, `OUTSIDE` does not."""
-
-    ABOVE = "above"
-    AT_LEAST = "at_least"
-    BELOW = "below"
-    AT_MOST = "at_most"
-    OUTSIDE = "outside"
-    INSIDE = "inside"
-
-
-class Comparison(Struct, frozen=True):
-    """`value operator operand`; `upper` is the second limit of `outside` and `inside`."""
-
-    operator: Operator
-    operand: float
-    upper: float | None = None
-
-    def holds(self, value: Any) -> Any:
-        """Compare a float (a bool comes back) or a column of floats (a column of bools): one definition for both."""
-        match self.operator:
-            case Operator.ABOVE:
-                return value > self.operand
-            case Operator.AT_LEAST:
-                return value >= self.operand
-            case Operator.BELOW:
-                return value < self.operand
-            case Operator.AT_MOST:
-                return value <= self.operand
-            case Operator.OUTSIDE:
-                return (value < self.operand) | (value > self.upper)
-            case Operator.INSIDE:
-                return (value >= self.operand) & (value <= self.upper)
-
-
-def code_of(value: Any, comparison: Comparison, recovery: Comparison | None) -> Any:
-    """The code of a measured value, or the column of codes of a measured column.
-
-    Breached wins where both comparisons hold. Without `recovery` every value that is not breached has recovered.
-    """
-    breached = comparison.holds(value)
-    if recovery is None:
-        return breached * int(Code.BREACHED)
-    return breached * int(Code.BREACHED) + (1 - breached) * (1 - recovery.holds(value)) * int(Code.BETWEEN)
+__all__ = [
+    "FAST",
+    "SLOW",
+    "Absence",
+    "Aggregate",
+    "AnyStrategy",
+    "Budget",
+    "Burn",
+    "Change",
+    "Comparison",
+    "Composite",
+    "Deviation",
+    "Direction",
+    "Forecast",
+    "Function",
+    "Heartbeat",
+    "Judging",
+    "LastOf",
+    "Operator",
+    "Strategy",
+    "Threshold",
+    "code_of",
+]
 
 
 class Strategy(Protocol):
@@ -93,28 +88,15 @@ class Strategy(Protocol):
         ...
 
     def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
     ) -> CodeColumn:
-        """The codes from index `first` on."""
+        """The codes from index `first` on; kinds that compare nothing stronger leave `worse` aside."""
         ...
-
-
-class _Compared(Struct, frozen=True):
-    """A strategy that measures, then compares."""
-
-    comparison: Comparison
-
-    def measured(self, instants: InstantColumn, values: FloatColumn, first: int) -> FloatColumn:
-        raise AssertionError("every kind measures in its own way")
-
-    def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
-    ) -> CodeColumn:
-        """Compare what was measured; nothing measured is Unknown."""
-        measured = self.measured(instants, values, first)
-        codes: CodeColumn = np.asarray(code_of(measured, self.comparison, recovery)).astype(np.int8)
-        codes[np.isnan(measured)] = Code.UNKNOWN
-        return codes
 
 
 class Function(StrEnum):
@@ -132,7 +114,7 @@ class Function(StrEnum):
     DELTA = "delta"
 
 
-class Threshold(_Compared, frozen=True, tag="threshold"):
+class Threshold(Compared, frozen=True, tag="threshold"):
     """Compares the value itself."""
 
     @property
@@ -148,7 +130,8 @@ class Threshold(_Compared, frozen=True, tag="threshold"):
 class LastOf(Struct, frozen=True, tag="last"):
     """Breached when at least `need` of the last `count` samples hold the comparison; Unknown before `count` samples.
 
-    With a recovery comparison it has recovered when at least `need` of the last `count` hold that one.
+    With a recovery comparison it has recovered when at least `need` of the last `count` hold that one; it is worse when
+    at least `need` hold a stronger one.
     """
 
     count: int
@@ -167,28 +150,49 @@ class LastOf(Struct, frozen=True, tag="last"):
         return measured
 
     def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
     ) -> CodeColumn:
         """Count the samples that hold in each window of `count`."""
+        if len(values) - first == 1 and self.count <= FEW:
+            return alone(self._newest(values, recovery, worse))
         begin = max(0, first - self.count + 1)
         seen = values[begin:]
-        breached = self._holding(self.comparison, seen) >= self.need
-        if recovery is None:
-            codes: CodeColumn = (breached * int(Code.BREACHED)).astype(np.int8)
-        else:
-            between = ~breached & (self._holding(recovery, seen) < self.need)
-            codes = (breached * int(Code.BREACHED) + between * int(Code.BETWEEN)).astype(np.int8)
+        codes = coded(
+            self._enough(self.comparison, seen),
+            None if recovery is None else self._enough(recovery, seen),
+            *(self._enough(stronger, seen) for stronger in worse),
+        )
         codes[: self.count - 1] = Code.UNKNOWN
         return codes[first - begin :]
 
-    def _holding(self, comparison: Comparison, values: FloatColumn) -> npt.NDArray[np.int64]:
-        """How many of the last `count` values hold; integers, so that a running sum is exact."""
+    def _newest(self, values: FloatColumn, recovery: Comparison | None, worse: Worse) -> int:
+        """The newest window's code, live: so few floats are counted faster one by one."""
+        if len(values) < self.count:
+            return Code.UNKNOWN
+        last = values[-self.count :].tolist()
+
+        def enough(comparison: Comparison) -> bool:
+            held: int = sum(map(comparison.holds, last))
+            return held >= self.need
+
+        if enough(self.comparison):
+            levels = [level for level, stronger in zip(LEVELS, worse, strict=False) if enough(stronger)]
+            return levels[-1] if levels else Code.BREACHED
+        return Code.RECOVERED if recovery is None or enough(recovery) else Code.BETWEEN
+
+    def _enough(self, comparison: Comparison, values: FloatColumn) -> npt.NDArray[np.bool_]:
+        """Where at least `need` of the last `count` values hold; integers, so that a running sum is exact."""
         total = np.cumsum(comparison.holds(values), dtype=np.int64)
         total[self.count :] -= total[: -self.count].copy()
-        return total
+        return total >= self.need
 
 
-class Aggregate(_Compared, frozen=True, tag="aggregate", kw_only=True):
+class Aggregate(Compared, frozen=True, tag="aggregate", kw_only=True):
     """Compares an aggregate of the window (t - over, t]. `percentile` is 0..100 where `function` is PERCENTILE.
 
     Rate is per second: increase over the time from first to last sample, without extrapolation; rate, increase and
@@ -222,11 +226,58 @@ class Aggregate(_Compared, frozen=True, tag="aggregate", kw_only=True):
             case Function.PERCENTILE:
                 assert self.percentile is not None
                 return percentiles(values, opens, ends, self.percentile)
+            case Function.MIN | Function.MAX if len(opens) >= FEW:
+                return extremes(values, opens, ends, np.minimum if self.function is Function.MIN else np.maximum)
             case _:
                 return windowed(values, opens, ends, self.function)
 
+    def codes(
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
+    ) -> CodeColumn:
+        """Compare each window's aggregate; a long column in pieces that stay in the cache, which changes no code."""
+        if len(values) - first < FEW:
+            return super().codes(instants, values, first, recovery, worse)
+        codes = np.empty(len(values) - first, dtype=np.int8)
+        for old, begin, end in pieces(instants, self.over, first):
+            piece = instants[old:end], values[old:end], begin - old, recovery, worse
+            codes[begin - first : end - first] = self._summed(*piece) if self._is_sum else super().codes(*piece)
+        return codes
 
-class Change(_Compared, frozen=True, tag="change", kw_only=True):
+    @property
+    def _is_sum(self) -> bool:
+        return self.function in {Function.AVG, Function.SUM, Function.INCREASE, Function.RATE}
+
+    def _summed(
+        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None, worse: Worse
+    ) -> CodeColumn:
+        """The codes by running sums, and exactly where their error could change one."""
+        opens, ends = starts(instants, self.over, first), np.arange(first + 1, len(values) + 1)
+        match self.function:
+            case Function.AVG:
+                found = sums(values, opens, ends).over((ends - opens).astype(np.float64))
+            case Function.SUM:
+                found = sums(values, opens, ends)
+            case _:
+                found = sums(gains(values), opens, ends - 1)
+                if self.function is Function.RATE:
+                    found = found.over(np.maximum(1, instants[first:] - instants[opens]) / SECOND)
+        codes: CodeColumn = code_of(found.values, self.comparison, recovery, worse)
+        for index in undecided(found, limits_of(self.comparison, recovery, *worse)).tolist():
+            window = slice(opens[index], ends[index])
+            last = int(ends[index] - opens[index]) - 1
+            (exact,) = self.measured(instants[window], values[window], last).tolist()
+            codes[index] = code_of(exact, self.comparison, recovery, worse)
+        if self.function in {Function.INCREASE, Function.RATE}:
+            codes[ends - opens < 2] = Code.UNKNOWN
+        return codes
+
+
+class Change(Compared, frozen=True, tag="change", kw_only=True):
     """Compares last minus first of the last `samples` samples, or of the window (t - over, t]; one of the two is given.
 
     Unknown until `samples` samples, or two samples in the window, are there.
@@ -252,6 +303,23 @@ class Change(_Compared, frozen=True, tag="change", kw_only=True):
             measured[whole - first :] = differences(values[whole:], values[whole - back : len(values) - back])
         return measured
 
+    def codes(
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
+    ) -> CodeColumn:
+        """Compare the changes; a long column in pieces that stay in the cache."""
+        if self.over is None or len(values) - first < FEW:
+            return super().codes(instants, values, first, recovery, worse)
+        codes = np.empty(len(values) - first, dtype=np.int8)
+        for old, begin, end in pieces(instants, self.over, first):
+            piece = instants[old:end], values[old:end], begin - old, recovery, worse
+            codes[begin - first : end - first] = super().codes(*piece)
+        return codes
+
 
 class Absence(Struct, frozen=True, tag="absence"):
     """Breached, by timer, when no sample came for `after` of observed time; every sample is a recovery."""
@@ -268,13 +336,47 @@ class Absence(Struct, frozen=True, tag="absence"):
         return values[first:]
 
     def codes(
-        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None
+        self,
+        instants: InstantColumn,
+        values: FloatColumn,
+        first: int,
+        recovery: Comparison | None,
+        worse: Worse = (),
     ) -> CodeColumn:
         """Recovered at every sample."""
         return np.zeros(len(values) - first, dtype=np.int8)
 
 
-AnyStrategy = Threshold | LastOf | Aggregate | Change | Absence
+class Heartbeat(Struct, frozen=True, tag="heartbeat"):
+    """Breached while the check's job fails its schedule in one of these ways; `heartbeats` says when it does."""
+
+    counts: tuple[Failing, ...]
+
+    @property
+    def reach(self) -> Reach:
+        """None: the expectation keeps what it needs."""
+        return Reach(samples=0)
+
+
+class Composite(Struct, frozen=True, tag="composite"):
+    """Breached while at least `need` of the member rules (`service.rule`) are, by Kleene's logic with Unknown.
+
+    All of them is `all_of`, one is `any_of`. Members join on equal series labels; one without labels joins all.
+    """
+
+    members: tuple[str, ...]
+    need: int
+
+    @property
+    def reach(self) -> Reach:
+        """None: the members have their own."""
+        return Reach(samples=0)
+
+
+Judging = Threshold | LastOf | Aggregate | Change | Absence | Deviation | Forecast | Budget
+"""Strategies that judge samples."""
+
+AnyStrategy = Judging | Heartbeat | Composite
 
 
 def _two(opens: InstantColumn, ends: InstantColumn, measured: FloatColumn) -> FloatColumn:

@@ -14,12 +14,17 @@ from service_monitoring.domain.samples import Reason, Sample
 
 
 class Code(IntEnum):
-    """One byte of a verdict column. `BETWEEN` is healthy to a pending incident and not yet recovered to an open one."""
+    """One byte of a verdict column. `BETWEEN` is healthy to a pending incident and not yet recovered to an open one.
+
+    `WORSE` and `WORST` are breached, and the first and the second stronger comparison of the rule hold too.
+    """
 
     RECOVERED = 0
     BETWEEN = 1
     BREACHED = 2
     UNKNOWN = 3
+    WORSE = 4
+    WORST = 5
 
 
 class Evidence(Struct, frozen=True):

@@ -33,20 +33,56 @@ class Reach(Struct, frozen=True):
 
 
 def starts(instants: InstantColumn, over: Duration, first: int) -> InstantColumn:
-    """For each sample from `first` on, the index of the first sample of its window (t - over, t]."""
-    return np.searchsorted(instants, instants[first:] - over, side="right")
+    """For each sample from `first` on, the index of the first sample of its window (t - over, t].
+
+    Samples come at a steady pace: where all windows hold as many as the first, or one more or less, none is searched.
+    """
+    oldest = instants[first:] - over
+    if len(oldest) < _STEADY:
+        return instants.searchsorted(oldest, side="right")
+    begin = int(np.searchsorted(instants, oldest[0], side="right"))
+    opens = np.arange(begin, begin + len(oldest))
+    opens += instants[begin : begin + len(oldest)] <= oldest
+    if begin > 0:
+        opens -= instants[begin - 1 : begin - 1 + len(oldest)] > oldest
+    if (instants[opens] > oldest).all() and (instants[opens - 1] <= oldest)[opens > 0].all():
+        return opens
+    return np.searchsorted(instants, oldest, side="right")
+
+
+def observed(
+    instants: InstantColumn, opens: InstantColumn, ends: InstantColumn, closes: InstantColumn, stands_for: Duration
+) -> InstantColumn:
+    """How much of each window was observed: its samples instants[open:end] each stand until the next one or `close`,
+    and for no longer than `stands_for`. Integers, so that a running sum is exact.
+    """
+    begin = int(opens.min(initial=len(instants)))
+    seen = instants[begin:]
+    if len(seen) == 0:
+        return np.zeros(len(opens), dtype=np.int64)
+    running = np.zeros(len(seen), dtype=np.int64)
+    np.cumsum(np.minimum(seen[1:] - seen[:-1], stands_for), out=running[1:])
+    first = np.minimum(opens - begin, len(seen) - 1)
+    last = np.maximum(ends - 1 - begin, 0)
+    total = running[last] - running[first] + np.minimum(closes - seen[last], stands_for)
+    return np.where(ends > opens, total, 0)
 
 
 def differences(last: FloatColumn, first: FloatColumn) -> FloatColumn:
     """`last` minus `first`; what lies beyond the largest float stays at it, as everywhere in this module."""
     with np.errstate(over="ignore"):
-        return np.clip(last - first, -_LARGEST, _LARGEST)
+        return np.clip(last - first, -LARGEST, LARGEST)
+
+
+def gains(values: FloatColumn) -> FloatColumn:
+    """The positive steps from value to value, one less than there are; a drop is a restart and counts the new value."""
+    steps = differences(values[1:], values[:-1])
+    return np.where(steps >= 0, steps, values[1:])
 
 
 def increases(values: FloatColumn, opens: InstantColumn, ends: InstantColumn) -> FloatColumn:
-    """Sum of the positive steps inside each window; a drop is a counter's restart and counts the new value."""
-    steps = differences(values[1:], values[:-1])
-    gained = np.where(steps >= 0, steps, values[1:])
+    """Sum of the gains inside each window."""
+    gained = gains(values)
     return np.array([_total(gained[a : b - 1]) for a, b in zip(opens, ends, strict=True)], dtype=np.float64)
 
 
@@ -102,10 +138,13 @@ def _percentile(window: FloatColumn, rank: float) -> float:
 
 
 def _clipped(value: float) -> float:
-    return max(-_LARGEST, min(_LARGEST, value))
+    return max(-LARGEST, min(LARGEST, value))
 
 
-_LARGEST: Final = float(np.finfo(np.float64).max)
+LARGEST: Final = float(np.finfo(np.float64).max)
+"""Results beyond it stay at it: no finite values give an infinite number."""
+
+_STEADY: Final = 64
 _SQUARABLE: Final = 1e150
 _SMALLER: Final = 2.0**-600
 """A factor that costs large numbers no bit, and leaves room for the sum of their squares."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -28,9 +29,18 @@ class Alarm:
     """Sends sentences straight to the owners' sinks. One loop; `ring` never blocks, and keeps the newest eight."""
 
     def __init__(self, sinks: Mapping[str, Sink], owners: Sequence[str], clock: Clock) -> None:
-        self._sinks = {name: sinks[name] for name in owners if name in sinks}
         self._clock = clock
+        self._under_way: Counter[int] = Counter()
+        self.replace(sinks, owners)
         self._sentences: Queue[str] = Queue("alarm", capacity=8, when_full=WhenFull.DROP_OLDEST)
+
+    def replace(self, sinks: Mapping[str, Sink], owners: Sequence[str]) -> None:
+        """Tell these from now on; what is being sent ends as it began."""
+        self._sinks = {name: sinks[name] for name in owners if name in sinks}
+
+    def uses(self, sink: Sink) -> bool:
+        """Whether something is sent through it, or will be."""
+        return self._under_way[id(sink)] > 0 or any(sink is each for each in self._sinks.values())
 
     def ring(self, sentence: str) -> None:
         """Tell the owners."""
@@ -71,4 +81,8 @@ class Alarm:
             decided_at=at,
             facts=Facts(summary=sentence, severity=Severity.CRITICAL, state="trouble"),
         )
-        await sink.send(sink.render(notice), deadline)
+        self._under_way[id(sink)] += 1
+        try:
+            await sink.send(sink.render(notice), deadline)
+        finally:
+            self._under_way[id(sink)] -= 1

@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from service_monitoring.application import MARK_EVERY, Monitor, Round
 from service_monitoring.domain.course import Course, Ruling
-from service_monitoring.domain.inputs import Admitted, Input, Marked, MarkKind
+from service_monitoring.domain.inputs import Admitted, Configured, Input, Marked, MarkKind
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Refused, Unavailable
-from service_monitoring.ports import Clock, Deadline, Settlement, Tick
+from service_monitoring.ports import Clock, Deadline, Enclosed, Settlement, Tick
 from service_monitoring.runtime.admission import LOOK_EVERY, Admission
 from service_monitoring.runtime.deadlines import within
 from service_monitoring.runtime.queue import Offer, Queue, QueueStatistics, WhenFull
@@ -30,10 +30,13 @@ _BATCH: Final = 2048
 
 
 class Command(Struct, frozen=True):
-    """An input on its way to a decision, after what the clocks said; `ticket` is what its sender waits for, or 0."""
+    """An input on its way to a decision, after what the clocks said; `ticket` is what its sender waits for, or 0.
+
+    What is beside the input is stored in its transaction and decides nothing: the end of a lease, or what a job sent.
+    """
 
     admitted: tuple[Admitted, ...]
-    settlement: Settlement | None = None
+    beside: Settlement | Enclosed | None = None
     ticket: int = 0
 
 
@@ -54,12 +57,17 @@ class Cycle:
         capacity: int,
         owed: Callable[[Sequence[Notice]], None],
         troubled: Callable[[str], None],
+        wanted: Callable[[Sequence[str]], None] = lambda checks: None,
     ) -> None:
-        """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` once it can."""
+        """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` once it can.
+
+        `wanted` hears of checks, as `service.check`, that decisions wait for: they should run at once.
+        """
         self._monitor = monitor
         self._clock = clock
         self._owed = owed
         self._troubled = troubled
+        self._wanted = wanted
         self._inbox: Queue[Command] = Queue("inbox", capacity=capacity, when_full=WhenFull.WAIT)
         self._admission = Admission(clock, last=monitor.course.progress.judged)
         self._tickets: dict[int, asyncio.Future[Ruling]] = {}
@@ -88,13 +96,16 @@ class Cycle:
         """Admit an input; returns when it is in the inbox, which may wait for room. `Unavailable` once it is closed."""
         await self._admit(what, settlement, ticket=0)
 
-    async def ask(self, what: Input) -> Ruling:
-        """Admit an input and wait until what it decided is kept; `Refused` with its sentence when it is not taken."""
+    async def ask(self, what: Input, enclosed: Enclosed | None = None) -> Ruling:
+        """Admit an input and wait until what it decided is kept; `Refused` with its sentence when it is not taken.
+
+        `enclosed` came with a report and is kept in the same transaction.
+        """
         self._issued += 1
         ticket = self._issued
         answer = self._tickets[ticket] = asyncio.get_running_loop().create_future()
         try:
-            await self._admit(what, None, ticket=ticket)
+            await self._admit(what, enclosed, ticket=ticket)
             ruling: Ruling = await answer
         finally:
             self._tickets.pop(ticket, None)
@@ -123,10 +134,10 @@ class Cycle:
         """Take nothing more; `run` decides what is in, and ends."""
         self._inbox.close()
 
-    async def _admit(self, what: Input, settlement: Settlement | None, *, ticket: int) -> None:
+    async def _admit(self, what: Input, beside: Settlement | Enclosed | None, *, ticket: int) -> None:
         # Stamp and place go together, or a producer that waited for room would come in with a stamp of the past.
         await self._inbox.room()
-        command = Command(tuple(self._admission.admit(what)), settlement, ticket)
+        command = Command(tuple(self._admission.admit(what)), beside, ticket)
         if self._inbox.offer(command) is Offer.REFUSED:
             raise Unavailable("the program is stopping: nothing more is taken")
 
@@ -159,10 +170,26 @@ class Cycle:
         return now.plus(Duration(max(0, min(LOOK_EVERY, due.since(self._clock.now())))))
 
     async def _decide(self, commands: list[Command]) -> None:
-        settlements = [command.settlement for command in commands if command.settlement is not None]
+        """Decide them in order. Before a revision, what came earlier is kept: it is part of what that looks back at."""
+        begin, revision = 0, None
+        for place, command in enumerate(commands):
+            what = command.admitted[-1].input
+            if isinstance(what, Configured):
+                if place > begin:
+                    await self._decide_part(commands[begin:place], revision)
+                begin, revision = place, what
+        await self._decide_part(commands[begin:], revision)
+
+    async def _decide_part(self, commands: list[Command], revision: Configured | None) -> None:
+        settlements = [command.beside for command in commands if isinstance(command.beside, Settlement)]
+        enclosed = {
+            command.admitted[-1].stamp: command.beside for command in commands if isinstance(command.beside, Enclosed)
+        }
         batch = [admitted for command in commands for admitted in command.admitted]
         try:
-            judged = self._monitor.judge(batch, settlements)
+            if revision is not None:
+                await self._monitor.prepare(revision)
+            judged = self._monitor.judge(batch, settlements, enclosed)
             await self._keep(judged)
         except BaseException:
             self._void = True
@@ -171,6 +198,8 @@ class Cycle:
             raise
         if judged.owed:
             self._owed(judged.owed)
+        if judged.wants:
+            self._wanted(judged.wants)
         rulings = iter(judged.rulings)
         for command in commands:
             *_, ruling = (next(rulings) for _ in command.admitted)

@@ -8,6 +8,7 @@ because the sweep finds it again, and a notice whose lease died with the program
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar
@@ -28,6 +29,7 @@ from service_monitoring.ports import (
     Message,
     Rejected,
     Settlement,
+    Sink,
     Store,
     Tick,
     Uncertain,
@@ -93,6 +95,8 @@ class Deliverer:
         self._tasks: asyncio.TaskGroup | None = None
         self._idle: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
+        self._replaced = asyncio.Event()
+        self._under_way: Counter[int] = Counter()
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -105,16 +109,26 @@ class Deliverer:
     def replace(self, channels: Mapping[str, Channel]) -> None:
         """Send through these from now on; attempts under way end as they began. Never blocks.
 
-        What is owed to a channel that is no more is parked, so that somebody hears of it.
+        What is owed to a channel that is no more is parked at once, so that somebody hears of it: also what waits for
+        its next attempt, or for the time that the far side asked for.
         """
         for name in self._lanes.keys() - channels.keys():
-            self._lanes[name].channel = Channel(_Nowhere(name), concurrency=1)
+            lane = self._lanes[name]
+            lane.channel = Channel(_Nowhere(name), concurrency=1)
+            lane.open_now()
         for name, channel in channels.items():
             if name in self._lanes:
                 self._lanes[name].channel = channel
             else:
                 self._lanes[name] = Lane(name, channel, self._terms.capacity)
             self._staff(self._lanes[name])
+        replaced, self._replaced = self._replaced, asyncio.Event()
+        replaced.set()
+
+    def uses(self, sink: Sink) -> bool:
+        """Whether something is sent through it, or will be."""
+        lanes = (lane.channel.sink for lane in self._lanes.values())
+        return self._under_way[id(sink)] > 0 or any(sink is each for each in lanes)
 
     def statistics(self) -> tuple[LaneStatistics, ...]:
         """Each channel by name: what it holds, and how every attempt ended."""
@@ -168,10 +182,17 @@ class Deliverer:
     async def _later(self, lane: Lane, job: Job, due: Tick) -> None:
         lane.waiting += 1
         try:
-            await self._clock.wait_until(due)
+            while self._clock.tick() < due and not isinstance(lane.channel.sink, _Nowhere):
+                await self._until(due)
         finally:
             lane.waiting -= 1
         lane.queue.offer(job.notice.key)
+
+    async def _until(self, due: Tick) -> None:
+        """Wait, but not longer than until channels are replaced: the one that is waited for may be gone."""
+        with suppress(TimeoutError):
+            async with within(self._clock, Deadline(due)):
+                await self._replaced.wait()
 
     def _drop(self, lane: Lane, job: Job) -> None:
         following = lane.drop(job)
@@ -273,28 +294,31 @@ class Deliverer:
 
     async def _attempt(self, lane: Lane, job: Job, lease: Lease) -> None:
         while (turn := lane.turn(now := self._clock.tick())) > now:
-            await self._clock.wait_until(turn)
+            await self._until(turn)
         job.message, job.begun = lease.message, True
         with self._uninterrupted():
             lane.sending += 1
+            sink = lane.channel.sink
+            self._under_way[id(sink)] += 1
             try:
-                answer = await self._send(lane, lease)
+                answer = await self._send(lane, sink, lease)
             except asyncio.CancelledError:
                 lane.jobs[JobState.INTERRUPTED] += 1
                 raise
             finally:
                 lane.sending -= 1
+                self._under_way[id(sink)] -= 1
         lane.heard(answer, self._clock.tick())
         # A task of its own: the slot is free for the next, and whoever cancels the slot does not lose the outcome.
         self._spawn_busy(self._settled(lane, job, lease, answer))
 
-    async def _send(self, lane: Lane, lease: Lease) -> Answer:
+    async def _send(self, lane: Lane, sink: Sink, lease: Lease) -> Answer:
         deadline = deadline_after(self._clock, self._terms.budget)
         state = JobState.DONE
         answer: Answer
         try:
             async with within(self._clock, Deadline(deadline.tick.plus(self._terms.lateness))):
-                answer = await lane.channel.sink.send(lease.message, deadline)
+                answer = await sink.send(lease.message, deadline)
             if not isinstance(answer, Answer):
                 raise TypeError(f"{answer!r} is no answer")
             if deadline.tick <= self._clock.tick():

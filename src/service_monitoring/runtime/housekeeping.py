@@ -18,17 +18,20 @@ async def keep_house(
     clock: Clock,
     prune: Callable[[Instant, Instant], Awaitable[object]],
     *,
-    facts: Duration,
-    samples: Duration,
+    facts: Callable[[], Duration],
+    samples: Callable[[], Duration],
     beat: Callable[[], None],
     every: Duration = HOUR,
 ) -> None:
-    """Await `prune(facts before, samples before)` each hour until cancelled. Raises what it raises."""
+    """Await `prune(facts before, samples before)` each hour until cancelled. Raises what it raises.
+
+    How long each is kept is asked for in each round: a reload may change it.
+    """
     due = clock.tick().plus(every)
     while True:
         beat()
         await clock.wait_until(min(due, clock.tick().plus(_BEAT), key=lambda tick: tick.ns))
         if due <= clock.tick():
             now = clock.now()
-            await prune(now.plus(Duration(-facts)), now.plus(Duration(-samples)))
+            await prune(now.plus(Duration(-facts())), now.plus(Duration(-samples())))
             due = clock.tick().plus(every)

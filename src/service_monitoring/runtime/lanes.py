@@ -150,6 +150,10 @@ class Lane:
         if isinstance(answer, Later) and answer.after is not None:
             self._open_from = max(self._open_from, now.plus(min(answer.after, LONGEST_ASKED)), key=lambda tick: tick.ns)
 
+    def open_now(self) -> None:
+        """Forget what the far side wished: it is not asked any more."""
+        self._open_from = self._paced_from = Tick(0)
+
     def turn(self, now: Tick) -> Tick:
         """When the next send may begin; asked at that tick, the turn is taken."""
         due = max(self._open_from, self._paced_from, now, key=lambda tick: tick.ns)

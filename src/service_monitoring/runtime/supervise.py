@@ -9,7 +9,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Final
@@ -107,10 +107,15 @@ class Supervisor:
         *,
         troubled: Callable[[str, str], None],
         grace: Duration = GRACE,
+        hung_up: Callable[[], None] | None = None,
     ) -> None:
-        """`troubled` hears (loop, sentence) of failures and silence; an empty sentence says that it is over."""
+        """`troubled` hears (loop, sentence) of failures and silence; an empty sentence says that it is over.
+
+        `hung_up` hears of each SIGHUP, also while the end is under way.
+        """
         self._clock = clock
         self._troubled = troubled
+        self._hung_up = hung_up
         self._grace = grace
         self._watched: list[_Watched] = []
         self._ending = asyncio.Event()
@@ -144,7 +149,10 @@ class Supervisor:
         """Start the loops in this order, watch them, and end them in this order."""
         now = self._clock.tick()
         self._watched = [_Watched(loop, now) for loop in loops]
-        with _Signals(self._signalled):
+        heard = {signal.SIGTERM: self._signalled, signal.SIGINT: self._signalled}
+        if self._hung_up is not None:
+            heard[signal.SIGHUP] = self._hung_up
+        with _Signals(heard):
             for each in self._watched:
                 each.task = asyncio.create_task(self._keep(each), name=each.loop.name)
             watching = asyncio.create_task(self._watch(), name="watch loops")
@@ -283,20 +291,24 @@ class Supervisor:
 
 
 class _Signals:
-    """SIGTERM and SIGINT call `heard` while inside, in the main thread; elsewhere signals are somebody else's."""
+    """Signals call what hears them while inside, in the main thread; elsewhere signals are somebody else's."""
 
-    def __init__(self, heard: Callable[[], None]) -> None:
+    def __init__(self, heard: Mapping[signal.Signals, Callable[[], None]]) -> None:
         self._heard = heard
+        self._before = {number: signal.getsignal(number) for number in heard}
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, self._heard)
+            for number, heard in self._heard.items():
+                asyncio.get_running_loop().add_signal_handler(number, heard)
 
     def __exit__(self, *trouble: object) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in self._heard:
                 asyncio.get_running_loop().remove_signal_handler(number)
+            # The loop leaves the default behind, which would kill a program that is about to close its store.
+            if self._before.get(signal.SIGHUP) is signal.SIG_IGN:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _take_back_cancellations() -> None:

@@ -9,7 +9,9 @@ from service_monitoring.settings.complaints import Complaint, InvalidSettings, P
 from service_monitoring.settings.first_file import initial
 from service_monitoring.settings.json_schema import schema
 from service_monitoring.settings.loading import load
+from service_monitoring.settings.locating import data_folder
 from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.origin import Origin
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import DurationField, SizeField
 from service_monitoring.settings.secrets import Redactor, Secret, redact
@@ -32,6 +34,7 @@ __all__ = [
     "InvalidSettings",
     "InvalidValue",
     "NotYet",
+    "Origin",
     "Place",
     "Redactor",
     "Secret",
@@ -40,6 +43,7 @@ __all__ = [
     "SmtpSettings",
     "StoreSettings",
     "WebSettings",
+    "data_folder",
     "initial",
     "load",
     "redact",

@@ -5,7 +5,7 @@ Knows which keys of a model are paths, by their types. Does not know what lies t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,17 @@ def anchored(model: type[BaseModel], given: Mapping[str, Any], folder_of: Callab
     if not named:
         return given
     return {**given, **{key: _placed(given[key], keys[key], folder_of(key)) for key in named}}
+
+
+def named_files(options: object) -> Iterator[Path]:
+    """The paths that an instance of a model holds, as its kind will find them."""
+    if isinstance(options, BaseModel):
+        for key, inner in _keys(type(options)).items():
+            value = getattr(options, key, None)
+            if isinstance(value, Path):
+                yield value
+            elif inner:
+                yield from named_files(value)
 
 
 def _placed(value: object, keys: _Keys, folder: Path) -> object:

@@ -6,11 +6,12 @@ Knows places in files, key paths and how both are printed. Does not know what a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from service_monitoring.errors import Refused
+from service_monitoring.settings.origin import Origin
 from service_monitoring.settings.problems import InvalidValue, one_line, shown
 
 KeyPath = tuple[str | int, ...]
@@ -61,12 +62,34 @@ class Complaint:
         subject = f"{self.place} {self.path}: " if self.path else f"{self.place}: "
         return one_line(subject + self.problem + (f"; {self.remedy}" if self.remedy else ""))
 
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> Complaint:
+        """The complaint that `plain` gave."""
+        place = Place(str(plain["file"]), int(plain["line"]), int(plain["column"]))
+        return cls(place, str(plain["path"]), str(plain["problem"]), str(plain["remedy"]))
+
+    def plain(self) -> dict[str, Any]:
+        """For programs."""
+        place = self.place
+        return {
+            "file": place.file,
+            "line": place.line,
+            "column": place.column,
+            "path": self.path,
+            "problem": self.problem,
+            "remedy": self.remedy,
+        }
+
 
 class InvalidSettings(Refused):
-    """The configuration cannot be used: all complaints at once, one a line, in the order of the files."""
+    """The configuration cannot be used: all complaints at once, one a line, in the order of the files.
+
+    `origin` is what was read, where files were: mending one of them is worth another reading.
+    """
 
     def __init__(self, complaints: Iterable[Complaint]) -> None:
         self.complaints: tuple[Complaint, ...] = tuple(complaints)
+        self.origin: Origin | None = None
         lines = [str(complaint) for complaint in self.complaints[:MOST_COMPLAINTS]]
         if len(self.complaints) > MOST_COMPLAINTS:
             lines.append(f"... and {len(self.complaints) - MOST_COMPLAINTS} more")

@@ -1,7 +1,7 @@
 """Conditions: from the mapping of a rule to the strategy that judges it.
 
-Knows which keys of `when` make a condition together, which values cannot hold, and which conditions are judged by later
-versions alone. Does not know other rules, checks or where anything stands in a file.
+Knows which keys of `when` make a condition together, and which values cannot hold. Does not know other rules, checks or
+where anything stands in a file.
 """
 
 from __future__ import annotations
@@ -10,50 +10,57 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from service_monitoring.domain.baselines import Deviation, Direction, Forecast
+from service_monitoring.domain.budgets import FAST, SLOW, Budget, Burn
+from service_monitoring.domain.calendar import active_hours
+from service_monitoring.domain.comparisons import Comparison, Operator
 from service_monitoring.domain.instants import Duration
-from service_monitoring.domain.rules import NoData, NoDataMode, Recovery
+from service_monitoring.domain.rules import Flapping, NoData, NoDataMode, Recovery, Severity, Worse
+from service_monitoring.domain.schedules import ActiveHours, Failing
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
     AnyStrategy,
     Change,
-    Comparison,
+    Composite,
     Function,
+    Heartbeat,
     LastOf,
-    Operator,
     Threshold,
 )
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import duration
-from service_monitoring.settings.rule_shapes import BreachAfterShape, ComparisonShape, RuleShape, WhenShape
+from service_monitoring.settings.rule_shapes import (
+    LEVELS,
+    BreachAfterShape,
+    BurnShape,
+    ComparisonShape,
+    RuleShape,
+    WhenShape,
+)
 
 Complain = Callable[[KeyPath, str, str], None]
 """Says what is wrong: where within the rule, the problem, the remedy."""
 
-LATER: Final = {
-    "heartbeat": "schedules are not watched yet",
-    "deviates": "deviations are not judged yet",
-    "crosses": "forecasts are not judged yet",
-    "objective": "error budgets are not judged yet",
-    "all_of": "composite rules are not judged yet",
-    "any_of": "composite rules are not judged yet",
-    "some_of": "composite rules are not judged yet",
-}
-"""What this version reads but does not judge."""
 COMPOSITES: Final = frozenset({"all_of", "any_of", "some_of"})
 
-_NOW: Final = frozenset({"last", "aggregate", "change_over", "absent_for"})
-_SORTS: Final = (*LATER, *sorted(_NOW))
+_SORTS: Final = (
+    "heartbeat", "deviates", "crosses", "objective", "all_of", "any_of", "some_of", "absent_for", "aggregate",
+    "change_over", "last",
+)  # fmt: skip
 _COMPANIONS: Final = {
     "need": ("last",), "over": ("aggregate",), "within": ("crosses",), "fit": ("crosses",), "window": ("objective",),
-    "burn": ("objective",),
+    "burn": ("objective",), "direction": ("crosses",),
 }  # fmt: skip
 _NEEDED: Final = {"aggregate": ("over",), "crosses": ("within", "fit"), "objective": ("window", "burn")}
 _COMPARED: Final = frozenset({"last", "aggregate", "change_over"})
 _OPERATORS: Final = tuple(str(operator) for operator in Operator)
 _CHANGE_SAMPLES: Final = re.compile(r"(\d{1,5}) samples?", re.ASCII)
 _PERCENTILE: Final = re.compile(r"p(\d{1,3}(?:\.\d{1,6})?)", re.ASCII)
+_WITHOUT_VALUE: Final = frozenset({"absent_for", "heartbeat", *COMPOSITES})
+_WITHOUT_COMPARISON: Final = frozenset({*_WITHOUT_VALUE, "deviates", "crosses", "objective"})
+_COMPARING: Final = (Threshold, LastOf, Aggregate, Change, Deviation)
 _RISING: Final = frozenset({Operator.ABOVE, Operator.AT_LEAST})
 _FALLING: Final = frozenset({Operator.BELOW, Operator.AT_MOST})
 
@@ -64,17 +71,18 @@ def manner(when: WhenShape) -> str:
     return "threshold" if given.isdisjoint(_SORTS) else next(key for key in _SORTS if key in given)
 
 
-def strategy_of(when: WhenShape, complain: Complain) -> AnyStrategy | None:
-    """The strategy, or None: for what is judged later, and where something was wrong."""
+def strategy_of(
+    when: WhenShape, complain: Complain, *, stands_for: Duration, member: Callable[[str], str]
+) -> AnyStrategy | None:
+    """The strategy, or None where something was wrong.
+
+    `stands_for` is how long a sample of the check speaks for its series, `member` gives the whole name of a rule.
+    """
     sort = manner(when)
     if not _fits_together(when, sort, complain):
         return None
-    if sort in LATER:
-        _check_later(when, sort, complain)
-        return None
-    if sort == "absent_for":
-        assert when.absent_for is not None
-        return Absence(when.absent_for) if _positive_window(when.absent_for, ("when", "absent_for"), complain) else None
+    if sort in _WITHOUT_COMPARISON:
+        return _without_comparison(when, sort, complain, stands_for=stands_for, member=member)
     comparison = comparison_of(when, ("when",), complain)
     if comparison is None:
         return None
@@ -118,13 +126,56 @@ def recovery_of(rule: RuleShape, breached: AnyStrategy | None, complain: Complai
     given = [key for key in _OPERATORS if key in shape.model_fields_set]
     if not given:
         return Recovery(holds_for=shape.holds_for)
-    if manner(rule.when) in {"absent_for", "heartbeat", *COMPOSITES}:
+    if manner(rule.when) in _WITHOUT_VALUE:
         complain(("recover", given[0]), "there is no value here that could be compared", "write recover: {for: ...}")
         return Recovery()
     comparison = comparison_of(shape, ("recover",), complain)
-    if comparison is not None and breached is not None and not isinstance(breached, Absence):
+    if comparison is not None and isinstance(breached, Threshold | LastOf | Aggregate | Change):
         _check_recovery(comparison, breached.comparison, complain)
     return Recovery(comparison, shape.holds_for)
+
+
+def worse_of(rule: RuleShape, breached: AnyStrategy | None, complain: Complain) -> tuple[Worse, ...]:
+    """The stronger comparisons that raise the severity, the mildest first."""
+    found: list[Worse] = []
+    before = breached.comparison if isinstance(breached, _COMPARING) else None
+    for level in LEVELS:
+        shape = rule.worse.get(level)  # type: ignore[call-overload]  # info is never among them
+        if shape is None:
+            continue
+        where: KeyPath = ("worse", level)
+        if LEVELS.index(level) <= LEVELS.index(rule.severity):
+            problem = f"{level} is not worse than {rule.severity}, the severity of the rule"
+            complain(where, problem, "name a higher one, or lower the severity of the rule")
+        comparison = comparison_of(shape, where, complain)
+        if comparison is None:
+            continue
+        if breached is not None and not isinstance(breached, _COMPARING):
+            complain(where, "there is no value here that could be compared", "remove it")
+        elif before is not None and not _is_stronger(comparison, before):
+            problem = f"{_said(comparison)} is not stronger than {_said(before)}"
+            complain(where, problem, "compare the same way, with a limit beyond that one")
+        found.append(Worse(Severity(level), comparison, shape.holds_for))
+        before = comparison
+    return tuple(found)
+
+
+def active_of(rule: RuleShape, zone: str) -> ActiveHours | None:
+    """The hours in which the rule is awake; `zone` is that of the file."""
+    shape = rule.active
+    if shape is None:
+        return None
+    return active_hours(shape.weekdays, shape.times, shape.timezone or shape.zone or zone)
+
+
+def flapping_of(rule: RuleShape, complain: Complain) -> Flapping | None:
+    """When the rule's series change too often; None where nobody counts."""
+    shape = rule.flapping
+    if isinstance(shape, str):
+        return None
+    if shape.stops_at > shape.starts_above:
+        complain(("flapping", "stops_at"), "it would stop where it has not started", "write less than starts_above")
+    return Flapping(shape.starts_above, shape.stops_at)
 
 
 def no_data_of(rule: RuleShape) -> NoData:
@@ -175,19 +226,96 @@ def _fits_together(when: WhenShape, sort: str, complain: Complain) -> bool:
     return problems == 0
 
 
-def _check_later(when: WhenShape, sort: str, complain: Complain) -> None:
-    """What later versions will judge must have a shape that they can."""
-    members = members_of(when) if sort in COMPOSITES else []
-    if sort in COMPOSITES and not members:
+def _without_comparison(
+    when: WhenShape, sort: str, complain: Complain, *, stands_for: Duration, member: Callable[[str], str]
+) -> AnyStrategy | None:
+    match sort:
+        case "absent_for":
+            assert when.absent_for is not None
+            right = _positive_window(when.absent_for, ("when", "absent_for"), complain)
+            return Absence(when.absent_for) if right else None
+        case "heartbeat":
+            if not when.heartbeat:
+                complain(("when", "heartbeat"), "no failing is named here", "write [missed, late, failed, overran]")
+            return Heartbeat(tuple(sorted({Failing(name) for name in when.heartbeat or ()})))
+        case "deviates":
+            return _deviation(when, complain, stands_for)
+        case "crosses":
+            return _forecast(when, complain, stands_for)
+        case "objective":
+            return _budget(when, complain, stands_for)
+        case _:
+            return _composite(when, sort, complain, member)
+
+
+def _deviation(when: WhenShape, complain: Complain, stands_for: Duration) -> Deviation | None:
+    shape = when.deviates
+    assert shape is not None
+    if not _positive_window(shape.baseline, ("when", "deviates", "baseline"), complain):
+        return None
+    if shape.season is not None:
+        if not _positive_window(shape.season, ("when", "deviates", "season"), complain):
+            return None
+        if shape.season > shape.baseline:
+            problem = "the baseline holds no whole season"
+            complain(("when", "deviates", "season"), problem, "write a season that is shorter than the baseline")
+            return None
+    match shape.direction:
+        case "above":
+            comparison = Comparison(Operator.ABOVE, shape.sigmas)
+        case "below":
+            comparison = Comparison(Operator.BELOW, -shape.sigmas)
+        case _:
+            comparison = Comparison(Operator.OUTSIDE, -shape.sigmas, shape.sigmas)
+    return Deviation(comparison, baseline=shape.baseline, season=shape.season, stands_for=stands_for)
+
+
+def _forecast(when: WhenShape, complain: Complain, stands_for: Duration) -> Forecast | None:
+    assert when.crosses is not None
+    assert when.within is not None
+    assert when.fit is not None
+    right = [
+        _positive_window(length, ("when", key), complain)
+        for key, length in (("within", when.within), ("fit", when.fit))
+    ]
+    if not all(right):
+        return None
+    direction = Direction(when.direction or "any")
+    return Forecast(level=when.crosses, within=when.within, fit=when.fit, stands_for=stands_for, direction=direction)
+
+
+def _budget(when: WhenShape, complain: Complain, stands_for: Duration) -> Budget | None:
+    assert when.objective is not None
+    assert when.window is not None
+    if not _positive_window(when.window, ("when", "window"), complain):
+        return None
+    match when.burn:
+        case "fast":
+            burns: tuple[Burn, ...] = FAST
+        case "slow":
+            burns = SLOW
+        case BurnShape(rate=rate, long=long, short=short):
+            if not 0 < short <= long:
+                problem = "the short window is not within the long one"
+                complain(("when", "burn", "short"), problem, "write a short window that is shorter than the long one")
+                return None
+            burns = (Burn(rate, long, short),)
+        case _:
+            return None
+    return Budget(objective=round(when.objective / 100, 11), window=when.window, burns=burns, stands_for=stands_for)
+
+
+def _composite(when: WhenShape, sort: str, complain: Complain, member: Callable[[str], str]) -> Composite | None:
+    members = tuple(dict.fromkeys(member(name) for _, name in members_of(when)))
+    if not members:
         complain(("when", sort), "no rule is named here", "write [RULE, ANOTHER]")
-    if when.some_of is not None and when.some_of.need > len(members):
+        return None
+    if when.some_of is None:
+        return Composite(members, len(members) if sort == "all_of" else 1)
+    if when.some_of.need > len(members):
         complain(("when", "some_of", "need"), f"only {len(members)} rules are named", "need fewer, or name more")
-    if sort == "heartbeat" and not when.heartbeat:
-        complain(("when", "heartbeat"), "no failing is named here", "write [missed, late, failed, overran]")
-    for key in ("window", "within", "fit"):
-        length = getattr(when, key)
-        if length is not None:
-            _positive_window(length, ("when", key), complain)
+        return None
+    return Composite(members, when.some_of.need)
 
 
 def _last_of(when: WhenShape, comparison: Comparison, complain: Complain) -> LastOf | None:
@@ -243,6 +371,27 @@ def _positive_window(length: Duration, path: KeyPath, complain: Complain) -> boo
         return True
     complain(path, "a window of no length holds nothing", "write 5m")
     return False
+
+
+def _is_stronger(comparison: Comparison, than: Comparison) -> bool:
+    """Whether every value that holds the one holds the other, too."""
+    one, other = comparison.operator, than.operator
+    if one in _RISING and other in _RISING:
+        return comparison.operand >= than.operand
+    if one in _FALLING and other in _FALLING:
+        return comparison.operand <= than.operand
+    if one is other is Operator.INSIDE and comparison.upper is not None and than.upper is not None:
+        return comparison.operand >= than.operand and comparison.upper <= than.upper
+    if other is Operator.OUTSIDE and than.upper is not None:
+        if one is Operator.OUTSIDE and comparison.upper is not None:
+            return comparison.operand <= than.operand and comparison.upper >= than.upper
+        return comparison.operand <= than.operand if one in _FALLING else comparison.operand >= than.upper
+    return False
+
+
+def _said(comparison: Comparison) -> str:
+    upper = "" if comparison.upper is None else f" and {comparison.upper:g}"
+    return f"{comparison.operator} {comparison.operand:g}{upper}"
 
 
 def _check_recovery(recovers: Comparison, breached: Comparison, complain: Complain) -> None:

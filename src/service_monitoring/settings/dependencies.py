@@ -29,7 +29,7 @@ class Dependencies:
         self._shapes: dict[_Node, RuleShape] = {}
         self._judged: set[_Node] = set()
         self._edges: dict[_Node, list[tuple[_Node, KeyPath]]] = {}
-        self._names = {service: _rule_names(reading, service) for service in reading.names("services")}
+        self._names = {service: reading.rules_of(service) for service in reading.names("services")}
 
     def add(self, service: str, shape: ServiceShape, judged: list[Rule]) -> None:
         """Take in the rules of one service, those included that are not judged."""
@@ -121,9 +121,3 @@ class Dependencies:
         names = [".".join(part for part in node if part) for node in around]
         named = names if len(names) <= 8 else [*names[:7], "...", names[-1]]
         self._reading.complain(path, f"this is a circle: {' -> '.join(named)}", "remove one of its steps")
-
-
-def _rule_names(reading: Reading, service: str) -> list[str]:
-    content = reading.raw["services"][service]
-    rules = content.get("rules") if isinstance(content, dict) else None
-    return list(rules) if isinstance(rules, dict) else []

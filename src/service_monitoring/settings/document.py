@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -114,14 +114,19 @@ class Document:
         self._indexed: dict[int, dict[str | int, tuple[Node, Node]]] = {}
 
     @classmethod
-    def read(cls, path: Path, *, name: str) -> Document:
-        """Read `path`, called `name` in complaints. Blocks. `InvalidSettings` where the file is not usable YAML."""
+    def read(cls, path: Path, *, name: str, saw: Callable[[Path, bytes], None] | None = None) -> Document:
+        """Read `path`, called `name` in complaints. Blocks. `InvalidSettings` where the file is not usable YAML.
+
+        `saw` hears of the content before anything is made of it.
+        """
         try:
             with path.open("rb") as file:
                 content = file.read(LARGEST + 1)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise _unusable(Place(name), f"the file cannot be read ({why})", "name a readable file") from None
+        if saw is not None:
+            saw(path, content)
         return cls.parse(content, name=name)
 
     @classmethod

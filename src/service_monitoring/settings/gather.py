@@ -6,13 +6,13 @@ section means. Blocks on files.
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath, Place, path_text
 from service_monitoring.settings.document import Document
+from service_monitoring.settings.origin import Trail, matching
 from service_monitoring.settings.problems import shown
 from service_monitoring.settings.shapes import FileShape
 from service_monitoring.settings.validation import fields_of, suggestion
@@ -124,13 +124,18 @@ class Gathered:
         self.complaints.append(Complaint(place, path_text(path), problem, remedy))
 
 
-def gather(path: Path) -> Gathered:
-    """Read the file at `path` and all that it includes; `InvalidSettings` where one of them is not usable YAML."""
-    gathered = Gathered(Document.read(path, name=str(path)))
+def gather(path: Path, trail: Trail | None = None) -> Gathered:
+    """Read the file at `path` and all that it includes; `InvalidSettings` where one of them is not usable YAML.
+
+    `trail` hears of every file, also where that is raised.
+    """
+    trail = trail or Trail(path)
+    gathered = Gathered(Document.read(path, name=str(path), saw=trail.saw))
     unusable: list[Complaint] = []
-    for included in _included(gathered, path.parent):
+    for included in _included(gathered, path, trail):
+        trail.saw(included, None)
         try:
-            gathered.add(Document.read(included, name=str(included)))
+            gathered.add(Document.read(included, name=str(included), saw=trail.saw))
         except InvalidSettings as error:
             unusable.extend(error.complaints)
     if unusable:
@@ -138,21 +143,20 @@ def gather(path: Path) -> Gathered:
     return gathered
 
 
-def _included(gathered: Gathered, folder: Path) -> Sequence[Path]:
+def _included(gathered: Gathered, main: Path, trail: Trail) -> Sequence[Path]:
     """The included files in the order of their names, pattern by pattern, each once."""
     patterns = gathered.data.get("include")
     if not isinstance(patterns, list):
         return ()
+    trail.patterns = tuple(pattern for pattern in patterns if isinstance(pattern, str))
     found: dict[Path, None] = {}
-    main = Path(gathered.documents[0].file).resolve()
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str):
             continue
-        matching = [] if "\0" in pattern else sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - absolute patterns, too
-        files = [folder / name for name in matching if (folder / name).is_file() and (folder / name).resolve() != main]
+        files = matching(main, pattern)
         if not files:
             place = gathered.place(("include", index))
-            problem = f"no file is called {shown(pattern)} in {folder}"
+            problem = f"no file is called {shown(pattern)} in {main.parent}"
             gathered.complaints.append(
                 Complaint(place, path_text(("include", index)), problem, "create one, or remove the pattern")
             )

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service_monitoring.ports import Kind
-from service_monitoring.settings.kinds import LATER, LATER_REASONS, UNPOLLED, Kinds
-from service_monitoring.settings.shapes import CheckShape, FileShape, PersonShape, ServiceShape
+from service_monitoring.settings.kinds import ARRIVING, LATER, LATER_REASONS, Kinds
+from service_monitoring.settings.shapes import CheckShape, EveryCheckShape, FileShape, PersonShape, ServiceShape
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE: Final = "#/$defs/"
@@ -21,22 +21,22 @@ _REFERENCE: Final = "#/$defs/"
 
 def schema(sources: Mapping[str, Kind], sinks: Mapping[str, Kind]) -> dict[str, Any]:
     """The schema of the whole file. Imports every kind, so it blocks; `Refused` where a package cannot be used."""
-    checks, channels = Kinds("check", sources, LATER), Kinds("channel", sinks)
-    models: dict[str, type[BaseModel]] = {"file": FileShape, "check": CheckShape}
+    checks, channels = Kinds("check", sources, arriving=ARRIVING, later=LATER), Kinds("channel", sinks)
+    models: dict[str, type[BaseModel]] = {"file": FileShape, "polled": CheckShape, "arriving": EveryCheckShape}
     models |= {f"check {name}": checks.model(name) for name in checks.names}
     models |= {f"channel {name}": channels.model(name) for name in channels.names}
     # The same model under two names would be one key of pydantic's answer, and that is right: it is one definition.
     found, definitions = models_json_schema([(model, "validation") for model in models.values()])
     names = {key: _name(found[model, "validation"]) for key, model in models.items()}
     forms: dict[str, Any] = dict(definitions["$defs"])
-    common = forms[names["check"]]["properties"]
+    common = {
+        name: forms[names["arriving" if checks.is_arriving(name) else "polled"]]["properties"] for name in checks.names
+    }
     forms["check"] = _either(
-        {f"check {name}": _check(forms[names[f"check {name}"]], name, common) for name in checks.names}, forms
+        {f"check {name}": _check(forms[names[f"check {name}"]], name, common[name]) for name in checks.names}, forms
     )
     forms["channel"] = _either({f"channel {name}": forms[names[f"channel {name}"]] for name in channels.names}, forms)
-    forms["defaults"] = _defaults(
-        {name: forms[f"check {name}"]["properties"] for name in checks.names if name not in UNPOLLED}
-    )
+    forms["defaults"] = _defaults({name: forms[f"check {name}"]["properties"] for name in checks.names})
     file = forms.pop(names["file"])
     _fill(file, forms, found)
     return {"$schema": _DIALECT, **file, "title": "service-monitoring", "$defs": forms}
@@ -56,8 +56,8 @@ def _fill(file: dict[str, Any], forms: dict[str, Any], found: Mapping[Any, Any])
 
 
 def _check(own: Mapping[str, Any], name: str, common: Mapping[str, Any]) -> dict[str, Any]:
-    """The form of a check: the kind's own keys, and those that every polled check has."""
-    form = dict(own) if name in UNPOLLED else {**own, "properties": {**common, **own["properties"]}}
+    """The form of a check: the kind's own keys, and those that it has in common with others."""
+    form = {**own, "properties": {**common, **own["properties"]}}
     if name in LATER_REASONS:
         form["description"] = f"{form.get('description', '')} Not in this version: {LATER_REASONS[name][0]}."
     return form

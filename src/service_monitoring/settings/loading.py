@@ -7,6 +7,7 @@ it, so that one mistake does not hide another. Does not know what a kind does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,13 @@ from service_monitoring.ports import Kind
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath
 from service_monitoring.settings.document import uncollected
 from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
-from service_monitoring.settings.kinds import LATER, Kinds
+from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.origin import Trail
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.routes import Recipients, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader
-from service_monitoring.settings.sections import check_rest, read_smtp, read_store, read_web
+from service_monitoring.settings.sections import check_rest, read_canaries, read_smtp, read_store, read_web
 from service_monitoring.settings.services import TemplateCheck, read_services
 from service_monitoring.settings.shapes import FileShape
 from service_monitoring.settings.validation import faults
@@ -44,8 +46,15 @@ def load(
     `template` says what is wrong with a text's template, where somebody knows. Raises `InvalidSettings` with all
     complaints, from which every known secret is struck out; nothing else for anything that a file may contain.
     """
-    with uncollected():
-        return _load(Path(path), sources, sinks, environment, template)
+    path = Path(path)
+    trail = Trail(path)
+    try:
+        with uncollected():
+            settings = _load(path, sources, sinks, environment, template, trail)
+    except InvalidSettings as invalid:
+        invalid.origin = trail.origin()
+        raise
+    return replace(settings, origin=trail.origin())
 
 
 def _load(
@@ -54,10 +63,12 @@ def _load(
     sinks: Mapping[str, Kind],
     environment: Mapping[str, str],
     template: TemplateCheck | None,
+    trail: Trail,
 ) -> Settings:
-    gathered = gather(path)
-    secrets = SecretReader(folder=path.parent, environment=environment)
-    reading = Reading(gathered, secrets=secrets, sources=Kinds("check", sources, LATER), sinks=Kinds("channel", sinks))
+    gathered = gather(path, trail)
+    secrets = SecretReader(folder=path.parent, environment=environment, saw=trail.saw)
+    kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER)
+    reading = Reading(gathered, secrets=secrets, sources=kinds, sinks=Kinds("channel", sinks))
     shape = _shaped(gathered, reading)
     settings = _read(path, shape, reading, template)
     redact = Redactor(secrets.found)
@@ -90,7 +101,8 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         checks=checks,
         channels=recipients.channels,
         smtp=read_smtp(shape.smtp, reading),
-        web=read_web(shape),
+        web=read_web(shape, reading),
+        canaries=read_canaries(shape, reading),
         configuration=Configuration(services, routes, owners),
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import re2
 from pydantic import PlainValidator, WithJsonSchema
 
-from service_monitoring.domain.configuration import Matcher, MatchOperator
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Severity
 from service_monitoring.settings.problems import InvalidValue, shown
 

@@ -40,7 +40,7 @@ class Reading:
         self.not_yet: list[NotYet] = []
         self.warnings: list[Complaint] = []
         self.cadences: dict[tuple[object, ...], CheckShape] = {}
-        self.conditions: dict[int, Any] = {}
+        self.conditions: dict[tuple[int, int], Any] = {}
 
     @property
     def said(self) -> int:
@@ -77,6 +77,12 @@ class Reading:
         """The names that a section has, right or wrong."""
         content = self.raw.get(section)
         return list(content) if isinstance(content, dict) else []
+
+    def rules_of(self, service: str) -> list[str]:
+        """The names of the rules of a service, right or wrong."""
+        content = self.raw["services"][service]
+        rules = content.get("rules") if isinstance(content, dict) else None
+        return list(rules) if isinstance(rules, dict) else []
 
     def validated(
         self,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from service_monitoring.domain.configuration import Matcher, Route
+from service_monitoring.domain.configuration import Route
+from service_monitoring.domain.matchers import Matcher
 from service_monitoring.settings.complaints import KeyPath, path_text
 from service_monitoring.settings.problems import shown
 from service_monitoring.settings.quantities import duration_text

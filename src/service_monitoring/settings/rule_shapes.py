@@ -25,6 +25,7 @@ from pydantic import (
 
 from service_monitoring.domain.instants import Duration, in_seconds
 from service_monitoring.settings.calendars import HoursField, WeekdaysField, ZoneField
+from service_monitoring.settings.matchers import MatchersField
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import DurationField, duration, size
 
@@ -103,7 +104,8 @@ class DeviatesShape(RuleValue):
 
     sigmas: Annotated[float, Field(gt=0, strict=False)]
     baseline: DurationField
-    season: DurationField | None = None
+    season: DurationField | None = Field(None, description="Against the same time of earlier seasons: 1d.")
+    direction: Literal["above", "below", "both"] = Field("both", description="Which side of usual counts.")
 
 
 class BurnShape(RuleValue):
@@ -126,7 +128,7 @@ class WhenShape(ComparisonShape):
 
     check: str | None = Field(None, description="The check of this service whose samples are judged.")
     metric: Annotated[str, AfterValidator(_metric)] | None = Field(None, description="up, duration_seconds, ...")
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels that a series must have.")
+    labels: MatchersField = Field((), description="Which labels a series must have: {queue: a}, or ['queue=~\"a.*\"'].")
     last: int | None = Field(None, ge=1, le=10_000, description="Looks at so many samples.")
     need: Annotated[Any, WithJsonSchema({"anyOf": [{"enum": ["any", "all"]}, {"type": "integer", "minimum": 1}]})] = (
         Field(None, description="How many of the last must hold; all, where it is left out.")
@@ -140,6 +142,7 @@ class WhenShape(ComparisonShape):
     crosses: Operand | None = Field(None, description="A line through `fit` reaches this value `within`.")
     within: DurationField | None = None
     fit: DurationField | None = None
+    direction: Literal["up", "down", "any"] | None = Field(None, description="Which way the line must cross.")
     objective: Annotated[float, Field(gt=0, lt=100, strict=False)] | None = Field(None, description="Per cent.")
     window: DurationField | None = None
     burn: Literal["fast", "slow"] | BurnShape | None = None
@@ -169,6 +172,13 @@ class ActiveShape(RuleValue):
     zone: ZoneField | None = None
 
 
+class FlappingShape(RuleValue):
+    """When a series changes too often: per cent of weighted changes among the last 20 verdicts."""
+
+    starts_above: Annotated[float, Field(ge=0, le=100, strict=False)] = 30.0
+    stops_at: Annotated[float, Field(ge=0, le=100, strict=False)] = 25.0
+
+
 class BreachAfterShape(RuleValue):
     """Silence counts as a breach after a while."""
 
@@ -188,6 +198,7 @@ class RuleShape(RuleValue):
         default_factory=dict, description="Stronger comparisons that raise the severity."
     )
     active: ActiveShape | None = None
+    flapping: Literal["off"] | FlappingShape = Field(default_factory=FlappingShape)
     labels: LabelsField = Field(default_factory=dict)
     severity: Literal["info", "warning", "critical"] = "warning"
     summary: str = Field("", description="A template: {{ service }} is down: {{ reason }}")

@@ -94,8 +94,16 @@ class SecretReader:
     Reading a file blocks. Not to be shared between threads.
     """
 
-    def __init__(self, *, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        saw: Callable[[Path, bytes | None], None] = lambda path, content: None,
+    ) -> None:
+        """`saw` hears of each file that is named, with its content where it has one."""
         self._folder = folder
+        self._saw = saw
         self._environment = environment
         self._found: dict[Secret, None] = {}
 
@@ -114,7 +122,7 @@ class SecretReader:
             case {"env": str(name), **others} if not others:
                 secret = self._of_environment(name)
             case {"file": str(path), **others} if not others:
-                secret = Secret(_file_text(self._folder / path))
+                secret = Secret(_file_text(self._folder / path, self._saw))
             case _:
                 raise InvalidValue("a secret is expected here", f"{_REMEDY}; put digits in quotes")
         if secret.reveal():
@@ -162,13 +170,15 @@ def _secret_field(given: object, info: ValidationInfo) -> Secret:
     raise InvalidValue("a secret is expected here", "give its text: only a configuration file may refer to one")
 
 
-def _file_text(path: Path) -> str:
+def _file_text(path: Path, saw: Callable[[Path, bytes | None], None]) -> str:
+    saw(path, None)
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "the path is not usable"
         raise InvalidValue(f"the secret's file {path} cannot be read ({why})", "name a readable file") from None
+    saw(path, content)
     if len(content) > LARGEST_FILE:
         raise InvalidValue(f"the secret's file {path} is larger than 64 KiB", "name the file of the secret")
     try:

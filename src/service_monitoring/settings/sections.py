@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
-from service_monitoring.domain.instants import Duration
+from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.settings.complaints import KeyPath
-from service_monitoring.settings.problems import shown
+from service_monitoring.settings.problems import InvalidValue, one_line, shown
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.shapes import FileShape, MaintenanceShape, OncallShape, SmtpShape
-from service_monitoring.settings.validation import suggestion
-from service_monitoring.settings.values import SmtpSettings, StoreSettings, WebSettings
+from service_monitoring.settings.validation import faults_of_given, suggestion
+from service_monitoring.settings.values import CheckSettings, SmtpSettings, StoreSettings, WebSettings
+
+_CANARY: Final = Duration(3 * SECOND)
+"""What a canary may take; nobody asks it at intervals."""
 
 
 def read_store(shape: FileShape, folder: Path, reading: Reading) -> StoreSettings:
@@ -44,17 +48,40 @@ def read_smtp(shape: SmtpShape | None, reading: Reading) -> SmtpSettings | None:
     return SmtpSettings(shape.host, shape.port, shape.sender, shape.username, shape.password, shape.tls)
 
 
-def read_web(shape: FileShape) -> WebSettings:
-    """Where pages and API listen."""
+def read_web(shape: FileShape, reading: Reading) -> WebSettings | None:
+    """Where reports and samples arrive; None: nowhere."""
+    if shape.web.listen == "none":
+        return None
     host, _, port = shape.web.listen.rpartition(":")
-    return WebSettings(host.strip("[]"), int(port))
+    path = ("web", "listen")
+    written = "web" in shape.model_fields_set
+    place = f"{reading.gathered.place_of_key(path)} web.listen" if written else "web.listen"
+    return WebSettings(host.strip("[]"), int(port), one_line(place))
+
+
+def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ...]:
+    """Targets that tell whether our own network is up: a URL of http, or `host:port`, which is only connected to."""
+    found: list[CheckSettings] = []
+    for index, target in enumerate(shape.itself.canaries):
+        path: KeyPath = ("self", "canaries", index)
+        kind = "http" if target.startswith(("http://", "https://")) else "tcp"
+        try:
+            model = reading.sources.model(kind)
+        except InvalidValue as error:
+            reading.complaints.invalid(path, error)
+            continue
+        # A canary need not be well: whoever answers was reached.
+        faulty = list(faults_of_given(model, {kind: target}, secrets=reading.secrets))
+        for fault in faulty:
+            reading.complain(path, fault.problem, fault.remedy or "write https://example.com or 192.0.2.1:443")
+        if not faulty:
+            options = model.model_validate({kind: target})
+            found.append(CheckSettings("self", target, kind, options, _CANARY, _CANARY, 0, _CANARY))
+    return tuple(found)
 
 
 def check_rest(shape: FileShape, reading: Reading) -> None:
     """What is read and checked, and not done by this version."""
-    if "web" in shape.model_fields_set:
-        instead = "the API answers on the socket in the data folder alone"
-        reading.postpone(("web", "listen"), "nothing is served over TCP yet", instead)
     for name, rota in shape.oncall.items():
         _check_rota(rota, ("oncall", name), reading)
         reading.postpone(("oncall", name), "rotas are not asked yet", f"nobody is told through oncall.{name}")
@@ -70,9 +97,6 @@ def check_rest(shape: FileShape, reading: Reading) -> None:
     if shape.itself.heartbeat is not None:
         what = "the monitor does not report its own life yet"
         reading.postpone(("self", "heartbeat"), what, "the URL is never called")
-    if shape.itself.canaries:
-        what = "canaries are not probed yet"
-        reading.postpone(("self", "canaries"), what, "an outage of our own network looks like one of the services")
 
 
 def _kept(length: Duration, path: KeyPath, reading: Reading) -> Duration:

@@ -9,27 +9,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service_monitoring.domain.configuration import Check, Service
+from pydantic import BaseModel
+
+from service_monitoring.domain.configuration import ALLOWANCE, Check, Service
 from service_monitoring.domain.instants import SECOND, Duration
-from service_monitoring.domain.rules import Lifecycle, NoData, Recovery, Rule, Severity
-from service_monitoring.domain.strategies import Absence, Aggregate, AnyStrategy
+from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.rules import Flapping, Lifecycle, NoData, Recovery, Rule, Severity, Worse
+from service_monitoring.domain.schedules import ActiveHours
+from service_monitoring.domain.strategies import Absence, Aggregate, AnyStrategy, Composite
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.conditions import (
     COMPOSITES,
-    LATER,
-    comparison_of,
-    manner,
+    active_of,
+    flapping_of,
     no_data_of,
     recovery_of,
     strategy_of,
+    worse_of,
 )
 from service_monitoring.settings.dependencies import Dependencies
-from service_monitoring.settings.kinds import LATER_REASONS, UNPOLLED
+from service_monitoring.settings.kinds import LATER_REASONS, HeartbeatOptions, PushOptions
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import duration_text
 from service_monitoring.settings.reading import Reading
-from service_monitoring.settings.rule_shapes import LEVELS, RuleShape
-from service_monitoring.settings.shapes import CheckShape, FileShape, ServiceShape
+from service_monitoring.settings.rule_shapes import RuleShape
+from service_monitoring.settings.shapes import CheckShape, EveryCheckShape, FileShape, ServiceShape
 from service_monitoring.settings.validation import faults_of_given, suggestion
 from service_monitoring.settings.values import CheckSettings
 
@@ -39,14 +43,17 @@ TemplateCheck = Callable[[str], str | None]
 DEFAULT_TIMEOUT: Final = Duration(10 * SECOND)
 SHORTEST_INTERVAL: Final = Duration(SECOND // 100)
 
-_COMMON: Final = frozenset(CheckShape.model_fields)
+_POLLED: Final = frozenset(CheckShape.model_fields)
+_ARRIVING: Final = frozenset(EveryCheckShape.model_fields)
+_NO_TIME: Final = Duration(0)
 
 
 @dataclass(slots=True)
 class _Checks:
-    """The checks of one service: `polled` are right and run; `names` also those that are wrong or run later."""
+    """The checks of one service: of those that are `right`, `polled` run; `names` are also those wrong or to come."""
 
     names: list[str]
+    right: dict[str, Check] = field(default_factory=dict)
     polled: dict[str, CheckSettings] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
 
@@ -64,7 +71,7 @@ def read_services(
         rules = [
             rule
             for rule_name, rule_shape in service.rules.items()
-            if (rule := _read_rule(name, rule_name, rule_shape, found, reading, template)) is not None
+            if (rule := _read_rule(name, rule_name, rule_shape, found, reading, template, shape.timezone)) is not None
         ]
         _refuse_twins(name, rules, reading)
         dependencies.add(name, service, rules)
@@ -79,10 +86,7 @@ def _service(name: str, shape: ServiceShape, checks: _Checks, rules: list[Rule])
         name=name,
         labels=tuple(sorted(shape.labels.items())),
         description=shape.description,
-        checks=tuple(
-            Check(each.service, each.name, each.kind, each.every, each.timeout, each.stale_after, each.retries)
-            for each in checks.polled.values()
-        ),
+        checks=tuple(checks.right.values()),
         rules=tuple(rules),
     )
 
@@ -113,15 +117,18 @@ def _check_defaults(shape: FileShape, reading: Reading) -> None:
         except InvalidValue as error:
             reading.complaints.invalid(path, error)
             continue
-        own, common = _parted(values, kind, set(model.model_fields))
-        reading.validated(CheckShape, common, path, inherited={})
+        shapes = EveryCheckShape if reading.sources.is_arriving(kind) else CheckShape
+        own, common = _parted(values, shapes, model)
+        reading.validated(shapes, common, path, inherited={})
         for fault in faults_of_given(model, own, secrets=reading.secrets):
             reading.fault(fault, base=path)
 
 
-def _parted(given: Mapping[str, Any], kind: str, fields: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The keys of the kind, and those that every polled check has."""
-    common = set() if kind in UNPOLLED else _COMMON - fields
+def _parted(
+    given: Mapping[str, Any], shape: type[EveryCheckShape], model: type[BaseModel]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of the kind, and those that it has in common with others."""
+    common = set(shape.model_fields) - set(model.model_fields)
     own = {key: value for key, value in given.items() if key not in common}
     return own, {key: value for key, value in given.items() if key in common}
 
@@ -133,7 +140,7 @@ def _read_checks(service: str, shape: ServiceShape, file: FileShape, reading: Re
     for name, given in shape.checks.items():
         path = ("services", service, "checks", name)
         try:
-            kind = reading.sources.of(given, besides=_COMMON)
+            kind = reading.sources.of(given, besides=_POLLED)
             model = reading.sources.model(kind)
         except InvalidValue as error:
             reading.complaints.invalid(path, error)
@@ -144,16 +151,66 @@ def _read_checks(service: str, shape: ServiceShape, file: FileShape, reading: Re
         defaults = file.defaults.get(kind, {})
         merged = {**defaults, **given}
         inherited: dict[str, KeyPath] = {key: ("defaults", kind, key) for key in defaults if key not in given}
-        own, common = _parted(merged, kind, set(model.model_fields))
-        besides = () if kind in UNPOLLED else _COMMON
-        options = reading.validated(model, own, path, inherited=inherited, besides=besides)
+        if reading.sources.is_arriving(kind):
+            own, common = _parted(merged, EveryCheckShape, model)
+            options = reading.validated(model, own, path, inherited=inherited, besides=_ARRIVING)
+            kept = reading.validated(EveryCheckShape, common, path, inherited=inherited)
+            if options is not None and kept is not None:
+                found.right[name] = _arriving(service, name, kind, options, kept, file.timezone)
+            continue
+        own, common = _parted(merged, CheckShape, model)
+        options = reading.validated(model, own, path, inherited=inherited, besides=_POLLED)
         cadence = _cadence(common, path, inherited, reading)
-        if options is None or cadence is None or kind in UNPOLLED:
+        if options is None or cadence is None:
             continue
         made = _check(service, name, kind, options, cadence, path, reading)
         if name not in found.later:
             found.polled[name] = made
+            found.right[name] = _polled(made)
     return found
+
+
+def _polled(check: CheckSettings) -> Check:
+    return Check(
+        check.service,
+        check.name,
+        check.kind,
+        check.every,
+        check.timeout,
+        check.stale_after,
+        check.retries,
+        forget_after=check.forget_after,
+    )
+
+
+def _arriving(service: str, name: str, kind: str, options: Any, kept: EveryCheckShape, zone: str) -> Check:
+    """A check that reports by itself: `every` and `timeout` mean nothing there."""
+    match options:
+        case HeartbeatOptions(heartbeat=heartbeat):
+            # Silence is what its rules are about: there is no sample whose verdict could turn stale.
+            return Check(
+                service,
+                name,
+                kind,
+                _NO_TIME,
+                _NO_TIME,
+                _NO_TIME,
+                expects=heartbeat.expectation(zone),
+                forget_after=kept.forget_after,
+            )
+        case PushOptions(push=push):
+            return Check(
+                service,
+                name,
+                kind,
+                _NO_TIME,
+                _NO_TIME,
+                push.stale_after,
+                allowance=ALLOWANCE,
+                forget_after=kept.forget_after,
+            )
+        case _:
+            raise AssertionError(f"nothing is known of the kind {kind}")
 
 
 def _cadence(
@@ -194,7 +251,9 @@ def _check(
     if 0 < stale_after < every:
         problem = f"its verdicts would turn unknown before the next run, {duration_text(every)} later"
         reading.warn((*path, "stale_after"), problem, "write more than every")
-    return CheckSettings(service, name, kind, options, every, timeout, cadence.retries, stale_after)
+    return CheckSettings(
+        service, name, kind, options, every, timeout, cadence.retries, stale_after, cadence.forget_after
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,63 +264,91 @@ class _Condition:
     severity: Severity
     recovery: Recovery
     no_data: NoData
-    selects: tuple[tuple[str, str], ...]
+    worse: tuple[Worse, ...]
+    active: ActiveHours | None
+    flapping: Flapping | None
+    selects: tuple[Matcher, ...]
     labels: tuple[tuple[str, str], ...]
     state: Lifecycle
 
 
-def _condition(shape: RuleShape, path: KeyPath, reading: Reading, template: TemplateCheck | None) -> _Condition:
-    """Rules that are written alike have one shape: where nothing is to be said of it, it is read once."""
-    known: _Condition | None = reading.conditions.get(id(shape))
+def _condition(
+    shape: RuleShape, path: KeyPath, reading: Reading, template: TemplateCheck | None, stands_for: Duration, zone: str
+) -> _Condition:
+    """Rules that are written alike have one shape: where nothing is to be said of it, it is read once.
+
+    What composites join is named from where they stand, so they are read each.
+    """
+    key = (id(shape), stands_for)
+    known: _Condition | None = reading.conditions.get(key)
     if known is not None:
         return known
     before = reading.said
     complain = reading.within(path)
-    strategy = strategy_of(shape.when, complain)
+    service = str(path[1])
+    names = reading.rules_of(service)
+    strategy = strategy_of(
+        shape.when,
+        complain,
+        stands_for=stands_for,
+        member=lambda member: f"{service}.{member}" if member in names else member,
+    )
     recovery = recovery_of(shape, strategy, complain)
-    _check_modifiers(shape, path, reading)
+    worse = worse_of(shape, strategy, complain)
+    flapping = flapping_of(shape, complain)
     _check_templates(shape, path, reading, template)
     condition = _Condition(
         strategy=strategy,
         severity=Severity(shape.severity),
         recovery=recovery,
         no_data=no_data_of(shape),
-        selects=tuple(sorted(shape.when.labels.items())),
+        worse=worse,
+        active=active_of(shape, zone),
+        flapping=flapping,
+        selects=tuple(sorted(shape.when.labels, key=lambda each: (each.label, each.operator, each.value))),
         labels=tuple(sorted(shape.labels.items())),
         state=Lifecycle(shape.state),
     )
-    if reading.said == before:
-        reading.conditions[id(shape)] = condition
+    if reading.said == before and not isinstance(strategy, Composite):
+        reading.conditions[key] = condition
     return condition
 
 
 def _read_rule(
-    service: str, name: str, shape: RuleShape, checks: _Checks, reading: Reading, template: TemplateCheck | None
+    service: str,
+    name: str,
+    shape: RuleShape,
+    checks: _Checks,
+    reading: Reading,
+    template: TemplateCheck | None,
+    zone: str,
 ) -> Rule | None:
     path: KeyPath = ("services", service, "rules", name)
-    condition = _condition(shape, path, reading, template)
     check = _check_of(shape, path, checks, reading)
-    if shape.when.model_fields_set.isdisjoint(LATER):
-        later = checks.later.get(shape.when.check or "")
-        if later is not None:
-            reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
-    else:
-        reading.postpone((*path, "when"), LATER[manner(shape.when)], "the rule is not judged, and tells nobody")
-    if check is not None:
-        _check_metric(shape, check, path, reading)
-    if condition.strategy is None or check is None:
+    condition = _condition(shape, path, reading, template, _NO_TIME if check is None else check.stale_after, zone)
+    later = checks.later.get(shape.when.check or "")
+    if later is not None:
+        reading.postpone((*path, "when"), f"checks of the kind {later} yield nothing yet", "the rule is not judged")
+    if check is not None and check.name in checks.polled:
+        _check_metric(shape, checks.polled[check.name], path, reading)
+    strategy = condition.strategy
+    if strategy is None or (check is None and not isinstance(strategy, Composite)):
         return None
-    _check_window(condition.strategy, check, path, reading)
+    if check is not None and check.name in checks.polled:
+        _check_window(strategy, check, path, reading)
     return Rule(
         service=service,
         name=name,
-        check=check.name,
+        check="" if check is None else check.name,
         metric=shape.when.metric or "",
-        strategy=condition.strategy,
+        strategy=strategy,
         severity=condition.severity,
         holds_for=shape.holds_for,
         recovery=condition.recovery,
         no_data=condition.no_data,
+        worse=condition.worse,
+        active=condition.active,
+        flapping=condition.flapping,
         selects=condition.selects,
         labels=condition.labels,
         summary=shape.summary,
@@ -270,8 +357,8 @@ def _read_rule(
     )
 
 
-def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading) -> CheckSettings | None:
-    """The polled check whose samples the rule judges."""
+def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading) -> Check | None:
+    """The check whose samples, or whose schedule, the rule judges."""
     name = shape.when.check
     if name is None or COMPOSITES & shape.when.model_fields_set:
         return None
@@ -279,10 +366,18 @@ def _check_of(shape: RuleShape, path: KeyPath, checks: _Checks, reading: Reading
         problem = f"the service has no check {shown(name)}"
         reading.complain((*path, "when", "check"), problem, suggestion(name, checks.names))
         return None
-    if shape.when.heartbeat is not None and name in checks.polled:
+    check = checks.right.get(name)
+    if check is None:
+        return None
+    if shape.when.heartbeat is not None and check.expects is None:
         problem = f"the check {name} has no schedule that could be missed"
         reading.complain((*path, "when", "heartbeat"), problem, "name a check of the kind heartbeat")
-    return checks.polled.get(name)
+        return None
+    if shape.when.heartbeat is None and check.expects is not None:
+        problem = f"the check {name} yields no samples: a job only reports"
+        reading.complain((*path, "when"), problem, "write heartbeat: [missed, late, failed, overran]")
+        return None
+    return check
 
 
 def _check_metric(shape: RuleShape, check: CheckSettings, path: KeyPath, reading: Reading) -> None:
@@ -291,22 +386,6 @@ def _check_metric(shape: RuleShape, check: CheckSettings, path: KeyPath, reading
     if known is not None and metric is not None and metric not in known:
         problem = f"the check {check.name} yields no {shown(metric)}"
         reading.complain((*path, "when", "metric"), problem, suggestion(metric, known))
-
-
-def _check_modifiers(shape: RuleShape, path: KeyPath, reading: Reading) -> None:
-    if shape.state == "draft":
-        reading.postpone((*path, "state"), "drafts are not judged yet", "the rule is read, and tells nobody")
-    if shape.active is not None:
-        hours = "at all hours" if shape.when.model_fields_set.isdisjoint(LATER) else "at no hour"
-        reading.postpone((*path, "active"), "active hours are not kept yet", f"the rule is judged {hours}")
-    for level, worse in shape.worse.items():
-        where = (*path, "worse", level)
-        if LEVELS.index(level) <= LEVELS.index(shape.severity):
-            problem = f"{level} is not worse than {shape.severity}, the severity of the rule"
-            reading.complain(where, problem, "name a higher one, or lower the severity of the rule")
-        comparison_of(worse, where, reading.within(()))
-        instead = f"incidents of the rule stay {shape.severity}"
-        reading.postpone(where, "severities are not raised yet", instead)
 
 
 def _check_templates(shape: RuleShape, path: KeyPath, reading: Reading, template: TemplateCheck | None) -> None:
@@ -319,7 +398,7 @@ def _check_templates(shape: RuleShape, path: KeyPath, reading: Reading, template
             reading.complain((*path, key), f"the template cannot be used: {problem}", "mend it")
 
 
-def _check_window(strategy: object, check: CheckSettings, path: KeyPath, reading: Reading) -> None:
+def _check_window(strategy: object, check: Check, path: KeyPath, reading: Reading) -> None:
     """A window that is shorter than the cadence holds nothing most of the time."""
     match strategy:
         case Absence(after) if after <= check.every:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from service_monitoring.domain.instants import MINUTE
+from service_monitoring.domain.instants import DAY, MINUTE, Duration
 from service_monitoring.settings.calendars import (
     CronField,
     HandoverField,
@@ -54,6 +54,8 @@ def _network(text: str) -> str:
 
 
 def _listen(text: str) -> str:
+    if text == "none":
+        return text
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", text, re.ASCII)
     if match is None or int(match[3]) > 65535:
         raise InvalidValue(f"{shown(text)} is not an address with a port", "write 127.0.0.1:8080")
@@ -238,7 +240,9 @@ class SelfShape(Shape):
 class WebShape(Shape):
     """Pages and API."""
 
-    listen: Annotated[str, AfterValidator(_listen)] = Field("127.0.0.1:8080", description="Address and port.")
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        "127.0.0.1:8080", description="Address and port on which reports and samples arrive; none, to listen nowhere."
+    )
 
 
 class FileShape(Shape):
@@ -263,8 +267,21 @@ class FileShape(Shape):
     web: WebShape = WebShape()
 
 
-class CheckShape(Shape):
-    """The keys that every check has besides those of its kind."""
+class EveryCheckShape(Shape):
+    """The keys that every check has besides those of its kind, polled or not."""
+
+    forget_after: DurationField = Field(DAY, description="When a series that fell silent is forgotten.")
+
+    @field_validator("forget_after", mode="after")
+    @classmethod
+    def _some_time(cls, length: Duration) -> Duration:
+        if length <= 0:
+            raise InvalidValue("a series would be forgotten at once", "write 24h, or longer")
+        return length
+
+
+class CheckShape(EveryCheckShape):
+    """The keys that every polled check has besides those of its kind."""
 
     every: DurationField = Field(MINUTE, description="How often it runs; 1m, where it is left out.")
     timeout: DurationField | None = Field(

@@ -14,6 +14,7 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import DAY, Duration
 from service_monitoring.settings.complaints import Complaint, Place
 from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.origin import Origin
 from service_monitoring.settings.problems import one_line
 from service_monitoring.settings.secrets import Secret
 
@@ -30,6 +31,7 @@ class CheckSettings:
     timeout: Duration
     retries: int
     stale_after: Duration
+    forget_after: Duration = DAY
 
     @property
     def id(self) -> str:
@@ -69,10 +71,11 @@ class SmtpSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Where pages and API listen."""
+    """Where reports and samples arrive. `place` is where that is written, for complaints."""
 
     host: str
     port: int
+    place: str = "web.listen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ class NotYet:
 class Settings:
     """One configuration, valid as a whole. `files` are all that it was read from; `folder` is what paths start from.
 
-    `warnings` are doubts that keep nothing from running. `secrets` are all secret values, to be struck out of texts.
+    `origin` tells later whether these still say the same. `warnings` are doubts that keep nothing from running.
+    `secrets` are all secret values, to be struck out of texts.
     """
 
     file: Path
@@ -105,8 +109,10 @@ class Settings:
     checks: tuple[CheckSettings, ...]
     channels: Mapping[str, ChannelSettings]
     smtp: SmtpSettings | None
-    web: WebSettings
+    web: WebSettings | None
     configuration: Configuration
+    canaries: tuple[CheckSettings, ...] = ()
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    origin: Origin | None = field(default=None, repr=False, compare=False)

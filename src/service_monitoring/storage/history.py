@@ -13,16 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from service_monitoring.domain.course import order_of
 from service_monitoring.domain.events import Event
-from service_monitoring.domain.inputs import Admitted, Order, Stamp
+from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import NotFound
-from service_monitoring.storage import reading, samples
+from service_monitoring.storage import reading, recorded
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import connect_reader, look
 from service_monitoring.storage.folder import FACTS, SAMPLES
 from service_monitoring.storage.migrate import refuse_newer
+from service_monitoring.storage.samples import Names
 
 _PAGE: Final = 2_000
 
@@ -40,13 +42,13 @@ class History:
         self._folder = folder
         try:
             self._facts, self._samples = connect_reader(folder / FACTS), connect_reader(folder / SAMPLES)
-            self._names = samples.Names(self._samples)
+            self._names = Names(self._samples)
         except sqlite3.Error as error:
             raise translated(error, folder) from error
 
     def inputs(self) -> Iterator[Admitted]:
-        """Everything that came in, people's acts and marks with the observations, in (epoch, instant, order)."""
-        merged = heapq.merge(self._journalled(), self._observed(), key=lambda entry: entry[0])
+        """Everything that came in, people's acts and marks with what was measured, in (epoch, instant, order)."""
+        merged = heapq.merge(self._journalled(), self._measured(), key=lambda entry: entry[0])
         return (admitted for _, admitted in merged)
 
     def decisions(self) -> Iterator[Event | Notice]:
@@ -77,9 +79,9 @@ class History:
             yield from page
             place = page[-1][0]
 
-    def _observed(self) -> Iterator[tuple[reading.Place, Admitted]]:
+    def _measured(self) -> Iterator[tuple[reading.Place, Admitted]]:
         stamp = Stamp(-1, Instant(0))
-        while page := samples.after(self._samples, self._names, stamp, _PAGE):
+        while page := recorded.after(self._samples, self._names, stamp, _PAGE):
             for admitted in page:
-                yield (admitted.stamp.epoch, admitted.stamp.at.ns, int(Order.OBSERVATION), 0), admitted
+                yield (admitted.stamp.epoch, admitted.stamp.at.ns, int(order_of(admitted.input)), 0), admitted
             stamp = page[-1].stamp

@@ -13,15 +13,16 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
+from service_monitoring.domain.events import Event, IncidentMoved, SeriesFlapped
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.jobs import StoredJob
+from service_monitoring.domain.notices import Held, Notice
 from service_monitoring.domain.routing import Group
 from service_monitoring.errors import NotFound, Refused
-from service_monitoring.ports import Message, Stored
+from service_monitoring.ports import Drafts, Message, Stored
 from service_monitoring.storage.rows import marks
 from service_monitoring.wire import configuration as configurations
 from service_monitoring.wire.codec import decode
@@ -58,11 +59,22 @@ class Posted(Struct, frozen=True):
     attempts: tuple[Attempted, ...]
 
 
-class Story(Struct, frozen=True):
-    """An incident with everything that is known of it, oldest first; `acts` are inputs that name it."""
+class Listed(Struct, frozen=True):
+    """An incident, and when its acknowledgement expires, if it does."""
 
     incident: Incident
-    events: tuple[IncidentMoved, ...]
+    until: Instant | None
+
+
+class Story(Struct, frozen=True):
+    """An incident with everything that is known of it, oldest first; `acts` are inputs that name it.
+
+    `events` are its moves, and that its series began to flap or stopped while it went on.
+    """
+
+    incident: Incident
+    until: Instant | None
+    events: tuple[IncidentMoved | SeriesFlapped, ...]
     acts: tuple[Admitted, ...]
     notices: tuple[Posted, ...]
 
@@ -86,6 +98,10 @@ def stored(connection: sqlite3.Connection) -> Stored:
         holds=tuple(
             decode(StoredHold, body)
             for (body,) in connection.execute("SELECT body FROM holds ORDER BY service, rule, series").fetchall()
+        ),
+        jobs=tuple(
+            decode(StoredJob, body)
+            for (body,) in connection.execute("SELECT body FROM jobs ORDER BY service, check_name").fetchall()
         ),
         incidents=tuple(
             decode(Incident, body)
@@ -116,9 +132,12 @@ def incidents(
     service: str | None = None,
     limit: int = 200,
     after: str | None = None,
+    drafts: Drafts = Drafts.SHOWN,
 ) -> list[Incident]:
     """Incidents, the latest breached first; `after` is the id of the last one of the page before."""
     conditions, given = ["1"], list[Any]()
+    if drafts is Drafts.LEFT_OUT:
+        conditions.append("NOT coalesce(json_extract(CAST(body AS TEXT), '$.draft'), 0)")
     if states:
         conditions.append(f"state IN ({marks(len(states))})")
         given += [state.value for state in states]
@@ -137,6 +156,31 @@ def incidents(
     return [decode(Incident, body) for (body,) in rows]
 
 
+def listed(
+    connection: sqlite3.Connection,
+    *,
+    states: Sequence[State] = (),
+    service: str | None = None,
+    limit: int = 200,
+    drafts: Drafts = Drafts.SHOWN,
+) -> list[Listed]:
+    """Incidents as `incidents` finds them, each with the end of its acknowledgement."""
+    found = incidents(connection, states=states, service=service, limit=limit, drafts=drafts)
+    return [Listed(incident, _expiry(connection, incident)) for incident in found]
+
+
+def _expiry(connection: sqlite3.Connection, incident: Incident) -> Instant | None:
+    """The hold that carries the incident knows; a step of the clock moves it there."""
+    if incident.state is not State.ACKNOWLEDGED:
+        return None
+    row = connection.execute(
+        "SELECT body FROM holds WHERE service = ? AND rule = ? AND series = ?",
+        (incident.service, incident.rule, str(incident.series)),
+    ).fetchone()
+    hold = None if row is None else decode(StoredHold, row[0])
+    return Instant(hold.expires) if hold is not None and hold.incident == incident.id and hold.expires else None
+
+
 def story(connection: sqlite3.Connection, incident: str) -> Story:
     """One incident with its events, what people did, and its notices.
 
@@ -144,13 +188,47 @@ def story(connection: sqlite3.Connection, incident: str) -> Story:
     """
     incident, body = _named(connection, incident)
     rows = connection.execute(f"SELECT {_JOURNAL} FROM journal WHERE {_ABOUT} ORDER BY position", (incident,))
-    records = [recorded.record for recorded in _recorded(connection, rows.fetchall())]
+    recorded = _recorded(connection, rows.fetchall())
+    records = [each.record for each in recorded]
+    known = decode(Incident, body)
     return Story(
-        incident=decode(Incident, body),
-        events=tuple(record for record in records if isinstance(record, IncidentMoved)),
+        incident=known,
+        until=_expiry(connection, known),
+        events=_happened(connection, known, [each for each in recorded if isinstance(each.record, IncidentMoved)]),
         acts=tuple(record for record in records if isinstance(record, Admitted)),
         notices=posted(connection, incident),
     )
+
+
+def _happened(
+    connection: sqlite3.Connection, incident: Incident, moves: Sequence[Recorded]
+) -> tuple[IncidentMoved | SeriesFlapped, ...]:
+    """An incident's moves, and between the first and what the last decided: that its series flapped, or did no more."""
+    if not moves:
+        return ()
+    rows = connection.execute(
+        f"SELECT {_JOURNAL} FROM journal WHERE {_ABOUT} AND position > ? AND kind = 'series_flapped' ORDER BY position",
+        (f"{incident.service}.{incident.rule}", moves[0].position),
+    ).fetchall()
+    last = moves[-1]
+    flaps = [
+        each
+        for each in _recorded(connection, rows)
+        if isinstance(each.record, SeriesFlapped)
+        and each.record.series == incident.series
+        and (incident.state not in FINAL or each.position < last.position or each.stamp == last.stamp)
+    ]
+    ordered = sorted((*moves, *flaps), key=lambda each: each.position)
+    return tuple(each.record for each in ordered if isinstance(each.record, IncidentMoved | SeriesFlapped))
+
+
+def held_back(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Held]:
+    """What holds the notices of incidents back, by the incident; those that are told are left out."""
+    rows = connection.execute(
+        f"SELECT incident, body FROM groups WHERE incident IN ({marks(len(ids))}) AND ended = 0", ids
+    ).fetchall()
+    groups = [(incident, decode(Group, body)) for incident, body in rows]
+    return {incident: group.held for incident, group in groups if group.held is not None}
 
 
 def _named(connection: sqlite3.Connection, start: str) -> tuple[str, bytes]:
@@ -208,7 +286,7 @@ def decisions(connection: sqlite3.Connection, *, after: int = 0, limit: int = _P
     rows = connection.execute(
         f"SELECT {_JOURNAL} FROM journal WHERE position > ? AND place IS NULL ORDER BY position LIMIT ?", (after, limit)
     ).fetchall()
-    return [each for each in _recorded(connection, rows) if isinstance(each.record, IncidentMoved | RuleMoved | Notice)]
+    return [each for each in _recorded(connection, rows) if isinstance(each.record, Event | Notice)]
 
 
 Place = tuple[int, int, int, int]

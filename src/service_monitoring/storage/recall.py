@@ -193,7 +193,7 @@ def _read(
     if wanted:
         read()
     for stretch in changed:
-        stretch.settle(names.series_ids[stretch.check][UP])
+        stretch.settle(names.series_ids[stretch.check].get(UP, 0))
 
 
 def _read_newest(connection: sqlite3.Connection, stretches: Sequence[_Stretch]) -> None:

@@ -25,6 +25,7 @@ class Pruned(Struct, frozen=True):
     incidents: int = 0
     notices: int = 0
     observations: int = 0
+    pings: int = 0
 
 
 class PruneJournal:
@@ -95,22 +96,38 @@ class PruneIncidents:
         return len(ids)
 
 
-class PruneSamples:
-    """Forget a piece of the observations with their samples."""
+class PrunePings:
+    """Forget a piece of what came with reports."""
 
     def __init__(self, before: Instant) -> None:
         self._before = before
 
     def run(self, connection: sqlite3.Connection) -> int:
-        """How many observations are gone."""
-        for epoch in epochs(connection):
-            row = connection.execute(
-                "SELECT max(at), count(*) FROM "
-                "(SELECT at FROM observations WHERE epoch = ? AND at < ? ORDER BY at LIMIT ?)",
-                (epoch, self._before.ns, PIECE),
-            ).fetchone()
-            if row[1]:
-                connection.execute("DELETE FROM samples WHERE epoch = ? AND at <= ?", (epoch, row[0]))
-                connection.execute("DELETE FROM observations WHERE epoch = ? AND at <= ?", (epoch, row[0]))
-                return int(row[1])
+        """How many reports are gone."""
+        positions = connection.execute(
+            "SELECT position FROM pings WHERE at < ? ORDER BY at LIMIT ?", (self._before.ns, PIECE)
+        ).fetchall()
+        connection.executemany("DELETE FROM pings WHERE position = ?", positions)
+        return len(positions)
+
+
+class PruneSamples:
+    """Forget a piece of the observations, or of what was pushed, with the samples."""
+
+    def __init__(self, before: Instant) -> None:
+        self._before = before
+
+    def run(self, connection: sqlite3.Connection) -> int:
+        """How many observations and pushes are gone."""
+        for table, holds in (("observations", "samples"), ("pushes", "pushed")):
+            for epoch in epochs(connection, table):
+                row = connection.execute(
+                    "SELECT max(at), count(*) FROM "
+                    f"(SELECT at FROM {table} WHERE epoch = ? AND at < ? ORDER BY at LIMIT ?)",
+                    (epoch, self._before.ns, PIECE),
+                ).fetchone()
+                if row[1]:
+                    connection.execute(f"DELETE FROM {holds} WHERE epoch = ? AND at <= ?", (epoch, row[0]))
+                    connection.execute(f"DELETE FROM {table} WHERE epoch = ? AND at <= ?", (epoch, row[0]))
+                    return int(row[1])
         return 0

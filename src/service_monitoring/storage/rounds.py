@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from itertools import groupby
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, MonitoringError
-from service_monitoring.ports import Commit
+from service_monitoring.ports import Commit, Ping
 from service_monitoring.storage.outbox import settle
 from service_monitoring.storage.rows import Insert, tuples
 from service_monitoring.storage.writer import Operation, in_savepoint
@@ -39,6 +40,11 @@ _HOLDS: Final = Insert(
     "holds",
     ("service", "rule", "series", "body"),
     after="ON CONFLICT (service, rule, series) DO UPDATE SET body = excluded.body",
+)
+_JOBS: Final = Insert(
+    "jobs",
+    ("service", "check_name", "body"),
+    after="ON CONFLICT (service, check_name) DO UPDATE SET body = excluded.body",
 )
 _INCIDENTS: Final = Insert(
     "incidents",
@@ -59,6 +65,15 @@ _NOTICES: Final = Insert(
     "notices",
     ("key", "position", "channel", "decided_at", "sequence", "state", "attempt", "token", "due_at", "settled_at"),
     after="ON CONFLICT (key) DO NOTHING",
+)
+_PINGS: Final = Insert(
+    "pings",
+    (
+        *("position", "epoch", "at", "service", "check_name", "signal", "run", "exit_code", "cut"),
+        *("digest", "body"),
+    ),
+    # The same report of the same run, once more: a sender that did not hear our answer.
+    after="ON CONFLICT DO NOTHING",
 )
 _CONFIGURATIONS: Final = Insert("configurations", ("revision", "body"), after="ON CONFLICT (revision) DO NOTHING")
 _PROGRESS: Final = Insert(
@@ -103,6 +118,9 @@ class Rounds:
         self._new_revision = self._revision
         self._position = int(connection.execute("SELECT coalesce(max(position), 0) FROM journal").fetchone()[0])
         self._new_position = self._position
+
+    def prepare(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> None:
+        """Nothing: every commit is synced."""
 
     def run(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Write operations in their order, neighbouring commits together."""
@@ -172,8 +190,8 @@ class _Rows:
     """Rows of each table, flat, in the order of the commits."""
 
     __slots__ = (
-        *("configurations", "forgotten", "groups", "holds", "incidents", "journal", "notices", "policies"),
-        *("position", "progress", "settlements"),
+        *("configurations", "forgotten", "groups", "holds", "incidents", "jobs", "journal", "notices", "pings"),
+        *("policies", "position", "progress", "settlements"),
     )
 
     def __init__(self, position: int) -> None:
@@ -182,8 +200,10 @@ class _Rows:
         self.policies: list[Any] = []
         self.holds: list[Any] = []
         self.incidents: list[Any] = []
+        self.jobs: list[Any] = []
         self.groups: list[Any] = []
         self.notices: list[Any] = []
+        self.pings: list[Any] = []
         self.configurations: list[Any] = []
         self.progress: tuple[Any, ...] = ()
         self.forgotten: list[Any] = []
@@ -192,15 +212,22 @@ class _Rows:
     def add(self, commit: Commit) -> None:
         """The rows of one commit that depend on nothing but itself."""
         positions: dict[str, int] = {}
+        reported: dict[Stamp, int] = {}
         for stamp, record in commit.records:
             position = self._journalled(stamp, record)
             if isinstance(record, Notice):
                 positions[record.key] = position
+            elif commit.pings and isinstance(record, Admitted):
+                reported[stamp] = position
+        for ping in commit.pings:
+            self.pings += _ping(ping, reported[ping.stamp])
         for notice in commit.notices:
             position = positions.get(notice.key) or self._journalled(commit.progress.judged, notice)
             self.notices += _notice(notice, position)
         for stored in commit.holds:
             self.holds += (stored.service, stored.rule, series_text(stored.series), encode(stored))
+        for job in commit.jobs:
+            self.jobs += (job.service, job.check, encode(job))
         for incident in commit.incidents:
             self.incidents += _incident(incident)
         for group in commit.groups:
@@ -224,9 +251,11 @@ class _Rows:
         _POLICIES.run(connection, self.policies)
         _JOURNAL.run(connection, self.journal)
         _HOLDS.run(connection, self.holds)
+        _JOBS.run(connection, self.jobs)
         _INCIDENTS.run(connection, self.incidents)
         _GROUPS.run(connection, self.groups)
         _NOTICES.run(connection, self.notices)
+        _PINGS.run(connection, self.pings)
         _PROGRESS.run(connection, self.progress)
         for start in range(0, len(self.forgotten), 500):
             part = self.forgotten[start : start + 500]
@@ -265,6 +294,15 @@ def _notice(notice: Notice, position: int) -> tuple[Any, ...]:
     at = notice.decided_at.ns
     state, due_at, settled_at = ("owed", at, None) if notice.held is None else ("held", None, at)
     return (notice.key, position, notice.channel, at, notice.sequence, state, 0, 0, due_at, settled_at)
+
+
+def _ping(ping: Ping, position: int) -> tuple[Any, ...]:
+    report, enclosed = ping.report, ping.enclosed
+    told = f"{report.signal}:{report.exit_code}:".encode()
+    return (
+        *(position, ping.stamp.epoch, ping.stamp.at.ns, report.service, report.check, report.signal.value, report.run),
+        *(report.exit_code, int(enclosed.cut), sha256(told + enclosed.content).hexdigest(), enclosed.content),
+    )
 
 
 def _ns(instant: Instant | None) -> int | None:

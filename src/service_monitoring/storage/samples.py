@@ -1,20 +1,20 @@
-"""Observations as rows of `samples.db`, and back again exactly as they were recorded.
+"""Observations and pushes as rows of `samples.db`: how they are written.
 
 Owns the numbers of checks and series, which are kept in memory in both directions. Rows are added in the order of
-stamps, so that a batch touches few pages. Knows no thread, no transaction and no rule.
+stamps, so that a batch touches few pages. Knows no thread, no transaction and no rule; `recorded` reads them back.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
-from service_monitoring.domain.inputs import Admitted, Observed, Stamp
-from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome, Reason
+from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, Taken
+from service_monitoring.domain.samples import Outcome, Reason
 from service_monitoring.errors import MonitoringError, Refused
+from service_monitoring.ports import NO_MARKS
 from service_monitoring.storage.rows import Insert, tuples
 from service_monitoring.storage.writer import Operation, in_savepoint
 from service_monitoring.wire.codec import decode, encode
@@ -28,13 +28,17 @@ _OBSERVATIONS: Final = Insert(
     "observations", ("epoch", "at", "check_id", "outcome", "reason", "detail", "started", "attempts")
 )
 _SAMPLES: Final = Insert("samples", ("epoch", "at", "ordinal", "series_id", "value"))
+_PUSHES: Final = Insert("pushes", ("epoch", "at", "check_id", "judged"))
+_PUSHED: Final = Insert("pushed", ("epoch", "at", "ordinal", "series_id", "measured_at", "value", "mark"))
 
 UP: Final[Metric] = ("up", ())
+# Without statistics SQLite takes the table's own order instead, and reads all checks for the observations of one.
+OF_CHECK: Final = "observations o INDEXED BY observations_check"
 _OUTCOMES: Final = {outcome: outcome.value for outcome in Outcome}
-_OUTCOME: Final = {outcome.value: outcome for outcome in Outcome}
 _REASONS: Final[dict[Reason | None, str]] = {None: "", **{reason: reason.value for reason in Reason}}
+NO_ATTEMPTS: Final = b"[]"
+_NOT_KEPT: Final = frozenset({Taken.FUTURE, Taken.UNKNOWN})
 REASON: Final[dict[str, Reason | None]] = {text: reason for reason, text in _REASONS.items()}
-_NO_ATTEMPTS: Final = b"[]"
 
 
 class Names:
@@ -66,6 +70,7 @@ class Names:
     def add_check(self, number: int, name: tuple[str, str]) -> None:
         """A check goes by `number` from now on."""
         self.check_ids[name], self.checks[number] = number, name
+        self.series_ids.setdefault(number, {})
         self.last_check = max(self.last_check, number)
 
     def add_series(self, number: int, check: int, metric: Metric) -> None:
@@ -80,15 +85,19 @@ class Names:
             del self.series_ids[check][self.metrics.pop(number)]
         for number in checks:
             del self.check_ids[self.checks.pop(number)]
+            del self.series_ids[number]
 
 
 class Record:
-    """Observations to be appended."""
+    """Observations and pushes to be appended, with the marks of what was pushed."""
 
-    __slots__ = ("_batch", "observations")
+    __slots__ = ("_batch", "marks", "observations")
 
-    def __init__(self, observations: Sequence[Admitted], batch: Recording) -> None:
+    def __init__(
+        self, observations: Sequence[Admitted], batch: Recording, marks: Mapping[Stamp, Sequence[Taken]] = NO_MARKS
+    ) -> None:
         self.observations = observations
+        self.marks = marks
         self._batch = batch
 
     def run(self, connection: sqlite3.Connection) -> None:
@@ -111,10 +120,22 @@ class Recording:
         self._check_rows: list[Any] = []
         self._series_rows: list[Any] = []
         self._reached: dict[int, int] = {}
-        for epoch in epochs(connection):
-            row = connection.execute("SELECT max(at) FROM observations WHERE epoch = ?", (epoch,)).fetchone()
-            self.latest[epoch] = row[0]
-            self._newest = (epoch, row[0])
+        self._synced = False
+        for table in ("observations", "pushes"):
+            for epoch in epochs(connection, table):
+                row = connection.execute(f"SELECT max(at) FROM {table} WHERE epoch = ?", (epoch,)).fetchone()
+                self.latest[epoch] = max(row[0], self.latest.get(epoch, row[0]))
+                self._newest = max(self._newest, (epoch, row[0]))
+
+    def prepare(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> None:
+        """Sync what was pushed: its sender is told that we have it. What we observed ourselves becomes a gap."""
+        synced = any(
+            isinstance(each, Record) and any(isinstance(admitted.input, Pushed) for admitted in each.observations)
+            for each in operations
+        )
+        if synced is not self._synced:
+            connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
 
     def run(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Write operations in their order, neighbouring records together."""
@@ -145,26 +166,26 @@ class Recording:
         self._reached.clear()
 
     def write(self, connection: sqlite3.Connection, records: Sequence[Record]) -> list[MonitoringError | None]:
-        """Append what is not there yet; a record of anything but observations is left out and `Refused`."""
+        """Append what is not there yet; a record of anything that was not measured is left out and `Refused`."""
         known = self._known(connection, records)
         answers: list[MonitoringError | None] = []
-        observations: list[Any] = []
-        samples: list[Any] = []
+        all_rows = _Rows()
         for record in records:
             try:
-                some, more = self._rows(record.observations, known)
+                rows = self._rows(record, known)
             except Refused as refusal:
                 answers.append(refusal)
                 continue
-            observations += some
-            samples += more
+            all_rows.extend(rows)
             answers.append(None)
         _CHECKS.run(connection, self._check_rows)
         _SERIES.run(connection, self._series_rows)
         self._check_rows.clear()
         self._series_rows.clear()
-        _OBSERVATIONS.run(connection, observations)
-        _SAMPLES.run(connection, samples)
+        _OBSERVATIONS.run(connection, all_rows.observations)
+        _SAMPLES.run(connection, all_rows.samples)
+        _PUSHES.run(connection, all_rows.pushes)
+        _PUSHED.run(connection, all_rows.pushed)
         return answers
 
     def _known(self, connection: sqlite3.Connection, records: Sequence[Record]) -> set[tuple[int, int]] | None:
@@ -183,55 +204,78 @@ class Recording:
         known: set[tuple[int, int]] = set()
         for start in range(0, len(stamps), 500):
             part = stamps[start : start + 500]
-            known.update(
-                connection.execute(
-                    f"SELECT epoch, at FROM observations WHERE (epoch, at) IN (VALUES {tuples(len(part), 2)})",
-                    [number for stamp in part for number in stamp],
-                ).fetchall()
-            )
+            numbers = [number for stamp in part for number in stamp]
+            for table in ("observations", "pushes"):
+                known.update(
+                    connection.execute(
+                        f"WITH wanted(epoch, at) AS (VALUES {tuples(len(part), 2)}) SELECT t.epoch, t.at "
+                        f"FROM wanted CROSS JOIN {table} t ON t.epoch = wanted.epoch AND t.at = wanted.at",
+                        numbers,
+                    ).fetchall()
+                )
         return known
 
-    def _rows(self, given: Sequence[Admitted], known: set[tuple[int, int]] | None) -> tuple[list[Any], list[Any]]:
-        observations: list[Any] = []
-        samples: list[Any] = []
+    def _rows(self, record: Record, known: set[tuple[int, int]] | None) -> _Rows:
+        rows = _Rows()
         reached: dict[int, int] = {}
-        for admitted in given:
+        for admitted in record.observations:
             what = admitted.input
-            if not isinstance(what, Observed):
-                raise Refused(f"only observations are recorded, not {type(what).__name__}")
+            if not isinstance(what, Observed | Pushed):
+                raise Refused(f"only what was measured is recorded, not {type(what).__name__}")
             epoch, at = admitted.stamp.epoch, admitted.stamp.at.ns
             if known is not None:
                 if (epoch, at) in known:
                     continue
                 known.add((epoch, at))
-            check = self.names.check_ids.get((what.service, what.check)) or self._new_check(what)
-            observation = what.observation
-            observations += (
-                *(epoch, at, check, _OUTCOMES[observation.outcome], _REASONS[observation.reason], observation.detail),
-                *(what.started.ns, encode(observation.attempts) if observation.attempts else _NO_ATTEMPTS),
-            )
-            self._measured(samples, epoch, at, check, what)
+            if isinstance(what, Observed):
+                self._observed(rows, epoch, at, what)
+            elif not self._pushed(rows, epoch, at, what, record.marks.get(admitted.stamp, ())):
+                continue
             reached[epoch] = max(at, reached.get(epoch, at))
         for epoch, at in reached.items():
             self._reached[epoch] = max(at, self._reached.get(epoch, self.latest.get(epoch, at)))
-        return observations, samples
+        return rows
 
-    def _measured(self, samples: list[Any], epoch: int, at: int, check: int, what: Observed) -> None:
+    def _observed(self, rows: _Rows, epoch: int, at: int, what: Observed) -> None:
+        check = self.names.check_ids.get((what.service, what.check)) or self._new_check(what)
         observation = what.observation
+        rows.observations += (
+            *(epoch, at, check, _OUTCOMES[observation.outcome], _REASONS[observation.reason], observation.detail),
+            *(what.started.ns, encode(observation.attempts) if observation.attempts else NO_ATTEMPTS),
+        )
+        samples = rows.samples
         ids = self.names.series_ids[check]
         if observation.outcome is not Outcome.UNKNOWN:
             up = 1.0 if observation.outcome is Outcome.OK else 0.0
-            samples += (epoch, at, 0, ids[UP], up)
+            samples += (epoch, at, 0, ids.get(UP) or self._new_metric(check, UP), up)
         for ordinal, measured in enumerate(observation.measurements, 1):
             metric = (measured.metric, measured.labels)
             samples += (epoch, at, ordinal, ids.get(metric) or self._new_metric(check, metric), measured.value)
 
-    def _new_check(self, what: Observed) -> int:
+    def _pushed(self, rows: _Rows, epoch: int, at: int, what: Pushed, marks: Sequence[Taken]) -> bool:
+        """The rows of a push; whether there is anything of it to be kept."""
+        marks = marks or [Taken.JUDGED] * len(what.samples)
+        kept = [
+            (ordinal, sample, mark)
+            for ordinal, (sample, mark) in enumerate(zip(what.samples, marks, strict=True))
+            if mark not in _NOT_KEPT
+        ]
+        if not kept:
+            return False
+        check = self.names.check_ids.get((what.service, what.check)) or self._new_check(what)
+        ids = self.names.series_ids[check]
+        rows.pushes += (epoch, at, check, sum(mark is Taken.JUDGED for _, _, mark in kept))
+        for ordinal, sample, mark in kept:
+            metric = (sample.metric, sample.labels)
+            series = ids.get(metric) or self._new_metric(check, metric)
+            rows.pushed += (epoch, at, ordinal, series, sample.at.ns, sample.value, mark.value)
+        return True
+
+    def _new_check(self, what: Observed | Pushed) -> int:
         number = self.names.last_check + 1
         self.names.add_check(number, (what.service, what.check))
         self._new_checks.append(number)
         self._check_rows += (number, what.service, what.check)
-        self._new_metric(number, UP)
         return number
 
     def _new_metric(self, check: int, metric: Metric) -> int:
@@ -242,68 +286,29 @@ class Recording:
         return number
 
 
-def epochs(connection: sqlite3.Connection) -> list[int]:
-    """The epochs that have observations, ascending: one seek each."""
+class _Rows:
+    """Rows of each table, flat."""
+
+    __slots__ = ("observations", "pushed", "pushes", "samples")
+
+    def __init__(self) -> None:
+        self.observations: list[Any] = []
+        self.samples: list[Any] = []
+        self.pushes: list[Any] = []
+        self.pushed: list[Any] = []
+
+    def extend(self, other: _Rows) -> None:
+        self.observations += other.observations
+        self.samples += other.samples
+        self.pushes += other.pushes
+        self.pushed += other.pushed
+
+
+def epochs(connection: sqlite3.Connection, table: str) -> list[int]:
+    """The epochs that `observations` or `pushes` have, ascending: one seek each."""
     found: list[int] = []
-    row = connection.execute("SELECT min(epoch) FROM observations").fetchone()
+    row = connection.execute(f"SELECT min(epoch) FROM {table}").fetchone()
     while row[0] is not None:
         found.append(row[0])
-        row = connection.execute("SELECT min(epoch) FROM observations WHERE epoch > ?", (row[0],)).fetchone()
+        row = connection.execute(f"SELECT min(epoch) FROM {table} WHERE epoch > ?", (row[0],)).fetchone()
     return found
-
-
-# Without statistics SQLite takes the table's own order instead, and reads all checks for the observations of one.
-OF_CHECK: Final = "observations o INDEXED BY observations_check"
-_COLUMNS: Final = "o.epoch, o.at, o.check_id, o.outcome, o.reason, o.detail, o.started, o.attempts"
-
-
-def after(connection: sqlite3.Connection, names: Names, stamp: Stamp, limit: int) -> list[Admitted]:
-    """The first `limit` observations after `stamp`, of all checks, in order."""
-    given = (stamp.epoch, stamp.at.ns)
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM observations o WHERE (epoch, at) > (?, ?) ORDER BY epoch, at LIMIT ?", (*given, limit)
-    ).fetchall()
-    if not rows:
-        return []
-    samples = connection.execute(
-        "SELECT epoch, at, ordinal, series_id, value FROM samples "
-        "WHERE (epoch, at) > (?, ?) AND (epoch, at) <= (?, ?) ORDER BY epoch, at, ordinal",
-        (*given, *rows[-1][:2]),
-    ).fetchall()
-    return list(_rebuilt(connection, names, rows, samples))
-
-
-def newest(connection: sqlite3.Connection, names: Names) -> list[Admitted]:
-    """The newest observation of each check, by the names of the checks."""
-    found: list[Admitted] = []
-    for _, number in sorted(names.check_ids.items()):
-        rows = connection.execute(
-            f"SELECT {_COLUMNS} FROM {OF_CHECK} WHERE o.check_id = ? ORDER BY o.epoch DESC, o.at DESC LIMIT 1",
-            (number,),
-        ).fetchall()
-        samples = connection.execute(
-            "SELECT epoch, at, ordinal, series_id, value FROM samples WHERE epoch = ? AND at = ? ORDER BY ordinal",
-            rows[0][:2] if rows else (-1, 0),
-        ).fetchall()
-        found += _rebuilt(connection, names, rows, samples)
-    return found
-
-
-def _rebuilt(connection: sqlite3.Connection, names: Names, rows: list[Any], samples: list[Any]) -> Iterator[Admitted]:
-    """Observations with their measurements, as they were recorded; both lists in the order of stamps."""
-    place, count = 0, len(samples)
-    for epoch, at, check, outcome, reason, detail, started, attempts in rows:
-        measured: list[Measurement] = []
-        while place < count and samples[place][0] == epoch and samples[place][1] == at:
-            _, _, ordinal, series, value = samples[place]
-            place += 1
-            if ordinal:
-                if series not in names.metrics:
-                    names.learn(connection)
-                metric, labels = names.metrics[series]
-                measured.append(Measurement(metric, value, labels))
-        if check not in names.checks:
-            names.learn(connection)
-        tries = () if attempts == _NO_ATTEMPTS else decode(tuple[Attempt, ...], attempts)
-        observation = Observation(_OUTCOME[outcome], REASON[reason], detail, tuple(measured), tries)
-        yield Admitted(Stamp(epoch, Instant(at)), Observed(*names.checks[check], observation, Instant(started)))

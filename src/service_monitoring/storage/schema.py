@@ -1,9 +1,9 @@
 """The tables, as SQLAlchemy describes them: what migrations must arrive at, and what a reader of the files may rely on.
 
-`facts.db` holds state, journal and outbox, `samples.db` what checks observed. Instants are integers of nanoseconds;
-bodies are JSON of `service_monitoring.wire`. Nobody on the way of a sample imports this module: hot statements are
-text for the driver, and a test compares these tables with what the migrations make. Tables of narrow rows are kept in
-their key; those with a wide body are not, for a wide row in a key's tree costs a page each.
+`facts.db` holds state, journal and outbox, `samples.db` what checks observed and what was pushed. Instants are integers
+of nanoseconds; bodies are JSON of `service_monitoring.wire`. Nobody on the way of a sample imports this module: hot
+statements are text for the driver, and a test compares these tables with what the migrations make. Tables of narrow
+rows are kept in their key; those with a wide body are not, for a wide row in a key's tree costs a page each.
 """
 
 from __future__ import annotations
@@ -145,6 +145,58 @@ progress: Final = Table(
 
 configurations: Final = Table("configurations", facts, _text("revision", primary_key=True), _body())
 
+# A key itself is nowhere: `hash` is its SHA-256. Past `expires_at` it opens nothing.
+jobs: Final = Table(
+    "jobs",
+    facts,
+    _text("service"),
+    _text("check_name"),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("service", "check_name"),
+    sqlite_with_rowid=False,
+)
+
+keys: Final = Table(
+    "keys",
+    facts,
+    _text("hash", primary_key=True),
+    _text("service"),
+    _text("check_name"),
+    _text("purpose"),  # ping push
+    _integer("made_at"),
+    Column("expires_at", Integer),
+    sqlite_with_rowid=False,
+)
+Index("keys_check", keys.c.service, keys.c.check_name)
+
+# `position` is that of the report in the journal. The same report of the same run is here once: `digest` tells.
+pings: Final = Table(
+    "pings",
+    facts,
+    _integer("position", primary_key=True),
+    _integer("epoch"),
+    _integer("at"),
+    _text("service"),
+    _text("check_name"),
+    _text("signal"),
+    _text("run"),
+    Column("exit_code", Integer),
+    _integer("cut"),  # 1 where more came than was kept
+    _text("digest"),
+    _body(),
+)
+Index("pings_check", pings.c.service, pings.c.check_name, pings.c.position)
+Index("pings_at", pings.c.at)
+Index(
+    "pings_run",
+    pings.c.service,
+    pings.c.check_name,
+    pings.c.run,
+    pings.c.digest,
+    unique=True,
+    sqlite_where=text("run <> ''"),
+)
+
 checks: Final = Table("checks", samples, _integer("id", primary_key=True), _text("service"), _text("name"))
 Index("checks_name", checks.c.service, checks.c.name, unique=True)
 
@@ -173,6 +225,14 @@ observations: Final = Table(
     sqlite_with_rowid=False,
 )
 Index("observations_check", observations.c.check_id, observations.c.epoch, observations.c.at)
+Index(
+    "observations_not_ok",
+    observations.c.check_id,
+    observations.c.epoch,
+    observations.c.at,
+    observations.c.outcome,
+    sqlite_where=text("outcome <> 'ok'"),
+)
 
 # `ordinal` is the place in the run's own order: 0 is `up`, then what was measured; equal series may come twice.
 measured: Final = Table(
@@ -183,6 +243,34 @@ measured: Final = Table(
     _integer("ordinal"),
     _integer("series_id"),
     Column("value", Float, CheckConstraint(FINITE, name="finite"), nullable=False),
+    PrimaryKeyConstraint("epoch", "at", "ordinal"),
+    sqlite_with_rowid=False,
+)
+
+# `judged` is how many of its samples count; a push of which none does is never looked back at.
+pushes: Final = Table(
+    "pushes",
+    samples,
+    _integer("epoch"),
+    _integer("at"),
+    _integer("check_id"),
+    _integer("judged"),
+    PrimaryKeyConstraint("epoch", "at"),
+    sqlite_with_rowid=False,
+)
+Index("pushes_check", pushes.c.check_id, pushes.c.epoch, pushes.c.at, sqlite_where=text("judged > 0"))
+
+# `epoch` and `at` are the receipt's, `measured_at` is the sample's own instant; `mark` says what became of it.
+pushed: Final = Table(
+    "pushed",
+    samples,
+    _integer("epoch"),
+    _integer("at"),
+    _integer("ordinal"),
+    _integer("series_id"),
+    _integer("measured_at"),
+    Column("value", Float, CheckConstraint(FINITE, name="finite"), nullable=False),
+    _text("mark"),
     PrimaryKeyConstraint("epoch", "at", "ordinal"),
     sqlite_with_rowid=False,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -16,21 +16,47 @@ from typing import Final, Self, TypeVar
 
 from msgspec import Struct
 
+from service_monitoring.domain.configuration import Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
-from service_monitoring.domain.inputs import Admitted, Stamp
-from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.inputs import Admitted, Stamp, Taken
+from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.notices import Held, Notice
+from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.samples import Series
+from service_monitoring.domain.uptime import FOR_EVER, Known, Span
+from service_monitoring.domain.windows import FloatColumn, InstantColumn
 from service_monitoring.errors import Unusable
-from service_monitoring.ports import Asked, Clock, Commit, Due, Lease, Message, Recalled, Settlement, Stored
-from service_monitoring.storage import archive, outbox, reading, recall, samples
+from service_monitoring.ports import (
+    NO_MARKS,
+    Asked,
+    Clock,
+    Commit,
+    Drafts,
+    Due,
+    Lease,
+    Message,
+    Ping,
+    Recalled,
+    Settlement,
+    Stored,
+)
+from service_monitoring.storage import archive, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
 from service_monitoring.storage.history import History
+from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
 from service_monitoring.storage.migrate import migrate, refuse_newer
 from service_monitoring.storage.readers import Readers
-from service_monitoring.storage.retention import Pruned, PruneIncidents, PruneJournal, PruneOutbox, PruneSamples
+from service_monitoring.storage.retention import (
+    Pruned,
+    PruneIncidents,
+    PruneJournal,
+    PruneOutbox,
+    PrunePings,
+    PruneSamples,
+)
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
 from service_monitoring.storage.writer import Statistics, Writer
@@ -132,20 +158,23 @@ class SqliteStore:
         """What was committed last."""
         return await self._facts_readers.read(reading.stored)
 
-    async def record(self, observations: Sequence[Admitted]) -> None:
-        """Append observations; those whose stamp is stored already are left as they are.
+    async def record(
+        self, observations: Sequence[Admitted], *, marks: Mapping[Stamp, Sequence[Taken]] = NO_MARKS
+    ) -> None:
+        """Append observations and pushes; those whose stamp is stored already are left as they are.
 
-        Not synced one by one: a power loss may take the last seconds, which a restart then treats as a gap.
+        Observations are not synced one by one: a power loss may take the last seconds, which a restart then treats as
+        a gap. What was pushed is synced.
         """
         if observations:
-            await self._samples.write(Record(observations, self._recording))
+            await self._samples.write(Record(observations, self._recording, marks))
 
     async def commit(self, commit: Commit) -> None:
         """Store a round, durable when this returns."""
         await self._facts.write(Round(commit, self._opened.rounds))
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
-        """The recorded observations after `stamp`, in order."""
+        """The recorded observations and pushes after `stamp`, in order."""
         found: list[Admitted] = []
         while page := await self._samples_readers.read(self._after(found[-1].stamp if found else stamp)):
             found += page
@@ -155,6 +184,13 @@ class SqliteStore:
         """What checks said up to `until`, an answer to each question."""
         names, latest = self._recording.names, self._recording.latest
         return await self._samples_readers.read(lambda one: recall.answers(one, names, latest, asked, until=until))
+
+    async def pushed(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """What was pushed to a check up to `until`, oldest first: what came after `since`, or is among the last."""
+        names, latest = self._recording.names, self._recording.latest
+        return await self._samples_readers.read(
+            lambda one: recorded.pushed(one, names, latest, (service, check), until=until, since=since, least=least)
+        )
 
     async def due(self, limit: int, *, channel: str | None = None) -> list[Due]:
         """Notices that nobody holds a lease on, the longest due first."""
@@ -177,15 +213,28 @@ class SqliteStore:
         service: str | None = None,
         limit: int = 200,
         after: str | None = None,
+        drafts: Drafts = Drafts.SHOWN,
     ) -> list[Incident]:
         """Incidents, the latest breached first; `after` is the id of the last one of the page before."""
         return await self._facts_readers.read(
-            lambda connection: reading.incidents(connection, states=states, service=service, limit=limit, after=after)
+            lambda one: reading.incidents(one, states=states, service=service, limit=limit, after=after, drafts=drafts)
+        )
+
+    async def listed(
+        self, *, states: Sequence[State] = (), service: str | None = None, limit: int = 200, drafts: Drafts
+    ) -> list[reading.Listed]:
+        """Incidents, the latest breached first, each with the end of its acknowledgement."""
+        return await self._facts_readers.read(
+            lambda one: reading.listed(one, states=states, service=service, limit=limit, drafts=drafts)
         )
 
     async def incident(self, name: str) -> reading.Story:
         """One incident with its events, what people did, its notices and their attempts; `NotFound`."""
         return await self._facts_readers.read(lambda connection: reading.story(connection, name))
+
+    async def held_back(self, ids: Sequence[str]) -> dict[str, Held]:
+        """What holds the notices of incidents back, by the incident."""
+        return await self._facts_readers.read(lambda connection: reading.held_back(connection, ids)) if ids else {}
 
     async def journal(self, *, after: int = 0, limit: int = _PAGE) -> list[reading.Recorded]:
         """Records after a position, oldest first; the last one's position is where the next page starts."""
@@ -201,6 +250,28 @@ class SqliteStore:
         async for admitted in self._through(History.inputs):
             yield admitted
 
+    async def known(self, service: Service, began: Instant, ended: Instant) -> Known:
+        """When incidents of a service were open, nobody watched and no check was heard, as far as it touches a range.
+
+        The checks that count are those it is configured with.
+        """
+        names, within = self._recording.names, Span(began.ns, ended.ns)
+        seen = await self._facts_readers.read(lambda one: watching.watched(one, service, within))
+        silent = await self._samples_readers.read(lambda one: watching.unheard(one, names, service, seen, within))
+        return Known(spells=tuple(seen.spells), unwatched=tuple(seen.unwatched), unheard=silent)
+
+    async def columns(
+        self, rule: Rule, *, since: Instant, until: Stamp, shifts: Mapping[int, Duration], pushed: bool
+    ) -> dict[Series, tuple[InstantColumn, FloatColumn]]:
+        """The samples of a rule's series in (since, until], by the clock as it is set now.
+
+        `shifts` has each epoch, with how much the clock was set since; `pushed` says whether they come by themselves.
+        """
+        names = self._recording.names
+        ends = {epoch: until.at.ns if epoch == until.epoch else FOR_EVER for epoch in shifts}
+        wanted = [watching.Stretch(each, since.ns - shifts[each], ends[each], shifts[each]) for each in sorted(shifts)]
+        return await self._samples_readers.read(lambda one: watching.columns(one, names, rule, wanted, pushed=pushed))
+
     async def outbox(self) -> dict[str, int]:
         """How many notices are in each state."""
         return await self._facts_readers.read(reading.outbox)
@@ -208,7 +279,23 @@ class SqliteStore:
     async def newest(self) -> list[Admitted]:
         """The newest observation of each check, by service and check."""
         names = self._recording.names
-        return await self._samples_readers.read(lambda connection: samples.newest(connection, names))
+        return await self._samples_readers.read(lambda connection: recorded.newest(connection, names))
+
+    async def pings(self, service: str, check: str, *, limit: int = 100) -> list[Ping]:
+        """The newest reports of a check with what came with them, the newest first."""
+        return await self._facts_readers.read(lambda connection: pings(connection, service, check, limit))
+
+    async def keys(self) -> list[Key]:
+        """All keys, by service and check, the oldest first; those that have expired may be among them."""
+        return await self._facts_readers.read(all_keys)
+
+    async def replace_keys(self, key: Key, *, until: Instant, had: Sequence[str] = ()) -> None:
+        """Put a key in the place of those its check has, of hashes `had`, which open until `until`; `Refused`."""
+        await self._facts.write(Replace(key, until, had=had))
+
+    async def revoke_keys(self, service: str, check: str) -> int:
+        """Forget all keys of a check; how many there were."""
+        return await self._facts.write(Revoke(service, check))
 
     def sizes(self) -> Sizes:
         """Bytes on the disk."""
@@ -237,7 +324,7 @@ class SqliteStore:
 
         Open incidents with their journal and notices that are not settled stay. Cancelled, what is gone is gone.
         """
-        records = notices = incidents = observations = 0
+        records = notices = incidents = observations = reports = 0
         while gone := await self._facts.write(PruneOutbox(facts)):
             notices += gone
         position: int | None = 0
@@ -246,9 +333,11 @@ class SqliteStore:
             records += gone
         while gone := await self._facts.write(PruneIncidents(facts)):
             incidents += gone
+        while gone := await self._facts.write(PrunePings(facts)):
+            reports += gone
         while gone := await self._samples.write(PruneSamples(samples)):
             observations += gone
-        return Pruned(records, incidents, notices, observations)
+        return Pruned(records, incidents, notices, observations, reports)
 
     async def backup(self, target: Path) -> archive.Manifest:
         """Write a backup beside everything else that goes on; see `archive.backup`."""
@@ -257,7 +346,7 @@ class SqliteStore:
     # ------------------------------------------------------------------------------------------------------------------
 
     def _after(self, stamp: Stamp) -> Callable[[sqlite3.Connection], list[Admitted]]:
-        return lambda connection: samples.after(connection, self._recording.names, stamp, _PAGE)
+        return lambda connection: recorded.after(connection, self._recording.names, stamp, _PAGE)
 
     async def _through(self, what: Callable[[History], Iterator[T]]) -> AsyncIterator[T]:
         history = await asyncio.to_thread(History, self._folder)

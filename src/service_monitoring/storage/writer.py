@@ -42,6 +42,10 @@ class Operation(Protocol[T_co]):
 class Batch(Protocol):
     """A file's own way of writing many operations at once; also told what became of them."""
 
+    def prepare(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> None:
+        """What must be set before the transaction of these begins."""
+        ...
+
     def run(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Results in the order of the operations; an exception in place of a result refuses that operation alone.
 
@@ -204,6 +208,7 @@ class Writer:
 
     def _attempt(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         connection = self._connection
+        self._batch.prepare(connection, operations)
         connection.execute("BEGIN IMMEDIATE")
         try:
             answers = self._batch.run(connection, operations)

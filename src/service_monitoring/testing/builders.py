@@ -25,14 +25,22 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Observed,
+    Pinged,
+    Pushed,
+    PushedSample,
     Retired,
+    Signal,
     Stamp,
     Stepped,
+    Taken,
 )
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Notice
-from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity
+from service_monitoring.domain.recollections import recollect
+from service_monitoring.domain.rules import Flapping, Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason, Sample, Series
+from service_monitoring.domain.schedules import ActiveHours, Cron, Expectation, Period
 from service_monitoring.domain.strategies import AnyStrategy, Comparison, Operator, Threshold
 from service_monitoring.settings.quantities import duration, duration_text
 
@@ -86,10 +94,45 @@ def a_sample(value: float = 1.0, *, at: str = "+0s", series: Series | None = Non
 
 
 def a_check(
-    name: str = "health", *, service: str = "shop", kind: str = "http", every: str = "10s", stale_after: str = "25s"
+    name: str = "health",
+    *,
+    service: str = "shop",
+    kind: str = "http",
+    every: str = "10s",
+    stale_after: str = "25s",
+    forget_after: str = "24h",
 ) -> Check:
     """A check that is polled."""
-    return Check(service, name, kind, span(every), Duration(span(every) // 2), span(stale_after))
+    return Check(
+        service,
+        name,
+        kind,
+        span(every),
+        Duration(span(every) // 2),
+        span(stale_after),
+        forget_after=span(forget_after),
+    )
+
+
+def a_push(name: str = "orders", *, service: str = "shop", stale_after: str = "1m", allowance: str = "10s") -> Check:
+    """A check whose samples are measured elsewhere."""
+    return Check(service, name, "push", Duration(0), Duration(0), span(stale_after), allowance=span(allowance))
+
+
+def a_heartbeat(
+    name: str = "backup",
+    *,
+    service: str = "shop",
+    cron: str = "",
+    period: str = "1h",
+    grace: str = "5m",
+    max_runtime: str = "",
+    zone: str = "UTC",
+) -> Check:
+    """A check of a job that reports, by a cron expression or once in a period."""
+    schedule = Cron(cron, zone) if cron else Period(span(period))
+    expects = Expectation(schedule, span(grace), span(max_runtime) if max_runtime else None)
+    return Check(service, name, "heartbeat", Duration(0), Duration(0), Duration(0), expects=expects)
 
 
 def a_rule(  # noqa: PLR0913 - one argument a field, each with a default, all but two by name
@@ -103,12 +146,15 @@ def a_rule(  # noqa: PLR0913 - one argument a field, each with a default, all bu
     holds_for: str = "0s",
     recovery: Recovery = _NOTHING,
     on_no_data: NoData | None = None,
+    worse: Iterable[Worse] = (),
+    active: ActiveHours | None = None,
+    flapping: Flapping | None = None,
     selects: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     depends_on: Iterable[str] = (),
     state: Lifecycle = Lifecycle.ACTIVE,
 ) -> Rule:
-    """A rule; without a strategy it breaches above 1."""
+    """A rule; without a strategy it breaches above 1. It counts no changes of its mind unless `flapping` says so."""
     return Rule(
         service=service,
         name=name,
@@ -119,7 +165,10 @@ def a_rule(  # noqa: PLR0913 - one argument a field, each with a default, all bu
         holds_for=span(holds_for),
         recovery=recovery,
         no_data=NoData() if on_no_data is None else on_no_data,
-        selects=tuple(sorted((selects or {}).items())),
+        worse=tuple(worse),
+        active=active,
+        flapping=flapping,
+        selects=tuple(Matcher(label, MatchOperator.EQUALS, value) for label, value in sorted((selects or {}).items())),
         labels=tuple(sorted((labels or {}).items())),
         depends_on=tuple(depends_on),
         summary=f"{name} of {service}",
@@ -166,6 +215,8 @@ def a_trial(*rules: Rule) -> Trial:
 class Trial:
     """A course told what happens at offsets from `START`, remembering every decision.
 
+    `wanted` are the checks that decisions asked to be run again, `taken` what became of each pushed sample.
+
     Offsets count elapsed time: a step of the wall clock moves `START` along, so that what is told after it reads on.
     Single-threaded. An input that is refused raises `AssertionError` with the sentence, unless `refused` tells it.
     """
@@ -173,6 +224,9 @@ class Trial:
     def __init__(self, configuration: Configuration | None = None) -> None:
         self.course = Course()
         self.decisions: list[tuple[Stamp, Decision]] = []
+        self.wanted: list[str] = []
+        self._history: list[Admitted] = []
+        self.taken: list[Taken] = []
         self._epoch = 0
         self._start = START
         self._starts = {0: START}
@@ -188,7 +242,10 @@ class Trial:
         return self
 
     def configure(self, at: str, configuration: Configuration) -> Self:
-        """A revision comes into force."""
+        """A revision comes into force, and is given the history that it looks back at."""
+        for service, check, reach in self.course.lacks(configuration):
+            known = [each for each in self._history if _of(each) == (service, check)]
+            self.course.refill(service, check, reach, recollect(known))
         return self.tell(at, Configured(configuration))
 
     def hear(self, at: str, *, check: str = "health", service: str = "shop", **values: float) -> Self:
@@ -222,6 +279,13 @@ class Trial:
                     self.observe(at, an_observation({metric: float(word)}))
         return self
 
+    def play_from(self, at: str, values: str, *, every: str = "10s") -> Self:
+        """Runs one after the other, the first at an offset."""
+        for number, value in enumerate(values.split()):
+            since = span(at.removeprefix("+")) + number * span(every)
+            self.hear(f"+{duration_text(Duration(since))}", value=float(value))
+        return self
+
     def gap(self, began: str, ended: str, cause: GapCause = GapCause.RESTART) -> Self:
         """Nobody watched in between."""
         return self.tell(began, GapBegan(cause)).tell(ended, GapEnded())
@@ -236,9 +300,21 @@ class Trial:
         self._start = self._starts[self._epoch] = self._start.plus(span(by))
         return self.tell(at, Stepped(span(by)))
 
-    def acknowledge(self, at: str, rule: str, by: str = "ada") -> Self:
-        """A person takes on the rule's incident."""
-        return self.tell(at, Acted(self.incident(rule).id, Act.ACKNOWLEDGE, by))
+    def push(self, at: str, *samples: tuple[str, float], check: str = "orders", metric: str = "value") -> Self:
+        """Samples came that were measured elsewhere, each at an offset of its own."""
+        pushed = tuple(PushedSample(self._at(measured), metric, value) for measured, value in samples)
+        return self.tell(at, Pushed("shop", check, pushed))
+
+    def report(
+        self, at: str, signal: Signal = Signal.SUCCESS, *, check: str = "backup", run: str = "", code: int | None = None
+    ) -> Self:
+        """A job reported."""
+        return self.tell(at, Pinged("shop", check, signal, run, code))
+
+    def acknowledge(self, at: str, rule: str, by: str = "ada", *, expires_after: str = "") -> Self:
+        """A person takes on the rule's incident, for a while where that is said."""
+        expires = span(expires_after) if expires_after else None
+        return self.tell(at, Acted(self.incident(rule).id, Act.ACKNOWLEDGE, by, expires_after=expires))
 
     def resolve(self, at: str, rule: str, by: str = "ada") -> Self:
         """A person ends the rule's incident."""
@@ -288,8 +364,13 @@ class Trial:
         ]
 
     def _step(self, at: str, what: Input) -> Ruling:
-        ruling = self.course.step(Admitted(Stamp(self._epoch, self._at(at)), what))
+        admitted = Admitted(Stamp(self._epoch, self._at(at)), what)
+        if isinstance(what, Observed | Pushed):
+            self._history.append(admitted)
+        ruling = self.course.step(admitted)
         self.decisions += ruling.decisions
+        self.wanted += ruling.wants
+        self.taken += ruling.taken
         return ruling
 
     def _at(self, offset: str) -> Instant:
@@ -298,3 +379,8 @@ class Trial:
     def _offset(self, stamp: Stamp) -> str:
         since = stamp.at.since(self._starts[stamp.epoch])
         return f"+{duration_text(since)}" if since >= 0 else f"-{duration_text(Duration(-since))}"
+
+
+def _of(admitted: Admitted) -> tuple[str, str]:
+    assert isinstance(admitted.input, Observed | Pushed)
+    return admitted.input.service, admitted.input.check

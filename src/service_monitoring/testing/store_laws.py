@@ -19,13 +19,24 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 import pytest
 from msgspec.structs import replace
 
+from service_monitoring.domain import heartbeats
 from service_monitoring.domain.configuration import Check, Configuration, Service
 from service_monitoring.domain.course import Progress
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.holds import Hold, StoredHold
 from service_monitoring.domain.incidents import Cause, Incident, Move, begin, move
-from service_monitoring.domain.inputs import Admitted, Marked, MarkKind, Observed, Stamp
+from service_monitoring.domain.inputs import (
+    Admitted,
+    Marked,
+    MarkKind,
+    Observed,
+    Pushed,
+    PushedSample,
+    Stamp,
+    Taken,
+)
 from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
@@ -61,6 +72,31 @@ def an_observation(
     attempts = (Attempt(outcome, reason, "it says so", Duration(1_234_567)),)
     observation = Observation(outcome, reason, "" if reason is None else "it says so", tuple(measurements), attempts)
     return Admitted(stamp, Observed(service, check, observation, stamp.at.plus(Duration(-SECOND // 2))))
+
+
+def a_push(
+    second: int,
+    *values: float,
+    epoch: int = 0,
+    service: str = "shop",
+    check: str = "orders",
+    metric: str = "orders_per_minute",
+) -> Admitted:
+    """Samples that came together; each was measured a second after the one before, the last three seconds ago."""
+    stamp = a_stamp(second, epoch=epoch)
+    given = values or (0.1 + 0.2,)
+    samples = [
+        PushedSample(a_stamp(second - 3 - place).at, metric, value, (("shop", "ä"),))
+        for place, value in enumerate(reversed(given))
+    ]
+    return Admitted(stamp, Pushed(service, check, tuple(reversed(samples))))
+
+
+def of_push(push: Admitted, *places: int) -> Admitted:
+    """The same push with the samples at these places alone."""
+    assert isinstance(push.input, Pushed)
+    samples = tuple(push.input.samples[place] for place in places)
+    return Admitted(push.stamp, replace(push.input, samples=samples))
 
 
 def an_incident(second: int = 0, *, service: str = "shop") -> Incident:
@@ -167,6 +203,7 @@ class StoreLaws:
             progress=Progress(a_stamp(3), ((1, Duration(-SECOND)),), (("shop", "old"),)),
             records=((a_stamp(3), IncidentMoved(a_stamp(3).at, a_stamp(3).at, incident)),),
             holds=(StoredHold("shop", "down", SERIES, Hold(at=7, code=Code.BREACHED, accrued=5), incident.id),),
+            jobs=(StoredJob("shop", "backup", heartbeats.begun(7)),),
             incidents=(incident,),
             groups=(Group(incident.id, incident.id, "all", ("web",), ("web",), 1),),
             configuration=Configuration((Service("shop", (("team", "payments"),), checks=(check,)),), owners=("mail",)),
@@ -177,6 +214,7 @@ class StoreLaws:
         assert stored.configuration == commit.configuration
         assert stored.versions == {"shop": 1}
         assert stored.holds == commit.holds
+        assert stored.jobs == commit.jobs
         assert stored.incidents == commit.incidents
         assert stored.groups == commit.groups
 
@@ -287,6 +325,69 @@ class StoreLaws:
         longer = an_observation(3, outcome=Outcome.FAILED, measurements=[Measurement("a", 1.0), Measurement("b", 2.0)])
         await store.record([an_observation(1), an_observation(2), longer, an_observation(2)])
         assert await store.beyond(Stamp(0, START)) == [an_observation(second) for second in (1, 2, 3)]
+
+    async def test_pushed_samples_come_back_exactly_and_in_order_among_observations(self, store: Store) -> None:
+        recorded = [
+            a_push(1, 1.0, 2.0, 1e-300),
+            an_observation(2),
+            a_push(3, -0.0, check="visits", metric="up"),
+            a_push(2, 5.0, epoch=1),
+        ]
+        await store.record(recorded[:2])
+        await store.record(recorded[2:])
+        assert await store.beyond(Stamp(0, START)) == recorded
+        assert await store.beyond(a_stamp(2)) == recorded[2:]
+
+    async def test_recording_a_push_again_changes_nothing(self, store: Store) -> None:
+        await store.record([a_push(1, 1.0), a_push(3, 3.0)], marks={a_stamp(1): (Taken.LATE,)})
+        await store.record([a_push(1, 7.0, 8.0), a_push(2, 2.0), a_push(3), an_observation(3), a_push(2)])
+        assert await store.beyond(Stamp(0, START)) == [a_push(1, 1.0), a_push(2, 2.0), a_push(3, 3.0)]
+        assert await store.pushed("shop", "orders", until=a_stamp(9), since=START, least=9) == [
+            a_push(2, 2.0),
+            a_push(3, 3.0),
+        ]
+
+    async def test_what_nobody_could_have_measured_is_not_kept(self, store: Store) -> None:
+        marks = {
+            a_stamp(1): (Taken.JUDGED, Taken.FUTURE, Taken.LATE, Taken.UNKNOWN),
+            a_stamp(2): (Taken.FUTURE, Taken.UNKNOWN),
+        }
+        whole = a_push(1, 1.0, 2.0, 3.0, 4.0)
+        await store.record([whole, a_push(2, 1.0, 2.0), an_observation(3)], marks=marks)
+        assert await store.beyond(Stamp(0, START)) == [of_push(whole, 0, 2), an_observation(3)]
+
+    async def test_only_what_is_judged_is_looked_back_at(self, store: Store) -> None:
+        first, last = a_push(1, 1.0), a_push(2, 2.0, 3.0, 4.0, 5.0)
+        again = [a_push(second, 1.0) for second in range(3, 8)]
+        marks: dict[Stamp, tuple[Taken, ...]] = {push.stamp: (Taken.DUPLICATE,) for push in again}
+        marks[last.stamp] = (Taken.LATE, Taken.JUDGED, Taken.DUPLICATE, Taken.CONFLICT)
+        await store.record([first, last, *again], marks=marks)
+        back = await store.pushed("shop", "orders", until=a_stamp(9), since=a_stamp(8).at, least=2)
+        assert back == [first, of_push(last, 1)]
+        assert await store.beyond(a_stamp(2)) == again
+
+    async def test_pushed_gives_what_came_since_and_at_least_so_many(self, store: Store) -> None:
+        mine = [a_push(second) for second in range(1, 10)]
+        await store.record([*mine, a_push(10, check="visits"), an_observation(11)])
+        since = a_stamp(5).at
+
+        async def tail(until: int, least: int) -> list[Admitted]:
+            return await store.pushed("shop", "orders", until=a_stamp(until), since=since, least=least)
+
+        assert await tail(8, 0) == mine[5:8]
+        assert await tail(8, 6) == mine[2:8]
+        assert await tail(8, 60) == mine[:8]
+        assert await tail(5, 0) == []
+
+    async def test_what_was_pushed_outlives_the_program(self, store: Store, restart: Restart) -> None:
+        await store.record([a_push(1, 1.0, 2.0)], marks={a_stamp(1): (Taken.JUDGED, Taken.LATE)})
+        after = await restart(store)
+        assert await after.beyond(Stamp(0, START)) == [a_push(1, 1.0, 2.0)]
+        await after.record([a_push(1, 3.0), a_push(2, 3.0)])
+        assert await after.pushed("shop", "orders", until=a_stamp(9), since=START, least=9) == [
+            of_push(a_push(1, 1.0, 2.0), 0),
+            a_push(2, 3.0),
+        ]
 
     async def test_recall_gives_what_came_since_and_at_least_so_many_runs(self, store: Store) -> None:
         mine = [an_observation(second) for second in range(1, 10)]

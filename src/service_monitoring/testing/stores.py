@@ -7,7 +7,7 @@ Knows rows, versions, leases and their fencing tokens. Does not know files: its 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,14 +15,15 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident
-from service_monitoring.domain.inputs import Admitted, Observed, Stamp
+from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, Taken
 from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, Unavailable
-from service_monitoring.ports import Asked, Commit, Due, Lease, Message, Recalled, Settlement, Stored
+from service_monitoring.ports import NO_MARKS, Asked, Commit, Due, Lease, Message, Recalled, Settlement, Stored
 
 _SETTLED: Final = frozenset({"delivered", "parked"})
 
@@ -55,12 +56,14 @@ class MemoryStore:
         self._outbox: dict[str, Row] = {}
         self._tokens = 0
         self._observations: dict[Stamp, Admitted] = {}
+        self._judged: dict[Stamp, Admitted] = {}
         self._progress: Progress | None = None
         self._configuration: Configuration | None = None
         self._versions: dict[str, int] = {}
         self._holds: dict[tuple[str, str, Series], StoredHold] = {}
         self._incidents: dict[str, Incident] = {}
         self._groups: dict[str, Group] = {}
+        self._jobs: dict[tuple[str, str], StoredJob] = {}
 
     def row(self, key: str) -> Row:
         """The notice of that key, as it stands in the outbox."""
@@ -82,13 +85,24 @@ class MemoryStore:
             holds=tuple(self._holds.values()),
             incidents=tuple(incident for incident in self._incidents.values() if incident.state not in FINAL),
             groups=tuple(group for group in self._groups.values() if not group.ended),
+            jobs=tuple(self._jobs.values()),
         )
 
-    async def record(self, observations: Sequence[Admitted]) -> None:
-        """Append observations; one with a known stamp is known already."""
+    async def record(
+        self, observations: Sequence[Admitted], *, marks: Mapping[Stamp, Sequence[Taken]] = NO_MARKS
+    ) -> None:
+        """Append observations and pushes; one with a known stamp is known already."""
         self._writable()
         for admitted in observations:
-            self._observations.setdefault(admitted.stamp, admitted)
+            if admitted.stamp in self._observations:
+                continue
+            given = marks.get(admitted.stamp, ())
+            kept = _only(admitted, given, {Taken.JUDGED, Taken.LATE, Taken.DUPLICATE, Taken.CONFLICT})
+            judged = _only(admitted, given, {Taken.JUDGED})
+            if kept is not None:
+                self._observations[admitted.stamp] = kept
+            if judged is not None:
+                self._judged[admitted.stamp] = judged
 
     async def commit(self, commit: Commit) -> None:
         """Store a round; `Conflict`, nothing changed, where a version is not the one that was loaded."""
@@ -105,25 +119,38 @@ class MemoryStore:
             self._holds.pop(key, None)
         self._incidents.update((incident.id, incident) for incident in commit.incidents)
         self._groups.update((group.id, group) for group in commit.groups)
+        self._jobs.update(((job.service, job.check), job) for job in commit.jobs)
         for notice in commit.notices:
             status = "owed" if notice.held is None else "held"
             self._outbox.setdefault(notice.key, Row(notice, status, notice.decided_at))
         self._settle(commit.settlements)
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
-        """The observations after `stamp`, in order."""
+        """The observations and pushes after `stamp`, in order."""
         return [self._observations[at] for at in sorted(self._observations) if at > stamp]
 
     async def recall(self, asked: Sequence[Asked], *, until: Stamp) -> list[Recalled]:
         """What checks said up to `until`; of every series all that was heard."""
         return [self._recalled(one, until) for one in asked]
 
+    async def pushed(self, service: str, check: str, *, until: Stamp, since: Instant, least: int) -> list[Admitted]:
+        """What was pushed to a check up to `until`: what came after `since`, and at least the last `least`."""
+        known = [
+            admitted
+            for stamp in sorted(self._judged)
+            if stamp <= until
+            and isinstance((admitted := self._judged[stamp]).input, Pushed)
+            and (admitted.input.service, admitted.input.check) == (service, check)
+        ]
+        young = sum(admitted.stamp.at > since for admitted in known)
+        return known[len(known) - min(len(known), max(young, least)) :]
+
     def _recalled(self, asked: Asked, until: Stamp) -> Recalled:
         known = [
             admitted
-            for stamp in sorted(self._observations)
+            for stamp in sorted(self._judged)
             if stamp <= until
-            and isinstance((admitted := self._observations[stamp]).input, Observed)
+            and isinstance((admitted := self._judged[stamp]).input, Observed)
             and (admitted.input.service, admitted.input.check) == (asked.service, asked.check)
         ]
         young = sum(admitted.stamp.at > asked.since for admitted in known)
@@ -180,3 +207,13 @@ class MemoryStore:
 
 def _open(row: Row) -> bool:
     return not row.leased and row.status != "held" and row.status not in _SETTLED
+
+
+def _only(admitted: Admitted, marks: Sequence[Taken], wanted: set[Taken]) -> Admitted | None:
+    """A push with those of its samples that bear one of these marks, or None; an observation as it is."""
+    what = admitted.input
+    if not isinstance(what, Pushed):
+        return admitted
+    given = marks or [Taken.JUDGED] * len(what.samples)
+    samples = tuple(sample for sample, mark in zip(what.samples, given, strict=True) if mark in wanted)
+    return Admitted(admitted.stamp, Pushed(what.service, what.check, samples)) if samples else None

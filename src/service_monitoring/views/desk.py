@@ -6,22 +6,30 @@ program implements the desk, and so does a store that no program has open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
-from service_monitoring.domain.events import IncidentMoved
-from service_monitoring.domain.incidents import Incident, State
+from service_monitoring.domain.events import IncidentMoved, SeriesFlapped
+from service_monitoring.domain.incidents import Cause, Incident, State
 from service_monitoring.domain.inputs import Acted, Retired
+from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
+from service_monitoring.ports import Drafts
+from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.intake import KeyRow, NewKey, PingRow
+from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.views.wording import render_summary
 
 
 class IncidentRow(Struct, frozen=True):
-    """One incident in a list. Instants are RFC 3339; `resolved_at` is the end, however it came."""
+    """One incident in a list. Instants are RFC 3339; `resolved_at` is the end, however it came.
+
+    `acknowledged_until` is when an acknowledgement in force expires, None where it does not.
+    """
 
     id: str
     service: str
@@ -33,14 +41,21 @@ class IncidentRow(Struct, frozen=True):
     acknowledged_at: str | None
     resolved_at: str | None
     summary: str
+    acknowledged_until: str | None
+    draft: bool
 
 
 class Transition(Struct, frozen=True):
-    """One move of an incident."""
+    """What happened to an incident, in words (`what`), and the state and severity that it was in afterwards.
 
-    sequence: int
+    Moves are numbered. That its series began to flap, or stopped, is no move and has no number.
+    """
+
+    sequence: int | None
     at: str
+    what: str
     state: str
+    severity: str
     cause: str
     by: str
     value: float | None
@@ -72,7 +87,10 @@ class IncidentDetail(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well."""
+    """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well.
+
+    `listens` is the address where reports and samples arrive, if there is one.
+    """
 
     version: str
     running: bool
@@ -87,16 +105,33 @@ class Status(Struct, frozen=True):
     queues: dict[str, Any] = {}
     polling: dict[str, Any] = {}
     sizes: dict[str, int] = {}
+    listens: str = ""
+
+
+class Reloaded(Struct, frozen=True):
+    """What came of a reload that was not refused.
+
+    `changed` names what is another now: rules (with services and routes), checks, channels, retention. `restart` are
+    sentences about what the file says and only a start can do, `remarks` what else is to be said about it.
+    """
+
+    file: str
+    changed: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class Desk(Protocol):
     """What faces ask and tell.
 
-    Questions see committed facts only. `act` and `retire` return when what they decided is committed; `Refused` with a
-    sentence when it is not allowed, `NotFound` when there is no such thing, `Unavailable` when it cannot be stored now.
+    Questions see committed facts only, but how a rule stands is as it is decided, a commit ahead at most. `act` and
+    `retire` return when what they decided is committed; `Refused` with a sentence when it is not allowed, `NotFound`
+    when there is no such thing, `Unavailable` when it cannot be stored now.
     """
 
-    async def incidents(self, *, states: Sequence[State], service: str | None, limit: int) -> list[IncidentRow]:
+    async def incidents(
+        self, *, states: Sequence[State], service: str | None, limit: int, drafts: Drafts = Drafts.LEFT_OUT
+    ) -> list[IncidentRow]:
         """Newest first; all states when none is named."""
         ...
 
@@ -112,12 +147,55 @@ class Desk(Protocol):
         """Retire a rule for ever."""
         ...
 
+    async def rules(self) -> list[RuleRow]:
+        """All rules of the configuration in force, by service, in the order of the file."""
+        ...
+
+    async def rule(self, service: str, rule: str) -> RuleDetail:
+        """One of them with every series that it judges; `NotFound`."""
+        ...
+
+    async def uptime(self, service: str, began: Instant | None, ended: Instant | None) -> UptimeRow:
+        """How a service was, lately where no range is named; `NotFound`, or `Refused` for what is no range."""
+        ...
+
+    async def budgets(self, service: str) -> list[BudgetRow]:
+        """What is left of the error budgets of a service, by rule, in the order of the file; `NotFound`."""
+        ...
+
     async def status(self) -> Status:
         """How it is."""
         ...
 
     async def backup(self, target: str) -> str:
         """Write a backup of everything to a new file and give back its path."""
+        ...
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again, and do what it says from now on.
+
+        `InvalidSettings` where the file is to be mended: nothing has changed then.
+        """
+        ...
+
+    async def pings(self, check: str, *, limit: int) -> list[PingRow]:
+        """The newest reports to a check, named `service.check`; `NotFound` when there is no such check."""
+        ...
+
+    async def keys(self) -> list[KeyRow]:
+        """The keys that open something, without what opens it."""
+        ...
+
+    async def create_key(self, check: str) -> NewKey:
+        """The first key of a check that reports by itself: shown this once."""
+        ...
+
+    async def rotate_key(self, check: str, overlap: Duration) -> NewKey:
+        """Another key in place of those that the check has, which close after `overlap`."""
+        ...
+
+    async def revoke_key(self, check: str) -> int:
+        """Forget all keys of a check; how many there were."""
         ...
 
 
@@ -130,8 +208,8 @@ def facts_now(incident: Incident, configuration: Configuration) -> Facts:
     return Facts(incident=incident.id, service=incident.service, rule=incident.rule, state=incident.state)
 
 
-def row(incident: Incident, configuration: Configuration) -> IncidentRow:
-    """An incident as a list shows it."""
+def row(incident: Incident, until: Instant | None, configuration: Configuration) -> IncidentRow:
+    """An incident as a list shows it; `until` is when its acknowledgement expires."""
     return IncidentRow(
         id=incident.id,
         service=incident.service,
@@ -143,19 +221,54 @@ def row(incident: Incident, configuration: Configuration) -> IncidentRow:
         acknowledged_at=None if incident.acknowledged_at is None else str(incident.acknowledged_at),
         resolved_at=None if incident.ended_at is None else str(incident.ended_at),
         summary=render_summary(facts_now(incident, configuration)),
+        acknowledged_until=None if until is None else str(until),
+        draft=incident.draft,
     )
 
 
-def transition(event: IncidentMoved) -> Transition:
-    """One move as an incident's page shows it."""
+def transitions(events: Iterable[IncidentMoved | SeriesFlapped]) -> Iterator[Transition]:
+    """What happened to an incident, oldest first, as its page shows it."""
+    before: Incident | None = None
+    for event in events:
+        if isinstance(event, IncidentMoved):
+            yield _move(event, before)
+            before = event.incident
+        elif before is not None:
+            yield _flapping(event, before)
+
+
+def _move(event: IncidentMoved, before: Incident | None) -> Transition:
     incident = event.incident
+    what = str(incident.state)
+    if before is not None and incident.severity is not before.severity:
+        what = f"raised to {incident.severity}"
+    elif incident.cause is Cause.EXPIRED:
+        what = "acknowledgement expired"
     return Transition(
         sequence=incident.sequence,
         at=str(event.at),
+        what=what,
         state=incident.state,
+        severity=incident.severity,
         cause=incident.cause,
         by=incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else "",
         value=incident.evidence.value,
         reason=incident.evidence.reason,
         detail=incident.evidence.detail,
+    )
+
+
+def _flapping(event: SeriesFlapped, incident: Incident) -> Transition:
+    share = f"{event.percent:g} % of its last verdicts are changes"
+    return Transition(
+        sequence=None,
+        at=str(event.at),
+        what="flapping" if event.flapping else "no longer flapping",
+        state=incident.state,
+        severity=incident.severity,
+        cause=Cause.SAMPLE,
+        by="",
+        value=None,
+        reason=None,
+        detail=share,
     )

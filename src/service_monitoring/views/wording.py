@@ -35,7 +35,13 @@ VARIABLES: Final = (
 )  # fmt: skip
 """What a template may name. `labels` is a mapping; instants are texts in UTC; what does not apply is empty."""
 
-_MARKS: Final = {Page.RECOVERED: "recovered", Page.CLOSED: "closed", Page.OWNER: "monitor"}
+_MARKS: Final = {
+    Page.RECOVERED: "recovered",
+    Page.CLOSED: "closed",
+    Page.FLAPPING: "flapping",
+    Page.STEADY: "steady",
+    Page.OWNER: "monitor",
+}
 _CUT: Final = "... (cut)"
 _DEEPEST: Final = 40
 _LARGEST_INTERMEDIATE: Final = 2 * LARGEST_TEXT
@@ -68,7 +74,7 @@ class Wording(Struct, frozen=True):
 def word(facts: Facts) -> Wording:
     """The texts of a notice. Never fails: a template that does gives way to `minimal`, with the reason in `degraded`.
 
-    A notice to the owners of the monitor has a ready summary, which is no template.
+    A notice without an incident has a ready summary, which is no template.
     """
     if not facts.incident:
         return Wording(_capped(_safe(facts.summary)) or minimal(facts), _safe(facts.runbook))

@@ -13,13 +13,21 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.instants import SECOND, Duration, Instant, seconds
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
+from service_monitoring.ports import Drafts
+from service_monitoring.settings.complaints import MOST_COMPLAINTS, InvalidSettings
+from service_monitoring.settings.problems import InvalidValue
+from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk
+from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.rules import RuleDetail, RuleRow
+from service_monitoring.web.describing import answers, describe
 
 _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
     (NotFound, 404, "not found"),
@@ -40,6 +48,52 @@ class ByPerson(BaseModel):
     comment: str = Field(default="", max_length=4096)
 
 
+def _length(given: object) -> Duration | None:
+    """A length of time as text, or as a number of seconds."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        length = duration(given)
+    elif isinstance(given, int | float) and not isinstance(given, bool) and abs(given) <= LONGEST / SECOND:
+        length = seconds(given)
+    else:
+        raise InvalidValue("this is no length of time", "write 2h, or a number of seconds")
+    if length <= 0:
+        raise InvalidValue("no time is left before it begins", "write 2h, or a number of seconds")
+    return length
+
+
+def _moment(given: object) -> Instant:
+    """An instant of the query."""
+    try:
+        return Instant.parse(str(given)[:64])
+    except Refused as refused:
+        raise InvalidValue(str(refused)) from None
+
+
+Moment = Annotated[
+    Instant,
+    PlainValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-05T12:00:00Z"]}),
+]
+"""An instant as RFC 3339 with an offset."""
+
+
+class Acknowledgement(ByPerson):
+    """Who takes an incident on, and for how long, if not until it is over."""
+
+    expires_after: Annotated[
+        Duration | None,
+        BeforeValidator(_length),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+                "description": "How long it lasts: 2h, 90s, 1h30m, or a number of seconds. Without it, to the end.",
+            }
+        ),
+    ] = None
+
+
 class Retirement(BaseModel):
     """Who retires a rule, and why."""
 
@@ -53,12 +107,63 @@ class BackupTarget(BaseModel):
     file: str = Field(min_length=1, max_length=4096)
 
 
+class NamedCheck(BaseModel):
+    """A check, as `service.check`."""
+
+    check: str = Field(min_length=3, max_length=201)
+
+
+class Rotation(BaseModel):
+    """How long the keys before it still open."""
+
+    overlap_seconds: int = Field(default=0, ge=0, le=31 * 86_400)
+
+
 def api(desk: Desk, *, version: str) -> FastAPI:
     """The application; it holds no state and starts no task."""
     app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
+    _answer_errors(app)
+    _ask_and_act(app, desk)
+    _show_rules(app, desk)
+    _show_figures(app, desk)
+    describe(app, RuleDetail, UptimeRow, BudgetRow)
+    _keep_keys(app, desk)
+    return app
 
-    _say_errors(app)
 
+def _answer_errors(app: FastAPI) -> None:
+    """Answer each error with a problem of its own kind."""
+
+    @app.exception_handler(MonitoringError)
+    async def answer_trouble(request: Request, error: Exception) -> Response:
+        kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
+        return _problem(status, title, str(error), _LATER if kind is Unavailable else None)
+
+    @app.exception_handler(InvalidSettings)
+    async def answer_complaints(request: Request, error: InvalidSettings) -> Response:
+        complaints = [each.plain() for each in error.complaints[:MOST_COMPLAINTS]]
+        detail = f"the configuration is refused: {error.complaints[0]}"
+        return _problem(422, "invalid configuration", detail, complaints=complaints)
+
+    @app.exception_handler(HTTPException)
+    async def answer_no_route(request: Request, error: HTTPException) -> Response:
+        # Neither the path, which may hold a key, nor anything else that was sent: errors are logged by others, too.
+        title = HTTPStatus(error.status_code).phrase.lower()
+        detail = "there is nothing here" if error.status_code == 404 else f"{title}: /openapi.json has what is possible"
+        return _problem(error.status_code, title, detail, error.headers)
+
+    @app.exception_handler(Exception)
+    async def answer_defect(request: Request, error: Exception) -> Response:
+        # Its text may hold anything; it goes to the log, where the framework raises it again.
+        return _problem(500, "error", "the program made a mistake: its log says which")
+
+    @app.exception_handler(RequestValidationError)
+    async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        return _problem(422, "not understood", said)
+
+
+def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     @app.get("/healthz", summary="Whether the program answers")
     async def healthz() -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -79,16 +184,19 @@ def api(desk: Desk, *, version: str) -> FastAPI:
         state: Annotated[list[State] | None, Query(description="Only these states")] = None,
         service: Annotated[str | None, Query(max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+        *,
+        drafts: Annotated[bool, Query(description="Also those of drafts, which nobody is told of")] = False,
     ) -> Response:
-        return _json(await desk.incidents(states=state or (), service=service, limit=limit))
+        shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
+        return _json(await desk.incidents(states=state or (), service=service, limit=limit, drafts=shown))
 
     @app.get("/api/v1/incidents/{id}", summary="One incident with its transitions and notices")
     async def incident(id: str) -> Response:
         return _json(await desk.incident(id))
 
     @app.post("/api/v1/incidents/{id}/acknowledge", summary="Take an incident on")
-    async def acknowledge(id: str, person: ByPerson) -> Response:
-        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, person.by, person.comment)))
+    async def acknowledge(id: str, given: Acknowledgement) -> Response:
+        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, given.by, given.comment, given.expires_after)))
 
     @app.post("/api/v1/incidents/{id}/resolve", summary="End an incident")
     async def resolve(id: str, person: ByPerson) -> Response:
@@ -99,39 +207,75 @@ def api(desk: Desk, *, version: str) -> FastAPI:
         await desk.retire(Retired(service, rule, retirement.reason, retirement.by))
         return Response(status_code=204)
 
+    @app.post("/api/v1/reload", summary="Read the configuration again; 422 names each complaint")
+    async def reload() -> Response:
+        return _json(await desk.reload())
+
     @app.post("/api/v1/backup", summary="Write a backup to a new file")
     async def backup(target: BackupTarget) -> Response:
         return _json({"file": await desk.backup(target.file)})
 
-    return app
+    @app.get("/api/v1/checks/{check}/pings", summary="The newest reports to a check, newest first")
+    async def pings(check: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+        return _json(await desk.pings(check, limit=limit))
 
 
-def _say_errors(app: FastAPI) -> None:
-    """Answer each error with a problem of its own kind."""
+def _show_rules(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/v1/rules", summary="All rules, and what they say", responses=answers(list[RuleRow]))
+    async def rules() -> Response:
+        return _json(await desk.rules())
 
-    @app.exception_handler(MonitoringError)
-    async def answer_trouble(request: Request, error: Exception) -> Response:
-        kind, status, title = next(row for row in _STATUS if isinstance(error, row[0]))
-        return _problem(status, title, str(error), _LATER if kind is Unavailable else None)
-
-    @app.exception_handler(HTTPException)
-    async def answer_no_route(request: Request, error: HTTPException) -> Response:
-        title = HTTPStatus(error.status_code).phrase.lower()
-        return _problem(error.status_code, title, f"{request.method} {request.url.path}: {title}", error.headers)
-
-    @app.exception_handler(Exception)
-    async def answer_defect(request: Request, error: Exception) -> Response:
-        # Its text may hold anything; it goes to the log, where the framework raises it again.
-        return _problem(500, "error", "the program made a mistake: its log says which")
-
-    @app.exception_handler(RequestValidationError)
-    async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        return _problem(422, "not understood", said)
+    @app.get("/api/v1/rules/{service}/{rule}", summary="How a rule stands, and why", responses=answers(RuleDetail))
+    async def rule(service: str, rule: str) -> Response:
+        return _json(await desk.rule(service, rule))
 
 
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+def _show_figures(app: FastAPI, desk: Desk) -> None:
+    @app.get(
+        "/api/v1/services/{service}/uptime",
+        summary="Which share of a range a service was up, down, degraded, in maintenance, or nobody knows",
+        responses=answers(UptimeRow),
+    )
+    async def uptime(
+        service: str,
+        began: Annotated[
+            Moment | None, Query(alias="from", description="30 days before the end where left out")
+        ] = None,
+        ended: Annotated[
+            Moment | None, Query(alias="to", description="Not part of the range; now, where left out")
+        ] = None,
+    ) -> Response:
+        return _json(await desk.uptime(service, began, ended))
+
+    @app.get(
+        "/api/v1/services/{service}/budgets",
+        summary="What is left of the error budgets of a service",
+        responses=answers(list[BudgetRow]),
+    )
+    async def budgets(service: str) -> Response:
+        return _json(await desk.budgets(service))
+
+
+def _keep_keys(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/v1/keys", summary="The keys of checks that report by themselves")
+    async def keys() -> Response:
+        return _json(await desk.keys())
+
+    @app.post("/api/v1/keys", summary="Make the key of a check: it is shown this once", status_code=201)
+    async def create_key(named: NamedCheck) -> Response:
+        return _json(await desk.create_key(named.check), 201)
+
+    @app.post("/api/v1/keys/{check}/rotate", summary="Make another key in place of those that a check has")
+    async def rotate_key(check: str, rotation: Rotation) -> Response:
+        return _json(await desk.rotate_key(check, Duration(rotation.overlap_seconds * SECOND)))
+
+    @app.delete("/api/v1/keys/{check}", summary="Forget all keys of a check")
+    async def revoke_key(check: str) -> Response:
+        return _json({"check": check, "revoked": await desk.revoke_key(check)})
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 def _problem(

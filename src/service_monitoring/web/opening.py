@@ -1,4 +1,4 @@
-"""Opening: the API, once its libraries are there.
+"""Opening: the API and what arrives by itself, once their libraries are there.
 
 They take as long to import as all the rest of the program, so a start does not wait for them: they come in a thread
 while the first checks run. Knows that alone; importing this module imports none of them.
@@ -11,18 +11,35 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from service_monitoring.views.desk import Desk
+from service_monitoring.views.intake import Intake
+from service_monitoring.web.door import Door
 
 
-async def open_api(desk: Desk, *, version: str, path: Path, beat: Callable[[], None]) -> None:
-    """Serve the API at `path` until cancelled; see `serve.serve`. Cancelled while it imports, nothing was opened."""
-    serving = await asyncio.to_thread(_prepared, desk, version)
-    await serving(path, beat)
+async def open_api(desk: Desk, intake: Intake, *, version: str, path: Path, beat: Callable[[], None]) -> None:
+    """Serve the whole API at `path` until cancelled. Cancelled while it imports, nothing was opened."""
+
+    def prepared() -> Callable[[], Awaitable[None]]:
+        from service_monitoring.web.api import api  # noqa: PLC0415 - as the module says
+        from service_monitoring.web.arrivals import Arrivals  # noqa: PLC0415 - as the module says
+        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the module says
+
+        app = Arrivals(intake, api(desk, version=version))
+        return lambda: serve(app, path, beat)
+
+    await (await asyncio.to_thread(prepared))()
 
 
-def _prepared(desk: Desk, version: str) -> Callable[[Path, Callable[[], None]], Awaitable[None]]:
-    """What serves the API of a desk. Blocks on the imports."""
-    from service_monitoring.web.api import api  # noqa: PLC0415 - as the module says
-    from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the module says
+async def open_door(door: Door, desk: Desk, intake: Intake, *, beat: Callable[[], None]) -> None:
+    """Serve at a TCP address what strangers may ask until cancelled.
 
-    app = api(desk, version=version)
-    return lambda path, beat: serve(app, path, beat)
+    Until somebody can be asked who he is, they may report, and ask whether we live, and nothing else.
+    """
+
+    def prepared() -> Callable[[], Awaitable[None]]:
+        from service_monitoring.web.arrivals import Arrivals, Public  # noqa: PLC0415 - as the module says
+        from service_monitoring.web.serve import serve_door  # noqa: PLC0415 - as the module says
+
+        app = Arrivals(intake, Public(desk))
+        return lambda: serve_door(app, door, beat)
+
+    await (await asyncio.to_thread(prepared))()

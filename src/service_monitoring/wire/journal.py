@@ -13,8 +13,19 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import order_of
-from service_monitoring.domain.events import IncidentMoved, RuleMoved
-from service_monitoring.domain.inputs import Acted, Admitted, Configured, Input, Observed, Retired, Settled, Stamp
+from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.inputs import (
+    Acted,
+    Admitted,
+    Configured,
+    Input,
+    Observed,
+    Pinged,
+    Pushed,
+    Retired,
+    Settled,
+    Stamp,
+)
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Unusable
 from service_monitoring.wire.codec import decode, encode
@@ -53,17 +64,18 @@ class Revision(Struct, frozen=True):
 
 
 _INPUTS: Final[tuple[type[Any], ...]] = get_args(Input)
-_TAGGED: Final[tuple[type[Any], ...]] = (*_INPUTS, IncidentMoved, RuleMoved)
+_TAGGED: Final[tuple[type[Any], ...]] = (*_INPUTS, *get_args(Event))
 _KINDS: Final[dict[str, type[Any]]] = {**{str(kind.__struct_config__.tag): kind for kind in _TAGGED}, "notice": Notice}
 
 
-def written(record: Admitted | IncidentMoved | RuleMoved | Notice) -> Written:
+def written(record: Admitted | Event | Notice) -> Written:
     """A record as bytes and the columns that find it again."""
     match record:
         case IncidentMoved(incident=incident):
             return Written("incident_moved", incident.service, incident.id, None, encode(record))
-        case RuleMoved():
-            return Written("rule_moved", record.service, f"{record.service}.{record.rule}", None, encode(record))
+        case RuleMoved() | SeriesFlapped():
+            kind = str(record.__struct_config__.tag)
+            return Written(kind, record.service, f"{record.service}.{record.rule}", None, encode(record))
         case Notice():
             return Written("notice", record.facts.service, record.facts.incident, None, encode(record))
         case Admitted():
@@ -84,7 +96,11 @@ def _written(admitted: Admitted) -> Written:
             return Written(kind, service, f"{service}.{rule}", order, encode(given))
         case Settled(notice=notice):
             return Written(kind, "", notice, order, encode(given))
-        case Observed(service=service, check=check):
+        case (
+            Observed(service=service, check=check)
+            | Pinged(service=service, check=check)
+            | Pushed(service=service, check=check)
+        ):
             return Written(kind, service, f"{service}.{check}", order, encode(given))
         case _:
             return Written(kind, "", "", order, encode(given))
@@ -92,7 +108,7 @@ def _written(admitted: Admitted) -> Written:
 
 def read(
     kind: str, version: int, body: bytes, *, stamp: Stamp, revisions: dict[str, Configuration]
-) -> Admitted | IncidentMoved | RuleMoved | Notice | Opaque:
+) -> Admitted | Event | Notice | Opaque:
     """The record that these bytes hold. `revisions` are the configurations that the journal may name.
 
     `Unusable` when a record of a form that this version knows cannot be read.

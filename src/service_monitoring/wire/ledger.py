@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
+from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
 from service_monitoring.domain.verdicts import Evidence
@@ -51,6 +51,18 @@ def _facts(decision: Event | Notice) -> dict[str, Any]:
                 "state": str(decision.state),
                 "reason": decision.reason,
             }
+        case SeriesFlapped():
+            return {
+                "class": "flapping",
+                "key": f"{decision.service}.{decision.rule}",
+                "decided_at": decision.decided_at,
+                "at": decision.at,
+                "service": decision.service,
+                "rule": decision.rule,
+                "series": str(decision.series),
+                "reason": "flapping" if decision.flapping else "steady",
+                "evidence": {"percent": decision.percent},
+            }
         case Notice():
             return _notice(decision)
 
@@ -70,6 +82,7 @@ def _incident(moved: IncidentMoved) -> dict[str, Any]:
         "sequence": incident.sequence,
         "reason": str(incident.cause),
         "previous": incident.previous,
+        "draft": incident.draft,
         "evidence": _evidence(incident.evidence),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
+from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Admitted, Delivery, Observed, Settled
 from service_monitoring.domain.instants import Instant, in_seconds
@@ -28,6 +28,9 @@ _TITLES = {
     "released": "still open",
     "recovered": "recovered",
     "closed": "closed",
+    "raised": "is worse",
+    "flapping": "changes its state too often",
+    "steady": "is steady again",
     "owner": "trouble",
 }
 
@@ -66,6 +69,11 @@ class Narrator:
                 if incident.evidence.reason is not None:
                     text.append(f" ({incident.evidence.reason})", style="dim")
                 self._line(decided_at, "incident", text)
+            case SeriesFlapped():
+                what = "changes its state too often" if record.flapping else "is steady again"
+                self._line(
+                    record.decided_at, "incident", Text(f"{record.service}.{record.rule} {what}", style="yellow")
+                )
             case Notice() if record.held is not None:
                 name = f"{record.facts.service}.{record.facts.rule}"
                 self._line(
