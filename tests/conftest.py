@@ -23,7 +23,7 @@ LONGEST_SLEEP = 0.05
 ON_REAL_TIME = frozenset({"docs", "faults", "journeys"})
 
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if IN_CI else "quick")
 
 
