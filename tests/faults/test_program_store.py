@@ -61,7 +61,7 @@ def fill_up(world: World, seconds: float) -> str:
     ballast = Ballast(world.data.parent)
     process = world.start(world.configure(CONFIGURATION))
     try:
-        wait_for(lambda: world.polls > 2, "polls")
+        wait_for(lambda: world.polls > 2 and world.answers(), "polls, and an open door")
         reserve = world.data / RESERVE
         assert reserve.stat().st_size == 1024 * 1024
         ballast.fill()
@@ -128,7 +128,7 @@ def test_a_lock_held_by_another_delays_what_is_told_and_nothing_else(tmp_path: P
     with a_world(tmp_path) as world:
         process = world.start(world.configure(CONFIGURATION))
         try:
-            wait_for(lambda: world.polls > 2, "polls")
+            wait_for(lambda: world.polls > 2 and world.answers(), "polls, and an open door")
             with a_lock_holder(world.data / FACTS) as holder:
                 held(holder)
                 began = time.monotonic()
@@ -182,7 +182,7 @@ def test_a_disk_that_fails_ends_the_program_within_a_second_with_a_sentence(
         config = world.configure(CONFIGURATION)
         process = world.start(config, output=subprocess.PIPE)
         try:
-            wait_for(lambda: world.polls > 2, "polls")
+            wait_for(lambda: world.polls > 2 and world.answers(), "polls, and an open door")
             world.sink_delay = 2.0 if sink == "hangs" else 0.0
             world.target_status = 503
             wait_for(lambda: len(world.accepted) == 2, "pages")
