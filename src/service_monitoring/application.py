@@ -152,19 +152,15 @@ class Monitor:
         course = self._course
         services = {service.name: service for service in configured.configuration.services}
         looking = []
-        reaches: dict[tuple[str, str], Reach] = {}
         for name, check_name, reach in course.lacks(configured.configuration):
             check = next(check for check in services[name].checks if check.name == check_name)
             looking.append(_Look(course, services[name], check, reach))
-            reaches[name, check_name] = reach
         async for look in _looked_back(self._store, course, [look for look in looking if not look.check.allowance]):
-            check = look.check
-            course.refill(check.service, check.name, reaches[check.service, check.name], look.seen.recollections)
+            course.refill(look.check.service, look.check.name, look.reach, look.seen.recollections)
         for look in looking:
-            check = look.check
-            if check.allowance:
+            if look.check.allowance:
                 known = recollect(await _pushed(self._store, course, look))
-                course.refill(check.service, check.name, reaches[check.service, check.name], known)
+                course.refill(look.check.service, look.check.name, look.reach, known)
 
     async def keep(self, judged: Round) -> None:
         """Samples first, then everything that was decided, in one transaction.
@@ -272,7 +268,7 @@ class _Look:
     older is stored.
     """
 
-    __slots__ = ("asked", "check", "samples", "seen")
+    __slots__ = ("asked", "check", "reach", "seen")
 
     def __init__(self, course: Course, service: Service, check: Check, reach: Reach) -> None:
         # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
@@ -283,7 +279,7 @@ class _Look:
         if not check.allowance:
             metrics -= {"up"}  # every run has it
         self.check = check
-        self.samples = reach.samples
+        self.reach = reach
         self.asked = Asked(service.name, check.name, since, reach.samples, metrics)
         self.seen = Recalled()
 
@@ -298,7 +294,7 @@ class _Look:
 
     def enough(self, answer: Recalled, least: int) -> bool:
         """Whether there is no need to look back at more than the last `least` runs."""
-        return self.samples == 1 or answer.everything or least >= _DEEPEST or self._full(answer)
+        return self.reach.samples == 1 or answer.everything or least >= _DEEPEST or self._full(answer)
 
     def _full(self, answer: Recalled) -> bool:
         counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
@@ -308,4 +304,4 @@ class _Look:
                     place = (column.metric, column.labels)
                     counts[place] = counts.get(place, 0) + len(column.values)
         known = {metric for metric, _ in counts}
-        return known == self.asked.metrics and all(count >= self.samples for count in counts.values())
+        return known == self.asked.metrics and all(count >= self.reach.samples for count in counts.values())

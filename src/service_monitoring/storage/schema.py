@@ -145,17 +145,17 @@ progress: Final = Table(
 
 configurations: Final = Table("configurations", facts, _text("revision", primary_key=True), _body())
 
-# A key itself is nowhere: `hash` is its SHA-256. Past `expires_at` it opens nothing.
 jobs: Final = Table(
     "jobs",
     facts,
     _text("service"),
     _text("check_name"),
-    Column("body", LargeBinary, nullable=False),
+    _body(),
     PrimaryKeyConstraint("service", "check_name"),
     sqlite_with_rowid=False,
 )
 
+# A key itself is nowhere: `hash` is its SHA-256. Past `expires_at` it opens nothing.
 keys: Final = Table(
     "keys",
     facts,
