@@ -208,13 +208,13 @@ class Course:
         stamp, what = admitted.stamp, admitted.input
         if isinstance(what, Stepped):
             self._shift(stamp, what.delta)
-        elif isinstance(what, Pushed):
-            return self._push(stamp, what)
         order = order_of(what)
         place = (stamp.epoch, stamp.at.ns, order)
         assert place >= self._place, f"{what} at {stamp} comes after {self._judged} was decided"
         decisions = self._fire(stamp, order)
         self._judged, self._place = stamp, place
+        if isinstance(what, Pushed):
+            return Ruling(tuple(decisions), taken=self._take(what, stamp.at), wants=self._take_wants())
         try:
             decided = self._decide(what, stamp.at)
         except Refused as refused:
@@ -327,18 +327,10 @@ class Course:
                 decisions += [(at, decision) for decision in self._conclude(events, at.at)]
         return decisions
 
-    def _push(self, stamp: Stamp, what: Pushed) -> Ruling:
-        """Take pushed samples: they decide nothing yet, and what became of each is the answer."""
-        decisions = self._fire(stamp, Order.OBSERVATION)
-        place = (stamp.epoch, stamp.at.ns, Order.OBSERVATION)
-        assert place >= self._place, f"{what} at {stamp} comes after {self._judged} was decided"
-        self._judged, self._place = stamp, place
+    def _take(self, what: Pushed, at: Instant) -> tuple[Taken, ...]:
+        """What becomes of each pushed sample: they decide nothing yet."""
         policy = self._policies.get(what.service)
-        if policy is None:
-            taken: tuple[Taken, ...] = (Taken.UNKNOWN,) * len(what.samples)
-        else:
-            taken = policy.push(what.check, what.samples, stamp.at)
-        return Ruling(tuple(decisions), taken=taken, wants=self._take_wants())
+        return (Taken.UNKNOWN,) * len(what.samples) if policy is None else policy.push(what.check, what.samples, at)
 
     def _decide(self, what: Input, at: Instant) -> list[Decision]:
         match what:
