@@ -7,7 +7,7 @@ input came, or where its decisions go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
 from msgspec import Struct
@@ -668,15 +668,16 @@ class Course:
         return next((each for each in self._policies[service].incidents() if each.id == id), None)
 
     def _facts(self, incident: Incident) -> Facts | None:
-        for source in (self._policies[incident.service].configured, self._service_before(incident.service)):
+        for source in self._revisions(incident.service):
             rule = next((rule for rule in source.rules if rule.name == incident.rule), None)
             if rule is not None:
                 return routing.facts_of(incident, rule, source)
         return None
 
-    def _service_before(self, name: str) -> Service:
-        """The service as of the last revision: a rule that was just removed is still named in its last notice."""
-        return next((service for service in self._configuration.services if service.name == name), Service(name))
+    def _revisions(self, name: str) -> Iterator[Service]:
+        """The service as it is, then as of the last revision: a rule just removed is named in its last notice."""
+        yield self._policies[name].configured
+        yield from (service for service in self._configuration.services if service.name == name)
 
     def _keep(self, group: Group) -> None:
         self._told[group.id] = group
