@@ -11,6 +11,8 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps \
 SYNC := $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
 # Arguments of one's own: make test TESTS="tests/domain -k gap", make bench BENCH=probes
 TESTS ?= tests
+# At once, but programs on the real clock one at a time; a worker more than that would only take their time away.
+WORKERS := --numprocesses=logical --maxprocesses=4 --dist=loadgroup
 BENCH ?=
 
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ run: setup ## start the demonstration
 	@$(BIN)/service-monitoring demo
 
 test: lint types contracts ## lint, types, contracts and all tests
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest $(WORKERS) $(TESTS)
 
 lint: setup-development ## ruff: rules and format
 	$(BIN)/ruff check $(SOURCES)

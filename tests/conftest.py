@@ -120,8 +120,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A real-time mark states its reason."""
+    """A real-time mark states its reason; of the tests that start programs on the real clock one runs at a time."""
     for item in items:
+        if not ON_REAL_TIME.isdisjoint(item.path.parts):
+            item.add_marker(pytest.mark.xdist_group("programs"))
         mark = item.get_closest_marker("real_time")
         if mark is not None and not mark.args:
             raise pytest.UsageError(f"{item.nodeid}: real_time needs its reason")
