@@ -85,6 +85,24 @@ def word(facts: Facts) -> Wording:
     return Wording(summary or minimal(facts), runbook, "; ".join(problems))
 
 
+class Article(Struct, frozen=True):
+    """A notice in words, for any channel: a line for subjects and titles, the text below it, and a link or how-to.
+
+    `degraded` says why built-in text stands in for a template, or is empty.
+    """
+
+    headline: str
+    text: str
+    runbook: str = ""
+    degraded: str = ""
+
+
+def article(notice: Notice) -> Article:
+    """What a channel says of a notice. Never fails. All of it is strangers' text, for the channel to escape."""
+    words = word(notice.facts)
+    return Article(headline(notice, words), words.summary, words.runbook, words.degraded)
+
+
 def render_summary(facts: Facts) -> str:
     """The summary alone."""
     return word(facts).summary
