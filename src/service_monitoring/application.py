@@ -94,8 +94,8 @@ class Monitor:
             progress=stored.progress,
             holds=stored.holds,
             incidents=stored.incidents,
-            groups=stored.groups,
             jobs=stored.jobs,
+            told=stored.told,
         )
         judged_until, versions = stored.progress.judged, dict(stored.versions)
         del stored  # the windows take its place
@@ -203,7 +203,7 @@ class Monitor:
             holds=changes.holds,
             forgotten=changes.forgotten,
             incidents=changes.incidents,
-            groups=changes.groups,
+            told=changes.told,
             jobs=changes.jobs,
             notices=tuple(record for _, record in records if isinstance(record, Notice)),
             settlements=tuple(settlements),

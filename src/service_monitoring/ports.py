@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
+from service_monitoring.domain.dispatch import Told
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import Incident
@@ -24,7 +25,6 @@ from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import Recollection
-from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Observation, Series
 
 
@@ -265,8 +265,8 @@ class Stored(Struct, frozen=True):
     versions: dict[str, int] = {}
     holds: tuple[StoredHold, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    groups: tuple[Group, ...] = ()
     jobs: tuple[StoredJob, ...] = ()
+    told: Told = Told()
 
 
 class Asked(Struct, frozen=True):
@@ -337,8 +337,8 @@ class Commit(Struct, frozen=True):
     holds: tuple[StoredHold, ...] = ()
     forgotten: tuple[tuple[str, str, Series], ...] = ()
     incidents: tuple[Incident, ...] = ()
-    groups: tuple[Group, ...] = ()
     jobs: tuple[StoredJob, ...] = ()
+    told: Told = Told()
     notices: tuple[Notice, ...] = ()
     settlements: tuple[Settlement, ...] = ()
     configuration: Configuration | None = None

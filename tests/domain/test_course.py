@@ -16,7 +16,9 @@ import pytest
 
 from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.domain.course import Course, Decision, Progress, order_of
+from service_monitoring.domain.dispatch import Flap, Told
 from service_monitoring.domain.events import IncidentMoved
+from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, MOVES, Incident, State
 from service_monitoring.domain.inputs import (
@@ -45,7 +47,6 @@ from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.recollections import recollect
-from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.tracks import HoldKey as Key
@@ -159,6 +160,8 @@ class Shelf:
     holds: dict[Key, bytes] = field(default_factory=dict)
     incidents: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, bytes] = field(default_factory=dict)
+    members: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    flaps: dict[str, bytes] = field(default_factory=dict)
     jobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     observed: list[Admitted] = field(default_factory=list)
 
@@ -183,8 +186,12 @@ class Shelf:
             self.holds[hold.service, hold.rule, hold.series] = encode(hold)
         for incident in changes.incidents:
             self.incidents[incident.id] = encode(incident)
-        for group in changes.groups:
+        for group in changes.told.groups:
             self.groups[group.id] = encode(group)
+        for member in changes.told.members:
+            self.members[member.incident, member.group] = encode(member)
+        for flap in changes.told.flaps:
+            self.flaps[flap.id] = encode(flap)
         for job in changes.jobs:
             self.jobs[job.service, job.check] = encode(job)
 
@@ -196,7 +203,11 @@ class Shelf:
             # A store gives them back in an order of its own.
             holds=[decode(StoredHold, body) for _, body in sorted(self.holds.items(), reverse=True)],
             incidents=[incident for incident in incidents if incident.state not in FINAL],
-            groups=[decode(Group, body) for _, body in sorted(self.groups.items())],
+            told=Told(
+                tuple(decode(Group, body) for _, body in sorted(self.groups.items())),
+                tuple(decode(Member, body) for _, body in sorted(self.members.items())),
+                tuple(decode(Flap, body) for _, body in sorted(self.flaps.items())),
+            ),
             jobs=[decode(StoredJob, body) for body in self.jobs.values()],
         )
         for service in course.configuration.services:
@@ -280,7 +291,7 @@ class Watcher:
         self.states: dict[str, Incident] = {}
         self.current: dict[tuple[str, str, Series], str] = {}
         self.sequences: dict[str, int] = defaultdict(int)
-        self.told: dict[str, set[str]] = defaultdict(set)
+        self.told: dict[tuple[str, str], set[str]] = defaultdict(set)
         self.keys: set[str] = set()
 
     def see(self, decisions: Iterable[tuple[Stamp, Decision]]) -> None:
@@ -316,15 +327,16 @@ class Watcher:
             return
         assert notice.sequence == self.sequences[notice.group] + 1
         self.sequences[notice.group] = notice.sequence
-        state = self.states[notice.facts.incident].state
-        if notice.page in {Page.RECOVERED, Page.CLOSED}:
-            assert state in FINAL
-            assert notice.channel in self.told[notice.group], "only who was told of it is told of its end"
-        else:
-            assert state is State.OPEN
-            if notice.held is None and notice.page is not Page.RAISED:
-                assert notice.channel not in self.told[notice.group], "nobody is told twice that it opened"
-                self.told[notice.group].add(notice.channel)
+        for incident in notice.news:
+            known = self.told[notice.group, notice.recipient]
+            if self.states[incident].state in FINAL:
+                assert incident in known, "only who was told of it is told of its end"
+                if notice.held is None:
+                    known.remove(incident)
+            elif notice.held is None and notice.page is not Page.RAISED:
+                assert self.states[incident].state is State.OPEN
+                assert incident not in known, "nobody is told twice that it opened"
+                known.add(incident)
 
 
 def test_one_episode_at_a_time_by_the_table_in_sequence_and_told_once() -> None:

@@ -11,7 +11,7 @@ from service_monitoring.domain.configuration import Route
 from service_monitoring.domain.inputs import Delivery, Settled
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld, notice_key, thread_key
-from service_monitoring.domain.routing import first_match
+from service_monitoring.domain.routing import matching
 from service_monitoring.domain.rules import NoDataMode, Rule, Severity
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason
 from service_monitoring.domain.strategies import Absence, Threshold
@@ -19,6 +19,7 @@ from service_monitoring.testing.builders import (
     Trial,
     a_check,
     a_configuration,
+    a_route,
     a_rule,
     a_service,
     a_trial,
@@ -30,8 +31,8 @@ from service_monitoring.testing.builders import (
 )
 from service_monitoring.views.wording import render_summary
 
-CRITICAL = Route("routes[0]", (Matcher("severity", MatchOperator.EQUALS, "critical"),), ("ops", "phone"))
-PAYMENTS = Route("routes[1]", (Matcher("team", MatchOperator.MATCHES, "pay.*"),), ("log",))
+CRITICAL = a_route("routes[0]", Matcher("severity", MatchOperator.EQUALS, "critical"), channels=("ops", "phone"))
+PAYMENTS = a_route("routes[1]", Matcher("team", MatchOperator.MATCHES, "pay.*"), channels=("log",))
 DOWN = a_rule("down", Threshold(below(1)), metric="up", severity=Severity.CRITICAL, holds_for="5s")
 
 
@@ -87,15 +88,15 @@ def test_matchers_are_anchored_and_an_absent_label_is_the_empty_string(
     operator: MatchOperator, value: str, labels: dict[str, str], *, holds: bool
 ) -> None:
     assert Matcher("x", operator, value).holds(labels) is holds
-    assert (first_match((Route("r", (Matcher("x", operator, value),)),), labels) is not None) is holds
+    assert bool(matching((Route("r", (Matcher("x", operator, value),)),), labels)) is holds
 
 
 # Told -----------------------------------------------------------------------------------------------------------------
 
 
 def test_recovery_goes_to_those_who_were_told() -> None:
-    trial = Trial(a_configuration(a_service(a_rule()), routes=(Route("r", (), ("log",)),))).hear("+10s", value=2)
-    trial.configure("+15s", a_configuration(a_service(a_rule()), routes=(Route("r", (), ("ops",)),)))
+    trial = Trial(a_configuration(a_service(a_rule()), routes=(a_route("r", channels=("log",)),))).hear("+10s", value=2)
+    trial.configure("+15s", a_configuration(a_service(a_rule()), routes=(a_route("r"),)))
     assert trial.hear("+20s", value=0).told() == ["+10s log first slow", "+20s log recovered slow"]
 
 
@@ -129,18 +130,21 @@ def test_a_notice_key_differs_for_every_notice_and_is_derived_from_what_it_says(
     notices = trial.notices()
     assert len({notice.key for notice in notices}) == len(notices) == 4
     for notice in notices:
-        assert notice.key == notice_key(notice.group, notice.channel, notice.page, notice.sequence)
+        assert notice.key == notice_key(notice.group, notice.recipient, notice.channel, notice.page, notice.sequence)
     assert [notice.key for notice in a_trial(a_rule()).play("2 0 2 0").notices()] == [n.key for n in notices]
 
 
 def test_a_thread_key_is_the_same_from_first_page_to_recovery() -> None:
     first, recovered, again, _ = a_trial(a_rule()).play("2 0 2 0").notices()
-    assert first.thread == recovered.thread == thread_key(first.group, "ops")
+    assert first.thread == recovered.thread == thread_key(first.group, "channel.ops", "ops")
     assert again.thread != first.thread
 
 
-@given(some.tuples(some.text(), some.text()), some.tuples(some.text(), some.text()))
-def test_keys_of_different_notices_differ(one: tuple[str, str], other: tuple[str, str]) -> None:
+NAMES = some.tuples(some.text(), some.text(), some.text())
+
+
+@given(NAMES, NAMES)
+def test_keys_of_different_notices_differ(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
     if any("\n" in text for text in (*one, *other)):
         return  # groups are hexadecimal and names are refused line breaks at the edge
     assert (thread_key(*one) == thread_key(*other)) == (one == other)

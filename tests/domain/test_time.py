@@ -49,7 +49,7 @@ def test_people_come_before_samples_at_one_instant_and_samples_before_timers() -
     assert [order.name for order in sorted(Order)] == [
         "PERSON", "CONFIGURATION", "OBSERVATION", "OUTCOME", "MARK", "SAMPLE", "GAP_END", "HOURS",
         "HOLD", "WORSE", "RECOVERY", "SCHEDULE", "STALE", "ABSENCE", "NO_DATA", "FORGET", "GAP_START",
-        "RECHECK", "EXPIRY",
+        "RECHECK", "EXPIRY", "FLUSH", "STEP",
     ]  # fmt: skip
     trial = a_trial(a_rule()).hear("+10s", value=2).resolve("+20s", "slow").hear("+20s", value=0).hear("+30s", value=2)
     assert trial.moves() == ["+10s pending", "+10s open", "+20s resolved", "+30s pending", "+30s open"]

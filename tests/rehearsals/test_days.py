@@ -12,7 +12,7 @@ from hypothesis import strategies as draw
 from service_monitoring.application import Monitor
 from service_monitoring.domain.baselines import Deviation
 from service_monitoring.domain.comparisons import Comparison, Operator
-from service_monitoring.domain.configuration import Check, Configuration, Route, Service
+from service_monitoring.domain.configuration import Check, Configuration, Service
 from service_monitoring.domain.course import Decision, order_of
 from service_monitoring.domain.inputs import (
     Act,
@@ -42,6 +42,7 @@ from service_monitoring.domain.strategies import (
 from service_monitoring.errors import Refused, Unavailable
 from service_monitoring.ports import Commit
 from service_monitoring.runtime.cycle import Cycle
+from service_monitoring.testing.builders import a_route
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.stores import MemoryStore
 from service_monitoring.wire.ledger import ledger
@@ -105,7 +106,7 @@ def the_configuration(revision: int = 0) -> Configuration:
         Check("jobs", "orders", "push", ZERO, ZERO, Duration(25 * SECOND), allowance=Duration(10 * SECOND)),
     )
     services = (*services, Service("jobs", checks=checks, rules=jobs))
-    return Configuration(services, routes=(Route("first", recipients=("hook", "mail")),), owners=("mail",))
+    return Configuration(services, routes=(a_route("first", channels=("hook", "mail")),), owners=("mail",))
 
 
 def observation(value: float | None) -> Observation:

@@ -27,10 +27,11 @@ def a_notice(
     """The notice of a group of its own, unless a group is given."""
     group = group or f"group {number}"
     return Notice(
-        key=notice_key(group, channel, page, sequence),
-        thread=thread_key(group, channel),
+        key=notice_key(group, f"channel.{channel}", channel, page, sequence),
+        thread=thread_key(group, f"channel.{channel}", channel),
         group=group,
         sequence=sequence,
+        recipient=f"channel.{channel}",
         channel=channel,
         page=page,
         decided_at=Instant.parse("2026-01-04T23:00:00Z").plus(seconds(number / 1000)),

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from service_monitoring import plugins
 from service_monitoring.domain.baselines import Deviation, Direction, Forecast
 from service_monitoring.domain.budgets import FAST, Budget, Burn
 from service_monitoring.domain.comparisons import Comparison, Operator
-from service_monitoring.domain.configuration import ALLOWANCE, Route
+from service_monitoring.domain.configuration import ALLOWANCE, Person, Route, Step
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
@@ -28,6 +29,7 @@ from service_monitoring.domain.strategies import (
     Threshold,
 )
 from service_monitoring.settings import InvalidSettings, Secret, Settings, load
+from service_monitoring.testing.builders import span
 from tests.settings.rigs import SINKS, SOURCES, WHOLE, complaints, read, rule
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "monitoring.yaml"
@@ -338,35 +340,50 @@ def test_a_person_is_told_through_their_first_contact(tmp_path: Path) -> None:
           - notify: [person.bob]
         """,
     )
-    assert [route.recipients for route in settings.configuration.routes] == [("ann.webhook", "log"), ("log",)]
+    assert [[step.recipients for step in route.steps] for route in settings.configuration.routes] == [
+        [("person.ann", "person.bob", "channel.log")],
+        [("person.bob",)],
+    ]
+    assert settings.configuration.people == (Person("ann", ("ann.webhook", "log")), Person("bob", ("log",)))
     assert settings.channels["ann.webhook"].options.webhook == "http://a/"
-    assert [each.path for each in settings.not_yet] == ["people.ann.contact[1]"]
 
 
-def test_the_tree_of_routes_is_laid_out_so_that_the_first_match_is_the_same(tmp_path: Path) -> None:
+def test_a_narrower_route_is_like_the_one_around_it_where_it_says_nothing_else(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
         """
         channels: {a: {console: true}, b: {console: true}, c: {console: true}}
         routes:
           - match: {team: x}
+            group_by: [service]
+            group_wait: 5s
+            send_resolved: false
             notify: [channel.a]
             routes:
-              - {match: {severity: critical}, notify: [channel.b]}
-              - match: {severity: info}
+              - {match: {severity: critical}, notify: [channel.b], continue: true}
+              - {match: {severity: info}, group_wait: 1m}
           - notify: [channel.c]
         """,
     )
     team = Matcher("team", MatchOperator.EQUALS, "x")
+    critical = Matcher("severity", MatchOperator.EQUALS, "critical")
+    info = Matcher("severity", MatchOperator.EQUALS, "info")
+    outer = Route("routes[0]", (team,), ("service",), span("5s"), steps=(Step(("channel.a",)),), resolved=False)
     assert settings.configuration.routes == (
-        Route("routes[0].routes[0]", (team, Matcher("severity", MatchOperator.EQUALS, "critical")), ("b",)),
-        Route("routes[0].routes[1]", (team, Matcher("severity", MatchOperator.EQUALS, "info")), ("a",)),
-        Route("routes[0]", (team,), ("a",)),
-        Route("routes[1]", (), ("c",)),
+        replace(
+            outer,
+            routes=(
+                replace(
+                    outer, path="routes[0].routes[0]", matchers=(critical,), steps=(Step(("channel.b",)),), proceed=True
+                ),
+                replace(outer, path="routes[0].routes[1]", matchers=(info,), wait=span("1m")),
+            ),
+        ),
+        Route("routes[1]", steps=(Step(("channel.c",)),)),
     )
 
 
-def test_only_the_first_step_of_an_escalation_is_taken_and_the_rest_is_said(tmp_path: Path) -> None:
+def test_the_steps_of_an_escalation_are_in_order(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
         """
@@ -379,13 +396,9 @@ def test_only_the_first_step_of_an_escalation_is_taken_and_the_rest_is_said(tmp_
               - {after: 5m, notify: [channel.b]}
         """,
     )
-    assert [route.recipients for route in settings.configuration.routes] == [(), ("a",)]
-    assert [each.instead for each in settings.not_yet] == ["channel.b is not told after 5m"] * 2
-    assert [str(each).partition(" ")[2] for each in settings.warnings] == [
-        "self: nobody is told what concerns the monitor itself; write self: {notify: [channel.NAME]}",
-        "services: nothing is monitored; write services: {NAME: {checks: ..., rules: ...}}",
-        "routes[0]: nobody is told by this route; name a channel in notify",
-    ]
+    first, second = Step(("channel.a",)), Step(("channel.b",), span("5m"))
+    assert [route.steps for route in settings.configuration.routes] == [(second,), (first, second)]
+    assert not settings.not_yet
 
 
 def test_a_route_that_leads_to_a_rota_alone_tells_nobody_and_says_so(tmp_path: Path) -> None:

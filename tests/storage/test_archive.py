@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from service_monitoring.domain.incidents import Cause, Incident, Move, move
 from service_monitoring.domain.inputs import Stamp
-from service_monitoring.domain.routing import Group
 from service_monitoring.errors import Refused, Unusable
 from service_monitoring.ports import Settlement
 from service_monitoring.storage.archive import restore
@@ -26,6 +25,7 @@ from service_monitoring.testing.store_laws import (
     a_notice,
     a_push,
     a_stamp,
+    a_told,
     an_incident,
     an_observation,
 )
@@ -145,8 +145,8 @@ async def test_what_is_old_is_forgotten_but_never_what_is_open_or_owed(store: Sq
     ended, alive, owing = resolved(an_incident(1), 2), an_incident(4), resolved(an_incident(6), 7)
     notices = [a_notice(ended, second=2), a_notice(alive, second=5), a_notice(owing, second=8)]
     for place, (incident, notice) in enumerate(zip((ended, alive, owing), notices, strict=True)):
-        group = Group(incident.id, incident.id, "all", ("web",), ended=incident is not alive)
-        await store.commit(replace(of(place * 3, notice), incidents=(incident,), groups=(group,)))
+        told = a_told(incident, ended=incident is not alive)
+        await store.commit(replace(of(place * 3, notice), incidents=(incident,), told=told))
     leases = await store.claim([a_message(notice) for notice in notices[:2]])
     await store.settle([Settlement(one.key, one.token, "delivered", "", a_stamp(9).at) for one in leases])
     await store.commit(a_commit(100))

@@ -1,7 +1,8 @@
 """What decisions need to know of the configuration: one revision of it, as a value without secrets.
 
-Knows services, checks' names and cadence, rules and routes. Does not know how to reach anything: targets, credentials
-and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be rehearsed.
+Knows services, checks' names and cadence, rules, routes and people. Does not know how to reach anything: targets,
+credentials and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be
+rehearsed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from service_monitoring.domain.instants import DAY, SECOND, Duration
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.matchers import Matcher
-from service_monitoring.domain.rules import Lifecycle, Rule
-from service_monitoring.domain.schedules import Expectation
+from service_monitoring.domain.rules import Lifecycle, Rule, Severity
+from service_monitoring.domain.schedules import ActiveHours, Expectation
 from service_monitoring.domain.windows import Reach
 from service_monitoring.errors import Refused
 
@@ -57,12 +58,71 @@ class Service(Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
 
 
+class Step(Struct, frozen=True):
+    """Who is told so long after the first notice: `channel.NAME`, `person.NAME` or `oncall.NAME`.
+
+    A step with matchers is taken only while an incident that they match is open.
+    """
+
+    recipients: tuple[str, ...]
+    after: Duration = Duration(0)
+    matchers: tuple[Matcher, ...] = ()
+
+
 class Route(Struct, frozen=True):
-    """Which incidents go where: the first route whose matchers all hold. `recipients` name channels."""
+    """Which incidents are told together, to whom and when; `path` is its place in the file, and its name.
+
+    The first route whose matchers all hold is taken, and the next ones with `proceed`; narrower `routes` come before
+    it. Incidents that agree in the labels of `group_by` share notices; `EVERY_LABEL` keeps each by itself. The first
+    notice comes `wait` after the first incident, others at multiples of `interval` after it, or at once where that is
+    zero; what has not changed is told again after `repeat`. `rounds` of `steps` are taken. A notice writes out at most
+    `listed` incidents. In `muted` hours and outside of `active` ones nothing is told.
+    """
 
     path: str
     matchers: tuple[Matcher, ...] = ()
-    recipients: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    wait: Duration = Duration(30 * SECOND)
+    interval: Duration = Duration(5 * MINUTE)
+    repeat: Duration = Duration(4 * HOUR)
+    steps: tuple[Step, ...] = ()
+    rounds: int = 1
+    proceed: bool = False
+    resolved: bool = True
+    listed: int = 20
+    muted: tuple[ActiveHours, ...] = ()
+    active: tuple[ActiveHours, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
+EVERY_LABEL: Final = "..."
+"""Grouping by it groups nothing: each incident has its own labels."""
+
+
+class Inhibition(Struct, frozen=True):
+    """While an incident that `when` matches is open, those that `mutes` matches are not told.
+
+    Both must agree in the labels `same`; an incident never mutes itself.
+    """
+
+    when: tuple[Matcher, ...]
+    mutes: tuple[Matcher, ...]
+    same: tuple[str, ...] = ()
+
+
+class QuietHours(Struct, frozen=True):
+    """When a person is left alone, unless an incident has one of the severities `excepted`."""
+
+    hours: ActiveHours
+    excepted: tuple[Severity, ...] = ()
+
+
+class Person(Struct, frozen=True):
+    """Somebody who is told, through the channels `contacts`: the next one where one fails."""
+
+    name: str
+    contacts: tuple[str, ...] = ()
+    quiet: QuietHours | None = None
 
 
 class Configuration(Struct, frozen=True):
@@ -71,6 +131,8 @@ class Configuration(Struct, frozen=True):
     services: tuple[Service, ...] = ()
     routes: tuple[Route, ...] = ()
     owners: tuple[str, ...] = ()
+    inhibitions: tuple[Inhibition, ...] = ()
+    people: tuple[Person, ...] = ()
 
 
 def reach_of(service: Service, check: str) -> Reach:

@@ -17,7 +17,9 @@ from service_monitoring.domain import parents, routing
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.composites import Labels, composites_of, members_of, together
 from service_monitoring.domain.configuration import Configuration, Service, judged_metrics, reach_of, refuse_twins
+from service_monitoring.domain.dispatch import Dispatch, Told
 from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.groups import Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import (
@@ -40,13 +42,12 @@ from service_monitoring.domain.inputs import (
     Stepped,
     Taken,
 )
-from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
 from service_monitoring.domain.parents import Wait
 from service_monitoring.domain.policy import MonitoringPolicy
 from service_monitoring.domain.recollections import Recollection
-from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.strategies import Composite
@@ -91,8 +92,8 @@ class Changes(Struct, frozen=True):
     holds: tuple[StoredHold, ...]
     forgotten: tuple[HoldKey, ...]
     incidents: tuple[Incident, ...]
-    groups: tuple[Group, ...]
     jobs: tuple[StoredJob, ...] = ()
+    told: Told = Told()
 
 
 _ORDERS: Final[dict[type[Input], Order]] = {
@@ -134,11 +135,8 @@ class Course:
         self._agenda: Agenda[Key] = Agenda()
         self._configuration = Configuration()
         self._policies: dict[str, MonitoringPolicy] = {}
-        self._groups: dict[str, Group] = {}
-        self._held: dict[str, Group] = {}
-        self._told: dict[str, Group] = {}
+        self._dispatch = Dispatch(self._agenda)
         self._carriers: dict[str, str] = {}
-        self._flaps: dict[tuple[str, str, Series], Group] = {}
         self._postponed: list[Key] = []
         self._wants: dict[str, None] = {}
         self._composites: tuple[Rule, ...] = ()
@@ -147,6 +145,7 @@ class Course:
         self._place = (0, 0, Order.PERSON)
         self._shifts: tuple[tuple[int, Duration], ...] = ()
         self._retired: tuple[tuple[str, str], ...] = ()
+        self._in_gap = False
 
     # What it is asked -------------------------------------------------------------------------------------------------
 
@@ -227,18 +226,17 @@ class Course:
         """What changed since the last call; None when nothing did but time."""
         touched = tuple(name for name in sorted(self._touched) if self._policies[name].changed)
         self._touched = {}
-        if not touched and not self._told:
+        if not touched and not self._dispatch.changed:
             return None
         parts = [self._policies[name].take_changes() for name in touched]
-        told, self._told = tuple(self._told.values()), {}
         return Changes(
             progress=self.progress,
             touched=touched,
             holds=tuple(hold for part in parts for hold in part.holds),
             forgotten=tuple(key for part in parts for key in part.forgotten),
             incidents=tuple(incident for part in parts for incident in part.incidents),
-            groups=told,
             jobs=tuple(job for part in parts for job in part.jobs),
+            told=self._dispatch.take_changes(),
         )
 
     # What it is given back after a restart ----------------------------------------------------------------------------
@@ -251,8 +249,8 @@ class Course:
         progress: Progress,
         holds: Iterable[StoredHold],
         incidents: Iterable[Incident],
-        groups: Iterable[Group],
         jobs: Iterable[StoredJob] = (),
+        told: Told | None = None,
     ) -> Course:
         """The course as it was stored; `recall` what it had heard, then `rebook`."""
         course = cls()
@@ -274,10 +272,7 @@ class Course:
                 course._policies[job.service].restore_job(job)
         course._carriers = {incident.id: incident.service for incident in course.incidents()}
         course._touched = dict.fromkeys(course._policies)
-        alive = [group for group in groups if not group.ended]
-        course._groups = {group.incident: group for group in alive if group.subject is None}
-        course._flaps = {group.subject: group for group in alive if group.subject is not None}
-        course._held = {group.incident: group for group in course._groups.values() if group.held is not None}
+        course._dispatch.revive(configuration, told or Told())
         return course
 
     def recall(self, recollection: Recollection) -> None:
@@ -301,8 +296,9 @@ class Course:
         """Book all timers, once everything is recalled."""
         for policy in self._policies.values():
             policy.rebook()
-        for group in self._groups.values():
-            self._wait_for_parents(group)
+        self._dispatch.rebook(self._judged.at)
+        for member in self._dispatch.blocked():
+            self._wait_for_parents(member)
 
     def _shift_since(self, epoch: int) -> Duration:
         """By how much the wall clock was set since that epoch."""
@@ -316,6 +312,9 @@ class Course:
         while (entry := self._agenda.peek()) is not None and (entry[0] < now or (entry[0] == now and entry[1] < order)):
             due, what, key = entry
             at = Stamp(stamp.epoch, Instant(due))
+            if len(key) == 2:
+                decisions += [(at, notice) for notice in self._dispatch.fire(key, due, in_gap=self._in_gap)]
+                continue
             if len(key) == 4 and key[3] == _RECHECK:
                 decisions += [(at, decision) for decision in self._stop_waiting(key, at.at)]
                 continue
@@ -347,8 +346,7 @@ class Course:
             case Configured():
                 return self._configure(what.configuration, at)
             case Settled():
-                owners = self._configuration.owners if what.delivery is Delivery.PARKED else ()
-                return list(routing.tell_owners(owners, what, decided_at=at))
+                return self._settle(what, at)
             case GapBegan():
                 return self._blind(at)
             case GapEnded():
@@ -364,6 +362,7 @@ class Course:
                 assert_never(what)
 
     def _blind(self, at: Instant) -> list[Decision]:
+        self._in_gap = True
         self._touched = dict.fromkeys(self._policies)
         for policy in self._policies.values():
             policy.blind(at)
@@ -375,7 +374,19 @@ class Course:
         postponed, self._postponed = self._postponed, []
         for key in postponed:
             self._agenda.book(key, at.ns, Order.RECHECK)
+        self._in_gap = False
+        self._dispatch.sight(at, self._one_round())
         return self._conclude(events, at)
+
+    def _one_round(self) -> Duration:
+        """How long it takes until every check has run once more, or a minute where that is longer."""
+        polled = [
+            check.every
+            for service in self._configuration.services
+            for check in service.checks
+            if check.expects is None and not check.allowance
+        ]
+        return Duration(min(MINUTE, max(polled, default=0)))
 
     def _observe(self, what: Observed, at: Instant) -> list[Decision]:
         policy = self._policies.get(what.service)
@@ -384,10 +395,10 @@ class Course:
         events = policy.observe(what.check, what.observation, at)
         if policy.changed:
             self._touched[what.service] = None
-        if not events and not self._held and not policy.turned:
+        if not events and not self._dispatch.holds_back() and not policy.turned:
             return []
         decisions = self._conclude(events, at)
-        if self._held:
+        if self._dispatch.holds_back():
             if what.observation.outcome is not Outcome.UNKNOWN:
                 decisions += self._rechecked(f"{what.service}.{what.check}", at)
             decisions += self._release(what, at)
@@ -432,8 +443,9 @@ class Course:
         self._configuration = configuration
         self._retired = retired
         self._composites = composites
+        decisions += self._dispatch.configure(configuration, at)
         decisions += self._combine(at, all_of_them=True)
-        for subject in [subject for subject in self._flaps if not self._flapping(subject)]:
+        for subject in [subject for subject in self._dispatch.flaps() if not self._flapping(subject)]:
             decisions += self._steady(subject, at)
         return decisions
 
@@ -470,32 +482,34 @@ class Course:
                     assert_never(event)
         return decisions
 
-    def _tell(self, incident: Incident, at: Instant) -> tuple[Notice, ...]:
-        if incident.draft:
-            return ()
-        group = self._groups.get(incident.id)
-        routes = self._configuration.routes
+    def _tell(self, incident: Incident, at: Instant) -> list[Notice]:
+        if incident.draft or incident.state in {State.PENDING, State.DROPPED}:
+            return []
+        known = self._dispatch.member(incident.id)
         facts = self._facts(incident)
-        if incident.state is State.OPEN and group is None:
-            if facts is None:
-                return ()
-            held, wait = self._reason_to_wait(incident, at)
-            group, notices = routing.begin(incident, facts, routes, decided_at=at, held=held, wait=wait)
-            self._wants.update(dict.fromkeys(group.awaits))
-            self._wait_for_parents(group)
-        elif incident.state is State.OPEN and group is not None and incident.severity is not group.severity:
-            if facts is None:
-                return ()
-            group, notices = routing.rise(group, incident, facts, routes, decided_at=at)
-        elif incident.state in FINAL and group is not None:
-            facts = facts or Facts(incident=incident.id, state=incident.state)
-            subject = (incident.service, incident.rule, incident.series)
-            held = self._flaps_by(subject)
-            group, notices = routing.end(group, incident, facts, decided_at=at, held=held)
-        else:
-            return ()
-        self._keep(group)
+        if facts is None:
+            if known is None:
+                return []
+            facts = replace(known.facts, state=str(incident.state), ended_at=incident.ended_at)
+        if incident.state in FINAL:
+            return self._dispatch.move(
+                facts, at, blocked=self._flaps_by((incident.service, incident.rule, incident.series))
+            )
+        if known is not None:
+            return self._dispatch.move(facts, at, blocked=known.blocked, wait=_wait_of(known))
+        held, wait = self._reason_to_wait(incident, at)
+        notices = self._dispatch.move(facts, at, blocked=held, wait=wait)
+        if wait is not None and (member := self._dispatch.member(incident.id)) is not None:
+            self._wants.update(dict.fromkeys(wait.checks))
+            self._wait_for_parents(member)
         return notices
+
+    def _settle(self, settled: Settled, at: Instant) -> list[Decision]:
+        """A notice that was not delivered goes to the next contact of a person, or else the owners hear of it."""
+        notices: list[Decision] = list(self._dispatch.settled(settled, at))
+        if notices or settled.delivery is not Delivery.PARKED:
+            return notices
+        return list(routing.tell_owners(self._configuration.owners, settled, decided_at=at))
 
     # Flapping ---------------------------------------------------------------------------------------------------------
 
@@ -514,33 +528,21 @@ class Course:
         rule = policy.rule(event.rule)
         if policy.lifecycle(event.rule) is not Lifecycle.ACTIVE:
             return []
-        group, notices = routing.flap(
-            rule, policy.configured, event.series, self._configuration.routes, decided_at=at, percent=event.percent
-        )
-        self._flaps[subject] = group
-        self._told[group.id] = group
-        return list(notices)
+        return list(self._dispatch.flap(rule, policy.configured, event.series, at, percent=event.percent))
 
     def _steady(self, subject: tuple[str, str, Series], at: Instant) -> list[Decision]:
-        """It flaps no more: who heard that it did hears how it is, and that counts as told."""
-        flap = self._flaps.pop(subject, None)
-        if flap is None:
+        """It flaps no more: who heard that it did hears how it is."""
+        if subject not in self._dispatch.flaps():
             return []
         policy = self._policies[subject[0]]
-        mine = [each for each in policy.incidents() if (each.rule, each.series) == subject[1:]]
-        groups = [group for each in mine if (group := self._groups.get(each.id)) is not None]
-        for group in groups:
-            if group.held is not None and group.held.reason is Withheld.FLAPPING:
-                self._keep(replace(group, held=None, told=tuple(dict.fromkeys((*group.told, *flap.told)))))
         service = policy.configured
         rule = next((rule for rule in service.rules if rule.name == subject[1]), None)
-        if rule is None:
-            self._told[flap.id] = replace(flap, ended=True)
-            return []
-        state = str(mine[0].state) if mine else "well"
-        flap, notices = routing.steady(flap, rule, service, state, decided_at=at)
-        self._told[flap.id] = flap
-        return list(notices)
+        facts = None
+        if rule is not None:
+            mine = [each for each in policy.incidents() if (each.rule, each.series) == subject[1:]]
+            state = str(mine[0].state) if mine else "well"
+            facts = routing.facts_of_flapping(rule, service, subject[2], f"is steady again: {state}")
+        return list(self._dispatch.steady(subject, facts, at))
 
     # Parents ----------------------------------------------------------------------------------------------------------
 
@@ -557,21 +559,21 @@ class Course:
             return Held(Withheld.RECHECKING, by=", ".join(wait.checks)), wait
         return self._blocked(incident), None
 
-    def _wait_for_parents(self, group: Group) -> None:
-        incident = self._incident(group.incident)
-        if group.until is not None and incident is not None:
+    def _wait_for_parents(self, member: Member) -> None:
+        incident = self._incident(member.incident)
+        if member.until is not None and incident is not None:
             key = (incident.service, incident.rule, incident.series, _RECHECK)
-            self._agenda.book(key, group.until.ns, Order.RECHECK)
+            self._agenda.book(key, member.until.ns, Order.RECHECK)
 
     def _rechecked(self, check: str, at: Instant) -> list[Decision]:
         """A check ran that incidents wait for: those that wait for no other are told, or held for the parent."""
         decisions: list[Decision] = []
-        for id, group in sorted(self._held.items()):
-            if check in group.awaits:
-                waiting = replace(group, awaits=tuple(name for name in group.awaits if name != check))
-                self._keep(waiting)
-                if not waiting.awaits:
-                    decisions += self._settle(id, at)
+        for member in list(self._dispatch.blocked()):
+            if check in member.awaits:
+                awaits = tuple(name for name in member.awaits if name != check)
+                self._dispatch.await_only(member.incident, awaits)
+                if not awaits:
+                    decisions += self._end_wait(member, at)
         return decisions
 
     def _stop_waiting(self, key: Key, at: Instant) -> list[Decision]:
@@ -581,26 +583,19 @@ class Course:
         if policy.in_gap:
             self._postponed.append(key)
             return []
-        found = [each for each in policy.incidents() if (each.rule, each.series) == (key[1], key[2])]
-        return [decision for each in found for decision in self._settle(each.id, at)]
+        found = [each for each in policy.incidents() if (each.rule, each.series) == key[1:3]]
+        members = [member for each in found if (member := self._dispatch.member(each.id)) is not None]
+        return [decision for member in members for decision in self._end_wait(member, at)]
 
-    def _settle(self, id: str, at: Instant) -> list[Decision]:
-        group = self._groups.get(id)
-        incident = self._incident(id)
-        if group is None or incident is None or group.held is None or group.until is None:
+    def _end_wait(self, member: Member, at: Instant) -> list[Decision]:
+        incident = self._incident(member.incident)
+        if incident is None or member.blocked is None or member.until is None:
             return []
         self._agenda.cancel((incident.service, incident.rule, incident.series, _RECHECK))
-        facts = self._facts(incident)
         blocked = self._blocked(incident)
-        if facts is None or incident.state is not State.OPEN:
-            self._keep(replace(group, awaits=(), until=None))
-            return []
-        if blocked is not None:
-            group, notices = routing.hold_back(group, facts, blocked, decided_at=at)
-        else:
-            group, notices = routing.release(group, facts, decided_at=at)
-        self._keep(group)
-        return list(notices)
+        if blocked is not None and incident.state is State.OPEN:
+            return list(self._dispatch.block(incident.id, blocked, at))
+        return list(self._dispatch.free(incident.id, at))
 
     # Composites -------------------------------------------------------------------------------------------------------
 
@@ -642,17 +637,16 @@ class Course:
         """
         policy = self._policies[what.service]
         decisions: list[Decision] = []
-        for incident in policy.incidents():
-            group = self._held.get(incident.id)
-            if group is None or incident.state is not State.OPEN or group.awaits or self._blocked(incident):
+        for member in list(self._dispatch.blocked()):
+            if member.facts.service != what.service or member.awaits or member.blocked is None:
                 continue
-            if group.held is not None and group.held.reason is Withheld.FLAPPING:
+            if member.blocked.reason is Withheld.FLAPPING:
                 continue  # told when it is steady
-            facts = self._facts(incident)
-            if facts is not None and policy.breached_now(incident, what.check, at):
-                told, notices = routing.release(group, facts, decided_at=at)
-                self._keep(told)
-                decisions += notices
+            incident = self._incident(member.incident)
+            if incident is None or incident.state is not State.OPEN or self._blocked(incident):
+                continue
+            if policy.breached_now(incident, what.check, at):
+                decisions += self._dispatch.free(incident.id, at)
         return decisions
 
     def _blocked(self, incident: Incident) -> Held | None:
@@ -679,17 +673,6 @@ class Course:
         yield self._policies[name].configured
         yield from (service for service in self._configuration.services if service.name == name)
 
-    def _keep(self, group: Group) -> None:
-        self._told[group.id] = group
-        if group.held is None:
-            self._held.pop(group.incident, None)
-        else:
-            self._held[group.incident] = group
-        if group.ended:
-            self._groups.pop(group.incident, None)
-        else:
-            self._groups[group.incident] = group
-
     def _shift(self, stamp: Stamp, delta: Duration) -> None:
         """A new epoch: every due instant and every counted one moves with the clock."""
         assert stamp.epoch == self._judged.epoch + 1, "epochs follow one another"
@@ -697,10 +680,12 @@ class Course:
         self._touched = dict.fromkeys(self._policies)
         for policy in self._policies.values():
             policy.shift(delta, stamp.at)
-        for group in list(self._groups.values()):
-            if group.until is not None:
-                self._keep(replace(group, until=group.until.plus(delta)))
+        self._dispatch.shift(delta, stamp.at)
         self._shifts = (*self._shifts, (stamp.epoch, delta))
+
+
+def _wait_of(member: Member) -> Wait | None:
+    return None if member.until is None else Wait(member.awaits, member.until)
 
 
 def _rules(configuration: Configuration) -> dict[tuple[str, str], Rule]:

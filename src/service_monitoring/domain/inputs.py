@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import Duration, Instant
-from service_monitoring.domain.notices import Page
+from service_monitoring.domain.notices import Held, Page
 from service_monitoring.domain.samples import Observation
 
 
@@ -26,7 +26,8 @@ class Order(IntEnum):
     """What comes first at one instant; one ordering for every driver.
 
     `SAMPLE` is a pushed sample whose allowance is over, `HOURS` a change of active hours, `SCHEDULE` what a heartbeat
-    was expected by, `RECHECK` the end of the wait for a parent, `EXPIRY` that of an acknowledgement.
+    was expected by, `RECHECK` the end of the wait for a parent, `EXPIRY` that of an acknowledgement, `FLUSH`
+    when a group tells what it has to tell, `STEP` when an escalation goes on.
     """
 
     PERSON = 0
@@ -48,6 +49,8 @@ class Order(IntEnum):
     GAP_START = 16
     RECHECK = 17
     EXPIRY = 18
+    FLUSH = 19
+    STEP = 20
 
 
 class Observed(Struct, frozen=True, tag="observed"):
@@ -184,16 +187,24 @@ class Delivery(StrEnum):
 
     DELIVERED = "delivered"
     PARKED = "parked"
+    WITHHELD = "withheld"
 
 
 class Settled(Struct, frozen=True, tag="settled"):
-    """What became of a notice: `parked` is told to the owners of the monitor by another way."""
+    """What became of a notice, which is number `sequence` of its `group`.
+
+    `parked` is told to the owners of the monitor by another way; `held` is why it was withheld.
+    """
 
     notice: str
     delivery: Delivery
     channel: str
     page: Page
     detail: str = ""
+    group: str = ""
+    sequence: int = 0
+    recipient: str = ""
+    held: Held | None = None
 
 
 Input = Observed | Pinged | Pushed | Acted | Retired | Configured | GapBegan | GapEnded | Stepped | Marked | Settled

@@ -25,6 +25,9 @@ class Page(StrEnum):
     RECOVERED = "recovered"
     CLOSED = "closed"
     RAISED = "raised"
+    UPDATED = "updated"
+    REPEATED = "repeated"
+    ESCALATED = "escalated"
     FLAPPING = "flapping"
     STEADY = "steady"
     OWNER = "owner"
@@ -36,10 +39,17 @@ class Withheld(StrEnum):
     UNREACHABLE = "unreachable"
     RECHECKING = "rechecking"
     FLAPPING = "flapping"
+    SILENCED = "silence"
+    MAINTENANCE = "maintenance"
+    INHIBITED = "inhibition"
+    MUTED = "muted"
+    ACKNOWLEDGED = "acknowledged"
+    QUIET_HOURS = "quiet_hours"
+    OVER = "over"
 
 
 class Held(Struct, frozen=True):
-    """Not told, for this reason, because of what `by` names: an incident's id, or what is asked again."""
+    """Not told, for this reason, because of what `by` names: an incident, a silence, a person, what is asked again."""
 
     reason: Withheld
     by: str
@@ -48,8 +58,8 @@ class Held(Struct, frozen=True):
 class Facts(Struct, frozen=True):
     """What a notice is about, enough to render its text in any channel without asking anybody.
 
-    `summary` and `runbook` are the source texts of templates. A notice to the owners of the monitor has a ready
-    `summary` and no incident.
+    `summary` and `runbook` are the source texts of templates; `taken_by` is who acknowledged it. A notice to the owners
+    of the monitor has a ready `summary` and no incident.
     """
 
     summary: str = ""
@@ -66,10 +76,17 @@ class Facts(Struct, frozen=True):
     ended_at: Instant | None = None
     cause: str = ""
     evidence: Evidence = Evidence()
+    taken_by: str = ""
 
 
 class Notice(Struct, frozen=True):
-    """One message owed to, or held back from, one channel. `sequence` numbers the group's notices 1..n."""
+    """One message owed to, or held back from, one recipient through one channel.
+
+    `sequence` numbers the group's notices 1..n. `facts` are those of the incident that it is about first, `others` of
+    more that are written out; `open` and `over` count all that are. `step` is how far the escalation was (0 for the
+    first step); `labels` are those that the group shares, and
+    `news` the ids of all incidents of which it says something that the recipient did not know.
+    """
 
     key: str
     thread: str
@@ -80,13 +97,20 @@ class Notice(Struct, frozen=True):
     decided_at: Instant
     facts: Facts
     held: Held | None = None
+    recipient: str = ""
+    others: tuple[Facts, ...] = ()
+    open: int = 1
+    over: int = 0
+    step: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
+    news: tuple[str, ...] = ()
 
 
-def notice_key(group: str, channel: str, page: Page, ordinal: int) -> str:
+def notice_key(group: str, recipient: str, channel: str, page: Page, ordinal: int) -> str:
     """Independent of attempt, node and clock: what a sink sends as `Idempotency-Key` or `Message-ID`."""
-    return hashlib.sha256("\n".join(("notice", group, channel, page, str(ordinal))).encode()).hexdigest()
+    return hashlib.sha256("\n".join(("notice", group, recipient, channel, page, str(ordinal))).encode()).hexdigest()
 
 
-def thread_key(group: str, channel: str) -> str:
+def thread_key(group: str, recipient: str, channel: str) -> str:
     """The same from the first page to the recovery: `dedup_key`, `In-Reply-To`, chat threads."""
-    return hashlib.sha256(f"thread\n{group}\n{channel}".encode()).hexdigest()
+    return hashlib.sha256(f"thread\n{group}\n{recipient}\n{channel}".encode()).hexdigest()

@@ -344,6 +344,7 @@ class MonitoringPolicy:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
         if len(key) == 4:
             return self._fire_other(key, due)
+        assert len(key) == 3
         track = self._tracks[key[1], key[2]]
         lag = track.line.lag
         if lag and self._postpone(key):

@@ -25,8 +25,10 @@ from service_monitoring.domain.windows import Reach, Window
 HoldKey = tuple[str, str, Series]
 """Service, rule and series: what a hold is the hold of."""
 
-Key = HoldKey | tuple[str, str, Series, str]
-"""A key in the agenda: that of a hold, or with a fourth part that says what else is waited for."""
+Key = HoldKey | tuple[str, str, Series, str] | tuple[str, str]
+"""A key in the agenda: that of a hold, one with a fourth part that says what else is waited for, or a group and what
+it waits for.
+"""
 
 Place = tuple[str, str, tuple[tuple[str, str], ...]]
 """Check, metric and labels: a series within its service."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Facts, Notice, Page, notice_key, thread_key
+from service_monitoring.domain.routing import OWNERS
 from service_monitoring.domain.rules import Severity
 from service_monitoring.errors import Unavailable
 from service_monitoring.ports import Clock, Deadline, Sink
@@ -72,10 +73,11 @@ class Alarm:
     async def _send(self, name: str, sink: Sink, sentence: str, at: Instant, deadline: Deadline) -> None:
         group = hashlib.sha256(f"alarm\n{sentence}\n{at}".encode()).hexdigest()[:16]
         notice = Notice(
-            key=notice_key(group, name, Page.OWNER, 1),
-            thread=thread_key(group, name),
+            key=notice_key(group, OWNERS, name, Page.OWNER, 1),
+            thread=thread_key(group, OWNERS, name),
             group=group,
             sequence=1,
+            recipient=OWNERS,
             channel=name,
             page=Page.OWNER,
             decided_at=at,

@@ -22,7 +22,7 @@ from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.origin import Trail
 from service_monitoring.settings.reading import Reading
-from service_monitoring.settings.routes import Recipients, read_routes
+from service_monitoring.settings.routes import Recipients, read_inhibitions, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader
 from service_monitoring.settings.sections import check_rest, read_canaries, read_smtp, read_store, read_web
 from service_monitoring.settings.services import TemplateCheck, read_services
@@ -82,7 +82,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
     services, checks = read_services(shape, reading, template=template)
     recipients = Recipients(shape, reading)
     routes = read_routes(shape, recipients, reading)
-    owners = recipients.resolve(shape.itself.notify, ("self", "notify"))
+    owners = recipients.owners(shape.itself.notify, ("self", "notify"))
     if not owners:
         what = "nobody is told what concerns the monitor itself"
         reading.warn(("self",), what, "write self: {notify: [channel.NAME]}")
@@ -103,7 +103,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         smtp=read_smtp(shape.smtp, reading),
         web=read_web(shape, reading),
         canaries=read_canaries(shape, reading),
-        configuration=Configuration(services, routes, owners),
+        configuration=Configuration(services, routes, owners, read_inhibitions(shape), recipients.people),
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))
         ),

@@ -85,8 +85,6 @@ def check_rest(shape: FileShape, reading: Reading) -> None:
     for name, rota in shape.oncall.items():
         _check_rota(rota, ("oncall", name), reading)
         reading.postpone(("oncall", name), "rotas are not asked yet", f"nobody is told through oncall.{name}")
-    for index, _ in enumerate(shape.inhibit):
-        reading.postpone(("inhibit", index), "inhibition is not done yet", "what it mutes is told")
     names: dict[str, int] = {}
     for index, maintenance in enumerate(shape.maintenance):
         path: KeyPath = ("maintenance", index)

@@ -121,7 +121,7 @@ class QuietHoursShape(Shape):
 
 
 class PersonShape(Shape):
-    """One person, and how to reach them: the first contact is used."""
+    """One person, and how to reach them: the next contact is used where one fails."""
 
     timezone: ZoneField | None = None
     contact: list[Any] = Field(
@@ -176,26 +176,43 @@ class OncallShape(Shape):
     overrides: list[OverrideShape] = Field(default_factory=list)
 
 
+class TimesShape(Shape):
+    """Hours of a week."""
+
+    weekdays: WeekdaysField | None = None
+    times: HoursField | None = None
+    timezone: ZoneField | None = None
+
+
 class StepShape(Shape):
     """One step of an escalation."""
 
-    after: DurationField
+    after: DurationField = Field(description="How long after the first notice.")
     notify: RecipientsField
+    match: MatchersField = Field((), description="Only while such an incident is open.")
 
 
 class RouteShape(Shape):
     """Who hears of which incidents: the first route that matches."""
 
     match: MatchersField = Field((), description="Which incidents; all, where it is left out.")
-    group_by: list[str] | None = Field(None, description="Labels by which incidents share a notice.")
-    group_wait: DurationField | None = None
-    group_interval: DurationField | None = None
-    repeat_interval: DurationField | None = None
+    group_by: list[str] | None = Field(
+        None, description="Labels by which incidents share notices; [...] for each by itself, none for all together."
+    )
+    group_wait: DurationField | None = Field(None, description="From the first incident to the first notice; 30s.")
+    group_interval: DurationField | None = Field(
+        None, description="How often changes are told after that; 5m. 0s tells each at once."
+    )
+    repeat_interval: DurationField | None = Field(None, description="When what has not changed is told again; 4h.")
+    send_resolved: bool | None = Field(None, description="Whether the end of incidents is told; true.")
+    listed: int | None = Field(None, ge=1, le=100, description="How many incidents one notice writes out; 20.")
+    mute_times: list[TimesShape] = Field(default_factory=list, description="Hours in which nothing is told.")
+    active_times: list[TimesShape] = Field(default_factory=list, description="The only hours in which it is told.")
     notify: RecipientsField | None = None
     escalate: list[StepShape] | None = Field(None, description="Who is told after which time.")
     repeat: int | None = Field(None, ge=1, description="Rounds of the escalation.")
     proceed: bool = Field(False, alias="continue", description="Whether later routes are asked, too.")
-    routes: list[RouteShape] = Field(default_factory=list, description="Narrower routes, asked before this one.")
+    routes: list[RouteShape] = Field(default_factory=list, description="Narrower ones: what they leave out is as here.")
 
 
 class InhibitShape(Shape):

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
+from service_monitoring.domain.dispatch import Flap, Told
 from service_monitoring.domain.events import Event, IncidentMoved, SeriesFlapped
+from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Held, Notice
-from service_monitoring.domain.routing import Group
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Drafts, Message, Stored
 from service_monitoring.storage.rows import marks
@@ -59,6 +60,9 @@ class Posted(Struct, frozen=True):
     attempts: tuple[Attempted, ...]
 
 
+Body = TypeVar("Body")
+
+
 class Listed(Struct, frozen=True):
     """An incident, and when its acknowledgement expires, if it does."""
 
@@ -79,9 +83,6 @@ class Story(Struct, frozen=True):
     notices: tuple[Posted, ...]
 
 
-_LIVE: Final = (
-    "id IN (SELECT id FROM incidents WHERE ended_at IS NULL UNION SELECT incident FROM groups WHERE ended = 0)"
-)
 # Most records have no subject; the index leaves those out, and is used where a query says that it does, too.
 _ABOUT: Final = "subject = ? AND subject <> ''"
 _PAGE: Final = 1_000
@@ -106,14 +107,19 @@ def stored(connection: sqlite3.Connection) -> Stored:
         incidents=tuple(
             decode(Incident, body)
             for (body,) in connection.execute(
-                f"SELECT body FROM incidents WHERE {_LIVE} ORDER BY breached_at, id"
+                "SELECT body FROM incidents WHERE ended_at IS NULL ORDER BY breached_at, id"
             ).fetchall()
         ),
-        groups=tuple(
-            decode(Group, body)
-            for (body,) in connection.execute("SELECT body FROM groups WHERE ended = 0 ORDER BY id").fetchall()
+        told=Told(
+            groups=_bodies(connection, Group, "groups WHERE ended = 0 ORDER BY id"),
+            members=_bodies(connection, Member, "members WHERE gone = 0 ORDER BY incident, group_id"),
+            flaps=_bodies(connection, Flap, "flaps WHERE ended = 0 ORDER BY id"),
         ),
     )
+
+
+def _bodies(connection: sqlite3.Connection, wanted: type[Body], where: str) -> tuple[Body, ...]:
+    return tuple(decode(wanted, body) for (body,) in connection.execute(f"SELECT body FROM {where}").fetchall())
 
 
 def revisions(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, Configuration]:
@@ -225,10 +231,14 @@ def _happened(
 def held_back(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Held]:
     """What holds the notices of incidents back, by the incident; those that are told are left out."""
     rows = connection.execute(
-        f"SELECT incident, body FROM groups WHERE incident IN ({marks(len(ids))}) AND ended = 0", ids
+        f"SELECT incident, body FROM members WHERE incident IN ({marks(len(ids))}) AND gone = 0", ids
     ).fetchall()
-    groups = [(incident, decode(Group, body)) for incident, body in rows]
-    return {incident: group.held for incident, group in groups if group.held is not None}
+    members = [(incident, decode(Member, body)) for incident, body in rows]
+    reasons = [
+        (incident, member.blocked or next((word.held for word in member.words if word.held is not None), None))
+        for incident, member in members
+    ]
+    return {incident: held for incident, held in reasons if held is not None}
 
 
 def _named(connection: sqlite3.Connection, start: str) -> tuple[str, bytes]:
@@ -244,14 +254,17 @@ def _named(connection: sqlite3.Connection, start: str) -> tuple[str, bytes]:
 
 
 def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:
-    """The notices of an incident, in the order in which they were decided, with their attempts."""
+    """The notices that tell of an incident, in the order in which they were decided, with their attempts."""
     rows = connection.execute(
         "SELECT key, body, state, attempt, due_at, message FROM journal CROSS JOIN notices USING (position) "
-        f"WHERE {_ABOUT} AND kind = 'notice' ORDER BY position",
+        "WHERE subject <> '' AND subject IN (SELECT group_id FROM members WHERE incident = ?1 UNION SELECT ?1) "
+        "AND kind = 'notice' ORDER BY position",
         (incident,),
     ).fetchall()
     found: list[Posted] = []
     for key, body, state, attempt, due_at, message in rows:
+        if not _tells_of(decode(Notice, body), incident):
+            continue
         attempts = connection.execute(
             "SELECT attempt, outcome, detail, at FROM deliveries WHERE key = ? ORDER BY token", (key,)
         ).fetchall()
@@ -268,6 +281,11 @@ def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:
             )
         )
     return tuple(found)
+
+
+def _tells_of(notice: Notice, incident: str) -> bool:
+    written_out = (facts.incident for facts in (notice.facts, *notice.others))
+    return incident in notice.news or incident in written_out
 
 
 _JOURNAL: Final = "position, epoch, at, kind, version, body"

@@ -15,7 +15,10 @@ from service_monitoring.storage.samples import epochs
 
 PIECE: Final = 2_000
 
-_KEPT: Final = "SELECT id FROM incidents WHERE ended_at IS NULL UNION SELECT incident FROM groups WHERE ended = 0"
+_KEPT: Final = (
+    "SELECT id FROM incidents WHERE ended_at IS NULL UNION SELECT incident FROM members WHERE gone = 0 "
+    "UNION SELECT id FROM groups WHERE ended = 0 UNION SELECT id FROM flaps WHERE ended = 0"
+)
 
 
 class Pruned(Struct, frozen=True):
@@ -83,11 +86,15 @@ class PruneIncidents:
         ids = connection.execute(
             f"SELECT id FROM incidents WHERE ended_at < ? AND id NOT IN ({_KEPT}) "
             "AND NOT EXISTS (SELECT 1 FROM journal CROSS JOIN notices USING (position) "
-            "WHERE subject = incidents.id AND subject <> '') LIMIT ?",
+            "WHERE subject <> '' AND (subject = incidents.id "
+            "OR subject IN (SELECT group_id FROM members WHERE members.incident = incidents.id))) LIMIT ?",
             (self._before.ns, PIECE),
         ).fetchall()
-        connection.executemany("DELETE FROM groups WHERE incident = ?", ids)
+        connection.executemany("DELETE FROM members WHERE incident = ?", ids)
         connection.executemany("DELETE FROM incidents WHERE id = ?", ids)
+        connection.execute(
+            "DELETE FROM groups WHERE ended = 1 AND NOT EXISTS (SELECT 1 FROM members WHERE group_id = groups.id)"
+        )
         if len(ids) < PIECE:
             connection.execute(
                 "DELETE FROM configurations WHERE revision NOT IN (SELECT revision FROM progress) "

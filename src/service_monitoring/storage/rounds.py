@@ -58,7 +58,17 @@ _INCIDENTS: Final = Insert(
 )
 _GROUPS: Final = Insert(
     "groups",
-    ("id", "incident", "ended", "body"),
+    ("id", "ended", "body"),
+    after="ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, body = excluded.body",
+)
+_MEMBERS: Final = Insert(
+    "members",
+    ("incident", "group_id", "gone", "body"),
+    after="ON CONFLICT (incident, group_id) DO UPDATE SET gone = excluded.gone, body = excluded.body",
+)
+_FLAPS: Final = Insert(
+    "flaps",
+    ("id", "ended", "body"),
     after="ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, body = excluded.body",
 )
 _NOTICES: Final = Insert(
@@ -190,8 +200,8 @@ class _Rows:
     """Rows of each table, flat, in the order of the commits."""
 
     __slots__ = (
-        *("configurations", "forgotten", "groups", "holds", "incidents", "jobs", "journal", "notices", "pings"),
-        *("policies", "position", "progress", "settlements"),
+        *("configurations", "flaps", "forgotten", "groups", "holds", "incidents", "jobs", "journal", "members"),
+        *("notices", "pings", "policies", "position", "progress", "settlements"),
     )
 
     def __init__(self, position: int) -> None:
@@ -202,6 +212,8 @@ class _Rows:
         self.incidents: list[Any] = []
         self.jobs: list[Any] = []
         self.groups: list[Any] = []
+        self.members: list[Any] = []
+        self.flaps: list[Any] = []
         self.notices: list[Any] = []
         self.pings: list[Any] = []
         self.configurations: list[Any] = []
@@ -230,8 +242,12 @@ class _Rows:
             self.jobs += (job.service, job.check, encode(job))
         for incident in commit.incidents:
             self.incidents += _incident(incident)
-        for group in commit.groups:
-            self.groups += (group.id, group.incident, int(group.ended), encode(group))
+        for group in commit.told.groups:
+            self.groups += (group.id, int(group.ended), encode(group))
+        for member in commit.told.members:
+            self.members += (member.incident, member.group, int(member.gone), encode(member))
+        for flap in commit.told.flaps:
+            self.flaps += (flap.id, int(flap.ended), encode(flap))
         self.forgotten += [(service, rule, str(series)) for service, rule, series in commit.forgotten]
         self.settlements += commit.settlements
 
@@ -254,6 +270,8 @@ class _Rows:
         _JOBS.run(connection, self.jobs)
         _INCIDENTS.run(connection, self.incidents)
         _GROUPS.run(connection, self.groups)
+        _MEMBERS.run(connection, self.members)
+        _FLAPS.run(connection, self.flaps)
         _NOTICES.run(connection, self.notices)
         _PINGS.run(connection, self.pings)
         _PROGRESS.run(connection, self.progress)

@@ -98,13 +98,27 @@ groups: Final = Table(
     "groups",
     facts,
     _text("id", primary_key=True),
-    _text("incident"),
     _integer("ended"),
     _body(),
     sqlite_with_rowid=False,
 )
-Index("groups_incident", groups.c.incident)
 Index("groups_alive", groups.c.id, sqlite_where=text("ended = 0"))
+
+# `gone`: nothing more is told of the incident in this group.
+members: Final = Table(
+    "members",
+    facts,
+    _integer("position", primary_key=True),
+    _text("incident"),
+    _text("group_id"),
+    _integer("gone"),
+    _body(),
+)
+Index("members_incident", members.c.incident, members.c.group_id, unique=True)
+Index("members_group", members.c.group_id)
+Index("members_alive", members.c.incident, sqlite_where=text("gone = 0"))
+
+flaps: Final = Table("flaps", facts, _text("id", primary_key=True), _integer("ended"), _body(), sqlite_with_rowid=False)
 
 notices: Final = Table(
     "notices",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
-from service_monitoring.domain.configuration import Check, Configuration, Route, Service
+from service_monitoring.domain.configuration import EVERY_LABEL, Check, Configuration, Route, Service, Step
 from service_monitoring.domain.course import Course, Decision, Ruling
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import Incident
@@ -47,8 +47,6 @@ from service_monitoring.settings.quantities import duration, duration_text
 START: Final = Instant.parse("2026-01-05T00:00:00Z")
 """A Monday; offsets as `+5m` count from here."""
 
-EVERYTHING: Final = Route("routes[0]", recipients=("ops",))
-"""The route of a configuration that was built without one."""
 
 _NOTHING: Final = Recovery()
 
@@ -61,6 +59,24 @@ def span(text: str) -> Duration:
 def instant(offset: str) -> Instant:
     """The instant at an offset from `START`: `+5m`."""
     return START.plus(span(offset.removeprefix("+")))
+
+
+def a_route(
+    path: str = "routes[0]",
+    *matchers: Matcher,
+    channels: Iterable[str] = ("ops",),
+    wait: str = "0s",
+    interval: str = "0s",
+) -> Route:
+    """A route that groups nothing, and tells its channels each change at once."""
+    return Route(
+        path,
+        matchers,
+        group_by=(EVERY_LABEL,),
+        wait=span(wait),
+        interval=span(interval),
+        steps=(Step(tuple(f"channel.{name}" for name in channels)),),
+    )
 
 
 def above(limit: float) -> Comparison:
@@ -186,10 +202,10 @@ def a_service(
 
 
 def a_configuration(
-    *services: Service, routes: tuple[Route, ...] = (EVERYTHING,), owners: tuple[str, ...] = ("desk",)
+    *services: Service, routes: tuple[Route, ...] | None = None, owners: tuple[str, ...] = ("desk",)
 ) -> Configuration:
     """A revision whose incidents all go to the channel `ops`, unless routes are given."""
-    return Configuration(services=services or (a_service(),), routes=routes, owners=owners)
+    return Configuration(services=services or (a_service(),), routes=routes or (a_route(),), owners=owners)
 
 
 def an_observation(

@@ -90,10 +90,11 @@ def a_notice(
         evidence=Evidence(value=0.0, reason=Reason.TIMEOUT, detail="no answer within 2 s"),
     )
     return Notice(
-        key=notice_key(group, "ops", page, 1),
-        thread=thread_key(group, "ops"),
+        key=notice_key(group, "channel.ops", "ops", page, 1),
+        thread=thread_key(group, "channel.ops", "ops"),
         group=group,
         sequence=1,
+        recipient="channel.ops",
         channel="ops",
         page=page,
         decided_at=Instant.parse("2026-01-05T09:00:15Z"),

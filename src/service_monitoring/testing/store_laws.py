@@ -20,9 +20,11 @@ import pytest
 from msgspec.structs import replace
 
 from service_monitoring.domain import heartbeats
-from service_monitoring.domain.configuration import Check, Configuration, Service
+from service_monitoring.domain.configuration import Check, Configuration, Route, Service, Step
 from service_monitoring.domain.course import Progress
+from service_monitoring.domain.dispatch import Flap, Told
 from service_monitoring.domain.events import IncidentMoved
+from service_monitoring.domain.groups import Group, Member, Word
 from service_monitoring.domain.holds import Hold, StoredHold
 from service_monitoring.domain.incidents import Cause, Incident, Move, begin, move
 from service_monitoring.domain.inputs import (
@@ -39,7 +41,6 @@ from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.recollections import recollect
-from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome, Reason, Sample, Series
 from service_monitoring.domain.verdicts import Code, Evidence
@@ -115,11 +116,20 @@ def an_incident(second: int = 0, *, service: str = "shop") -> Incident:
     )
 
 
+def a_told(incident: Incident, *, ended: bool = False) -> Told:
+    """A group of one incident, of which the channel `web` was told, and a series that flaps."""
+    route = Route("all", steps=(Step(("channel.web",)),))
+    group = Group("group", route, (("service", "shop"),), incident.breached_at, None, sequence=1, ended=ended)
+    words = () if ended else (Word("channel.web", Severity.CRITICAL, 1),)
+    member = Member("group", 1, Facts(incident=incident.id, state=str(incident.state)), words, gone=ended)
+    return Told((group,), (member,), (Flap("flap", ("shop", "down", SERIES), ("channel.web",), 1, ended),))
+
+
 def a_notice(incident: Incident, *, ordinal: int = 1, channel: str = "web", second: int = 0) -> Notice:
     """A first page of an incident."""
     return Notice(
-        key=notice_key(incident.id, channel, Page.FIRST, ordinal),
-        thread=thread_key(incident.id, channel),
+        key=notice_key(incident.id, f"channel.{channel}", channel, Page.FIRST, ordinal),
+        thread=thread_key(incident.id, f"channel.{channel}", channel),
         group=incident.id,
         sequence=ordinal,
         channel=channel,
@@ -205,7 +215,7 @@ class StoreLaws:
             holds=(StoredHold("shop", "down", SERIES, Hold(at=7, code=Code.BREACHED, accrued=5), incident.id),),
             jobs=(StoredJob("shop", "backup", heartbeats.begun(7)),),
             incidents=(incident,),
-            groups=(Group(incident.id, incident.id, "all", ("web",), ("web",), 1),),
+            told=a_told(incident),
             configuration=Configuration((Service("shop", (("team", "payments"),), checks=(check,)),), owners=("mail",)),
         )
         await store.commit(commit)
@@ -216,7 +226,7 @@ class StoreLaws:
         assert stored.holds == commit.holds
         assert stored.jobs == commit.jobs
         assert stored.incidents == commit.incidents
-        assert stored.groups == commit.groups
+        assert stored.told == commit.told
 
     async def test_what_was_committed_outlives_the_program(self, store: Store, restart: Restart) -> None:
         incident = an_incident()
@@ -245,11 +255,10 @@ class StoreLaws:
 
     async def test_what_has_ended_is_no_longer_loaded(self, store: Store) -> None:
         dropped = move(an_incident(), Move.DROP, at=a_stamp(1).at, cause=Cause.SAMPLE)
-        group = Group(dropped.id, dropped.id, "all", ("web",), ended=True)
-        await store.commit(replace(a_commit(1), incidents=(dropped,), groups=(group,)))
+        await store.commit(replace(a_commit(1), incidents=(dropped,), told=a_told(dropped, ended=True)))
         stored = await store.load()
         assert not stored.incidents
-        assert not stored.groups
+        assert stored.told == Told()
 
     async def test_a_stale_version_is_a_conflict_and_changes_nothing(self, store: Store) -> None:
         await store.commit(a_commit(1, versions=[("shop", 0)]))

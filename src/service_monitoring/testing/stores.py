@@ -13,6 +13,8 @@ from typing import Final
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
+from service_monitoring.domain.dispatch import Flap, Told
+from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident
 from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, Taken
@@ -20,7 +22,6 @@ from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import recollect
-from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, Unavailable
 from service_monitoring.ports import NO_MARKS, Asked, Commit, Due, Lease, Message, Recalled, Settlement, Stored
@@ -63,6 +64,8 @@ class MemoryStore:
         self._holds: dict[tuple[str, str, Series], StoredHold] = {}
         self._incidents: dict[str, Incident] = {}
         self._groups: dict[str, Group] = {}
+        self._members: dict[tuple[str, str], Member] = {}
+        self._flaps: dict[str, Flap] = {}
         self._jobs: dict[tuple[str, str], StoredJob] = {}
 
     def row(self, key: str) -> Row:
@@ -84,7 +87,11 @@ class MemoryStore:
             versions=dict(self._versions),
             holds=tuple(self._holds.values()),
             incidents=tuple(incident for incident in self._incidents.values() if incident.state not in FINAL),
-            groups=tuple(group for group in self._groups.values() if not group.ended),
+            told=Told(
+                groups=tuple(group for _, group in sorted(self._groups.items()) if not group.ended),
+                members=tuple(member for _, member in sorted(self._members.items()) if not member.gone),
+                flaps=tuple(flap for _, flap in sorted(self._flaps.items()) if not flap.ended),
+            ),
             jobs=tuple(self._jobs.values()),
         )
 
@@ -118,7 +125,9 @@ class MemoryStore:
         for key in commit.forgotten:
             self._holds.pop(key, None)
         self._incidents.update((incident.id, incident) for incident in commit.incidents)
-        self._groups.update((group.id, group) for group in commit.groups)
+        self._groups.update((group.id, group) for group in commit.told.groups)
+        self._members.update(((member.incident, member.group), member) for member in commit.told.members)
+        self._flaps.update((flap.id, flap) for flap in commit.told.flaps)
         self._jobs.update(((job.service, job.check), job) for job in commit.jobs)
         for notice in commit.notices:
             status = "owed" if notice.held is None else "held"

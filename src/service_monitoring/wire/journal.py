@@ -77,7 +77,7 @@ def written(record: Admitted | Event | Notice) -> Written:
             kind = str(record.__struct_config__.tag)
             return Written(kind, record.service, f"{record.service}.{record.rule}", None, encode(record))
         case Notice():
-            return Written("notice", record.facts.service, record.facts.incident, None, encode(record))
+            return Written("notice", record.facts.service, record.group, None, encode(record))
         case Admitted():
             return _written(record)
 
