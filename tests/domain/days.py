@@ -10,7 +10,9 @@ import sys
 from dataclasses import dataclass
 from random import Random
 
-from service_monitoring.domain.configuration import Configuration, Route
+from msgspec.structs import replace
+
+from service_monitoring.domain.configuration import Configuration, Step
 from service_monitoring.domain.course import Course, Decision, order_of
 from service_monitoring.domain.inputs import (
     Act,
@@ -40,12 +42,14 @@ from service_monitoring.testing.builders import (
     START,
     a_check,
     a_configuration,
+    a_route,
     a_rule,
     a_service,
     above,
     below,
     no_data,
     recovering,
+    span,
 )
 
 LONG = 80
@@ -56,8 +60,14 @@ MUTE = 3
 
 SPAN = Duration(6 * SECOND)
 ROUTES = (
-    Route("routes[0]", (Matcher("severity", MatchOperator.EQUALS, "critical"),), ("ops", "phone")),
-    Route("routes[1]", (Matcher("rule", MatchOperator.MATCHES, "s.*|mean"),), ("log",)),
+    replace(
+        a_route("routes[0]", Matcher("severity", MatchOperator.EQUALS, "critical"), wait="5s", interval="20s"),
+        group_by=("service",),
+        repeat=span("45s"),
+        steps=(Step(("channel.ops", "channel.phone")), Step(("channel.boss", "channel.ops"), span("30s"))),
+        rounds=2,
+    ),
+    a_route("routes[1]", Matcher("rule", MatchOperator.MATCHES, "s.*|mean"), channels=("log",)),
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from service_monitoring.domain import holds, policy, routing
+from service_monitoring.domain import groups, holds, policy
 from service_monitoring.domain.course import Course, Decision
 from service_monitoring.domain.holds import Doubt, Hold, Phase, Step, Terms
 from service_monitoring.domain.incidents import State
@@ -181,11 +181,23 @@ def any_run_releases_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @plant
-def the_end_is_told_to_all_recipients(monkeypatch: pytest.MonkeyPatch) -> None:
-    def to_all(end: Any) -> Any:
-        return lambda group, *rest, **more: end(replace(group, told=group.recipients), *rest, **more)
+def the_end_is_told_at_each_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups._Flush, "_forget", lambda *_: None)
 
-    patched(routing, "end", to_all)(monkeypatch)
+
+@plant
+def what_has_not_changed_is_told_at_each_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups._Flush, "_is_due_again", lambda *_: True)
+
+
+@plant
+def an_acknowledgement_does_not_stop_the_escalation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "clocked", lambda group, *_: group)
+
+
+@plant
+def a_group_flushes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    patched(groups, "begin", lambda begin: lambda route, *rest: begin(replace(route, wait=0), *rest))(monkeypatch)
 
 
 @plant

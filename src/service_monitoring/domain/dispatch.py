@@ -80,9 +80,8 @@ class Dispatch:
     # What it is asked -------------------------------------------------------------------------------------------------
 
     def blocked(self) -> Iterator[Member]:
-        """The incidents that a parent or flapping holds back, in the order of their ids, each once."""
-        for incident in sorted(self._blocked):
-            yield next(self._memberships(incident))
+        """The incidents that a parent or flapping holds back, by service, rule and series, each once."""
+        yield from sorted((next(self._memberships(incident)) for incident in self._blocked), key=_subject)
 
     def holds_back(self) -> bool:
         """Whether there are any."""
@@ -267,7 +266,7 @@ class Dispatch:
             self._flapped[flap.id] = ended
             return []
         notices = self._say(ended, Page.STEADY, facts, at)
-        for incident in [incident for incident in self._of if self._is_about(incident, subject)]:
+        for incident in sorted(incident for incident in self._of if self._is_about(incident, subject)):
             notices += self._look_at(incident, at, freed=True)
         return notices
 
@@ -491,6 +490,10 @@ class Dispatch:
 
 _CALLS: Final = frozenset({Page.FIRST, Page.RELEASED, Page.RAISED, Page.REPEATED, Page.ESCALATED})
 """Pages that call somebody: they are of no use once it is taken on, held or over."""
+
+
+def _subject(member: Member) -> tuple[str, str, str]:
+    return (member.facts.service, member.facts.rule, str(member.facts.series))
 
 
 def _said(route: Route) -> Route:

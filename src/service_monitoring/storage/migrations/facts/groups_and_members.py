@@ -7,8 +7,8 @@ open are told anew by the routes of the first revision that comes after.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def _integer(name: str) -> sa.Column[int]:
