@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -100,6 +100,11 @@ def _repeats(recorded: Recorded) -> int:
     return repeats
 
 
+@pytest.mark.parametrize("recorded", RECORDED[::20], ids=[each.stream.name for each in RECORDED[::20]])
+def test_a_recorded_stream_is_still_the_one_of_its_seed(recorded: Recorded) -> None:
+    assert a_stream(int(recorded.stream.name.removeprefix("s"))) == recorded.stream
+
+
 def test_a_difference_is_named_whichever_side_it_is_on() -> None:
     firing = Notification(1_000, "ops", (("service", "shop"),), frozenset({("slow", Status.FIRING)}))
     resolved = Notification(1_000, "ops", (("service", "shop"),), frozenset({("slow", Status.RESOLVED)}))
@@ -113,6 +118,15 @@ def test_a_difference_is_named_whichever_side_it_is_on() -> None:
     assert len(differences((firing, firing), (firing,))) == 1
 
 
+@pytest.mark.parametrize("replay", REPLAYS.values(), ids=list(REPLAYS))
+@settings(max_examples=20)
+@given(seed=st.integers(STREAMS, 1_000_000))
+def test_on_streams_that_nobody_recorded_all_tell_what_the_model_tells(seed: int, replay: Replay) -> None:
+    stream = a_stream(seed)
+    assert differences(tuple(model.replay(stream)), tuple(replay(stream))) == []
+
+
+@settings(max_examples=20)
 @given(seed=st.integers(STREAMS, 1_000_000))
 def test_on_every_generated_stream_only_what_was_told_is_told_resolved(seed: int) -> None:
     stream = a_stream(seed)
