@@ -48,7 +48,7 @@ bench: setup-development ## measure; nothing else should run meanwhile
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys
 
-oracle: setup-development ## two whole years in every time zone, minute by minute
+oracle: setup-development ## every zone for two years minute by minute, and the real Alertmanager
 	$(BIN)/pytest -s -m oracle tests/domain
 
 format: setup-development ## rewrite the sources in the house format
