@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.domain.alertmanager import model
+from tests.domain.alertmanager import model, ours
 from tests.domain.alertmanager.generator import STREAMS, a_stream, violations
 from tests.domain.alertmanager.running import PROGRAM, Run, too_late
 from tests.domain.alertmanager.streams import (
@@ -32,7 +32,7 @@ from tests.domain.alertmanager.streams import (
 RECORDED = read() if FIXTURE.exists() else []
 
 Replay = Callable[[Stream], list[Notification]]
-REPLAYS: dict[str, Replay] = {"model": model.replay}
+REPLAYS: dict[str, Replay] = {"model": model.replay, "ours": ours.replay}
 """Whoever claims to tell what Alertmanager tells, by name."""
 
 

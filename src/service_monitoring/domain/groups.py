@@ -182,11 +182,11 @@ def begin(route: Route, labels: Labels, first: str, at: Instant) -> Group:
 
 
 def joined(group: Group, facts: Facts, at: Instant) -> tuple[Group, Member]:
-    """With one more incident. The first flush is due when the wait of any of them has passed; it may have already."""
+    """With one more incident. The wait runs from the first; the first flush is at once where it is over for any."""
     if not group.flushed:
         opened = facts.opened_at or at
-        due = max(at, opened.plus(group.route.wait))
-        group = replace(group, due=due if group.due is None else min(group.due, due))
+        over = opened.plus(group.route.wait) <= at
+        group = replace(group, due=at if over else group.due or at.plus(group.route.wait))
     group = replace(group, joined=group.joined + 1)
     return group, Member(group.id, group.joined, facts)
 

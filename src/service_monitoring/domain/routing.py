@@ -52,9 +52,9 @@ def matching(routes: tuple[Route, ...], labels: Mapping[str, str]) -> tuple[Rout
 
 
 def shared(route: Route, labels: Mapping[str, str]) -> Labels:
-    """The labels in which the incidents of a group agree, in order; an absent one is the empty string."""
+    """The labels in which the incidents of a group agree, in order; one that they do not have is left out."""
     names = labels if EVERY_LABEL in route.group_by else route.group_by
-    return tuple((name, labels.get(name, "")) for name in sorted(names))
+    return tuple((name, labels[name]) for name in sorted(names) if labels.get(name))
 
 
 def every(routes: Iterable[Route]) -> Iterator[Route]:
