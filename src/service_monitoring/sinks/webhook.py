@@ -16,7 +16,7 @@ from yarl import URL
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.ports import Answer, Deadline, Message, Surroundings
-from service_monitoring.sinks.addressing import Headers, SecretUrl
+from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_of
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
 from service_monitoring.views.wording import headline, word
 
@@ -49,7 +49,8 @@ class Kind(PostingKind):
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Webhook:
         """A sink for one URL; opens no connection yet."""
-        return Webhook(options, self.poster(surroundings, secrets=(options.webhook, *options.headers.values())))
+        secrets = secrets_of(options.webhook, *options.headers.values())
+        return Webhook(options, self.poster(surroundings, secrets=secrets))
 
 
 class Webhook:
