@@ -39,7 +39,7 @@ services:
 channels:
   log: {console: true}
   hook: {webhook: "https://hooks.example.com/one"}
-routes: [{notify: [channel.hook]}]
+routes: [{notify: [channel.hook], group_by: ["..."], group_wait: 0s, group_interval: 0s}]
 self: {notify: [channel.log]}
 web: {listen: none}
 """

@@ -46,7 +46,7 @@ services:
 channels:
   log: {console: true}
 routes:
-  - notify: [channel.log]
+  - {notify: [channel.log], group_by: ["..."], group_wait: 0s, group_interval: 0s}
 network: {allow: [127.0.0.0/8]}
 web: {listen: none}
 """

@@ -34,7 +34,7 @@ services:
 channels:
   hook: {webhook: $sink}
 routes:
-  - notify: [channel.hook]
+  - {notify: [channel.hook], group_by: ["..."], group_wait: 0s, group_interval: 0s}
 self: {notify: [channel.hook]}
 """
 

@@ -22,7 +22,7 @@ services:
       loud: {heartbeat: {period: 1h}}
       quiet: {heartbeat: {period: 1h}}
 channels: {log: {console: true}}
-routes: [{notify: [channel.log]}]
+routes: [{notify: [channel.log], group_by: ["..."], group_wait: 0s, group_interval: 0s}]
 self: {notify: [channel.log]}
 """
 RATE = 5_000

@@ -65,7 +65,7 @@ $rules
 channels:
   hook: {webhook: $sink}
 routes:
-  - notify: [channel.hook]
+  - {notify: [channel.hook], group_by: ["..."], group_wait: 0s, group_interval: 0s}
 """
 
 

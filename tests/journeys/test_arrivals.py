@@ -27,7 +27,7 @@ services:
       down: {when: {check: page, metric: up, below: 1}}
       few: {when: {check: orders, metric: orders_per_minute, below: 1}}
 channels: {log: {console: true}}
-routes: [{notify: [channel.log]}]
+routes: [{notify: [channel.log], group_by: ["..."], group_wait: 0s, group_interval: 0s}]
 self: {notify: [channel.log]}
 """
 

@@ -18,7 +18,7 @@ network: {allow: [127.0.0.0/8]}
 channels:
   hook: {webhook: $sink}
 routes:
-  - notify: [channel.hook]
+  - {notify: [channel.hook], group_by: ["..."], group_wait: 0s, group_interval: 0s}
 self: {notify: [channel.hook]}
 """
 SHOP = """\
