@@ -1,7 +1,8 @@
 """What decisions need to know of the configuration: one revision of it, as a value without secrets.
 
-Knows services, checks' names and cadence, rules and routes. Does not know how to reach anything: targets, credentials
-and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be rehearsed.
+Knows services, checks' names and cadence, rules, routes and rotas. Does not know how to reach anything: targets,
+credentials and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be
+rehearsed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.instants import DAY, SECOND, Duration
 from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.rotas import Rota
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.schedules import Expectation
 from service_monitoring.domain.windows import Reach
@@ -71,6 +73,7 @@ class Configuration(Struct, frozen=True):
     services: tuple[Service, ...] = ()
     routes: tuple[Route, ...] = ()
     owners: tuple[str, ...] = ()
+    rotas: tuple[Rota, ...] = ()
 
 
 def reach_of(service: Service, check: str) -> Reach:
