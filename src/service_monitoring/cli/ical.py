@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -17,9 +17,6 @@ from service_monitoring.domain.calendar import local_instant
 from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.domain.oncall import Shift
 from service_monitoring.errors import Refused
-
-if TYPE_CHECKING:
-    import icalendar
 
 _DAY: Final = timedelta(days=1)
 
@@ -72,7 +69,7 @@ def read(content: bytes, people: Collection[str], zone: str) -> list[Entry]:
     return sorted(entries, key=lambda entry: (Instant(0) if entry.begin is None else entry.begin, entry.title))
 
 
-def _entry(event: icalendar.Event, people: Collection[str], zone: str) -> Entry:
+def _entry(event: Any, people: Collection[str], zone: str) -> Entry:
     title = str(event.get("SUMMARY", ""))
     if "RRULE" in event or "RDATE" in event:
         return Entry(title, problem="it repeats, and only single events are read")
@@ -87,7 +84,7 @@ def _entry(event: icalendar.Event, people: Collection[str], zone: str) -> Entry:
     return Entry(title, named[0] if len(named) == 1 else "", begin, end)
 
 
-def _span(event: icalendar.Event) -> tuple[date, date]:
+def _span(event: Any) -> tuple[date, date]:
     """Begin and end, as dates or datetimes. Without an end a date is a day, and a moment is nothing."""
     begins = _given(event["DTSTART"])
     if "DTEND" in event:

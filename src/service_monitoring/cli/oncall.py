@@ -13,7 +13,7 @@ from typing import Any, Final
 from service_monitoring import bootstrap
 from service_monitoring.cli import BAD_ANSWER, DONE, Form, ical, show, show_oncall
 from service_monitoring.cli.commands import load
-from service_monitoring.domain.coverage import Examined, examined
+from service_monitoring.domain.coverage import Examined, examined, gaps
 from service_monitoring.domain.instants import DAY, Duration, Instant, in_seconds
 from service_monitoring.domain.oncall import next_change, shifts, who, whole_shifts
 from service_monitoring.domain.rotas import Rota
@@ -77,10 +77,10 @@ def gaps_ahead(settings: Settings) -> Iterator[str]:
     """A sentence for each rota that leaves somebody waiting within a year."""
     now = bootstrap.the_clock().now()
     for rota in settings.configuration.rotas:
-        gaps = examined(rota, now, now.plus(Duration(365 * DAY))).gaps
-        if gaps:
-            first = f"first from {show_oncall.local(gaps[0].begin)} until {show_oncall.local(gaps[0].end)}"
-            times = show.amount(len(gaps), "time")
+        found = gaps(rota, now, now.plus(Duration(365 * DAY)))
+        if found:
+            first = f"first from {show_oncall.local(found[0].begin)} until {show_oncall.local(found[0].end)}"
+            times = show.amount(len(found), "time")
             yield f"oncall.{rota.name}: nobody is on call {times} within a year, {first}; ask oncall lint"
 
 

@@ -96,7 +96,7 @@ def examined(rota: Rota, since: Instant, until: Instant) -> Examined:
     return Examined(
         since,
         until,
-        tuple(_gaps(found, since, until)),
+        tuple(_between(found, since, until)),
         tuple(_overlaps(rota.overrides, since, until)),
         tuple(_twice(rota, since, until)),
         loads,
@@ -104,7 +104,12 @@ def examined(rota: Rota, since: Instant, until: Instant) -> Examined:
     )
 
 
-def _gaps(found: list[Shift], since: Instant, until: Instant) -> Iterator[Gap]:
+def gaps(rota: Rota, since: Instant, until: Instant) -> tuple[Gap, ...]:
+    """When nobody is on call."""
+    return tuple(_between(list(shifts(rota, since, until)), since, until))
+
+
+def _between(found: list[Shift], since: Instant, until: Instant) -> Iterator[Gap]:
     edges = [since, *(edge for shift in found for edge in (shift.begin, shift.end)), until]
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         if begin < end:

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from service_monitoring.domain import calendar
 from service_monitoring.domain.instants import DAY, SECOND, Duration, Instant
-from service_monitoring.domain.rotas import Layer, Override, Rota
+from service_monitoring.domain.rotas import Layer, Override, Rota, Swap
 
 _FORESEEN: Final = Duration(2 * 366 * DAY)
 
@@ -129,7 +129,7 @@ class _Timeline:
     def __init__(self, rota: Rota) -> None:
         self._rota = rota
         self._layers = [_Turns(layer, rota.zone) for layer in rota.layers]
-        spans = (*rota.overrides, *rota.swaps)
+        spans: list[Override | Swap] = [*rota.overrides, *rota.swaps]
         self.dates = sorted(
             {span.begin for span in spans} | {span.end for span in spans} | {turns.begins(0) for turns in self._layers}
         )
