@@ -352,7 +352,7 @@ def test_nobody_else_is_on_call_before_the_next_change_and_somebody_else_from_it
 
 
 @given(rota=ROTAS, range_=RANGES)
-def test_without_overrides_and_swaps_shifts_of_a_bare_layer_follow_each_other_without_a_gap(
+def test_where_the_lowest_layer_has_somebody_always_shifts_follow_each_other_without_a_gap(
     rota: Rota, range_: tuple[Instant, Instant]
 ) -> None:
     found = list(shifts(rota, *range_))
