@@ -8,6 +8,8 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	--no-emit-index-url --no-header --no-annotate
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps \
 	--build-constraints requirements/development.txt --editable .
+# What pyproject.toml offers besides; each has a lock of its own.
+EXTRAS := calendar
 SYNC := $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
 # Arguments of one's own: make test TESTS="tests/domain -k gap", make bench BENCH=probes
 TESTS ?= tests
@@ -58,7 +60,10 @@ format: setup-development ## rewrite the sources in the house format
 lock: .venv/.uv ## choose versions anew, from pyproject.toml
 	echo uv | $(COMPILE) --upgrade --output-file requirements/uv.txt -
 	$(COMPILE) --upgrade --output-file requirements/runtime.txt pyproject.toml
+	$(foreach extra,$(EXTRAS),$(COMPILE) --upgrade --output-file requirements/$(extra).txt --extra $(extra) \
+		--constraints requirements/runtime.txt pyproject.toml &&) true
 	$(COMPILE) --upgrade --output-file requirements/development.txt --group development \
+		$(foreach extra,$(EXTRAS),--extra $(extra) --constraints requirements/$(extra).txt) \
 		--constraints requirements/runtime.txt pyproject.toml
 
 clean: ## remove what was installed and cached

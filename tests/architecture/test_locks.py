@@ -1,6 +1,6 @@
 """The locks hold what pyproject.toml asks for, by hash and without the address of any registry.
 
-Knows the two lock files; does not resolve anything: `make lock` does.
+Knows the lock files, one for each extra among them; does not resolve anything: `make lock` does.
 """
 
 import re
@@ -11,7 +11,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = ["uv.txt", "runtime.txt", "development.txt"]
+EXTRAS = sorted(
+    tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+)
+LOCKS = ["uv.txt", "runtime.txt", "development.txt", *(f"{extra}.txt" for extra in EXTRAS)]
 
 
 def pins(lock: Path) -> dict[str, set[str]]:
@@ -33,7 +38,7 @@ def test_a_lock_has_a_hash_for_everything_and_no_address(lock: str, project: Pat
 
 def test_what_is_asked_for_is_locked(project: Path) -> None:
     asked = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    runtime, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:])
+    runtime, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:3])
     wanted = [(asked["project"]["dependencies"], runtime), (asked["dependency-groups"]["development"], development)]
     for requirements, locked in wanted:
         for requirement in map(Requirement, requirements):
@@ -43,5 +48,24 @@ def test_what_is_asked_for_is_locked(project: Path) -> None:
 
 
 def test_testing_tests_the_versions_that_run(project: Path) -> None:
-    runtime, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:])
+    runtime, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:3])
     assert runtime.items() <= development.items()
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_has_a_lock_that_adds_to_what_runs_and_is_tested(extra: str, project: Path) -> None:
+    asked = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    locked, runtime, development = (
+        pins(project / "requirements" / lock) for lock in (f"{extra}.txt", "runtime.txt", "development.txt")
+    )
+    for requirement in map(Requirement, asked[extra]):
+        versions = locked.get(canonicalize_name(requirement.name), set())
+        assert versions, f"{requirement} is not locked: make lock"
+        assert all(requirement.specifier.contains(version) for version in versions), f"{requirement}: make lock"
+    assert runtime.items() <= locked.items() <= development.items()
+
+
+def test_every_extra_is_locked_by_make_lock(project: Path) -> None:
+    makefile = (project / "Makefile").read_text(encoding="utf-8")
+    [named] = re.findall(r"^EXTRAS := (.*)$", makefile, re.MULTILINE)
+    assert sorted(named.split()) == EXTRAS

@@ -15,8 +15,8 @@ WORDS = (
     "monitoring policy", "notice", "observation", "outbox", "rehearsal", "rota", "route", "rule", "sample", "series",
     "silence", "sink", "strategy", "tick", "timeout", "verdict", "view", "window",
 )  # fmt: skip
-# Modules whose words are others: where routes, rotas and escalations live.
-MODULES_OF = {"monitoring policy": "policy", "route": "routing", "rota": "oncall", "escalation": "oncall"}
+# Modules whose words are others: where routes and rotas live.
+MODULES_OF = {"monitoring policy": "policy", "route": "routing", "rota": "oncall"}
 
 _LINE = re.compile(r"- \*\*(?P<word>[^*]+)\*\* — (?P<meaning>.+) \(`(?P<module>[\w.]+)(?::(?P<name>[\w.]+))?`\)")
 

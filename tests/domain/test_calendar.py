@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from service_monitoring.domain.calendar import (
     active_hours,
     is_active,
+    local_instant,
+    local_text,
     next_change,
     next_slot,
     previous_slot,
@@ -295,6 +297,36 @@ def test_in_any_year_hours_stay_as_they_are_until_their_change(
     assert change is not None and change > at
     just_before = change.plus(Duration(-NANOSECOND))
     assert is_active(hours, at) == is_active(hours, just_before) != is_active(hours, change)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-12-24T09:00", "2026-12-24T08:00:00Z"),
+        ("2026-07-01", "2026-06-30T22:00:00Z"),
+        ("2026-03-29T02:30", "2026-03-29T01:00:00Z"),
+        ("2026-10-25T02:30", "2026-10-25T00:30:00Z"),
+        ("2026-10-25T02:30+01:00", "2026-10-25T01:30:00Z"),
+        ("2026-12-24T09:00:00.000001", "2026-12-24T08:00:00.000001Z"),
+        ("2026-12-24T09:00:00.5Z", "2026-12-24T09:00:00.5Z"),
+    ],
+)
+def test_a_local_moment_is_the_first_instant_at_which_its_zone_reaches_it(text: str, instant: str) -> None:
+    assert local_instant(text, "Europe/Berlin") == Instant.parse(instant)
+
+
+@pytest.mark.parametrize("text", ["soon", "", "2026-02-30", "0001-01-01", "9999-12-31T23:59:59Z"])
+def test_what_is_no_moment_or_too_far_away_is_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        local_instant(text, "Europe/Berlin")
+
+
+@given(
+    st.integers(BEGINS * 60, ENDS * 60), st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"])
+)
+def test_what_the_wall_shows_with_its_offset_is_the_instant_again(second: int, zone: str) -> None:
+    at = Instant(second * SECOND)
+    assert Instant.parse(local_text(at, zone)) == at == local_instant(local_text(at, zone), zone)
 
 
 def test_a_span_over_midnight_belongs_to_its_first_day() -> None:

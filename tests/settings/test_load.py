@@ -409,7 +409,6 @@ def test_a_route_that_leads_to_a_rota_alone_tells_nobody_and_says_so(tmp_path: P
     )
     assert [f"{each.path}: {each.instead}" for each in settings.not_yet] == [
         "routes[0].notify[0]: nobody is told through oncall.first",
-        "oncall.first: nobody is told through oncall.first",
     ]
     assert [each.path for each in settings.warnings] == ["routes[0]"]
 

@@ -29,9 +29,15 @@ rules_app = typer.Typer(
 keys_app = typer.Typer(
     help="Make, list, replace and revoke the keys of checks that report.", no_args_is_help=True, rich_markup_mode=None
 )
+oncall_app = typer.Typer(
+    help="Say who is on call, who will be, and what is doubtful about rotas.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(rules_app, name="rules")
 app.add_typer(keys_app, name="keys")
+app.add_typer(oncall_app, name="oncall")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="SERVICE_MONITORING_CONFIG", help="The configuration file.")
@@ -46,6 +52,7 @@ Server = Annotated[
     str,
     typer.Option(envvar="SERVICE_MONITORING_SERVER", help="Where the monitor listens, for a key."),
 ]
+OneRota = Annotated[str, typer.Option("--rota", help="Only this rota.")]
 Run = Annotated[str, typer.Option("--run", help="The run's id: letters, digits and -.")]
 Timeout = Annotated[str, typer.Option(help="How long one attempt may take.")]
 _FILE = Path("monitoring.yaml")
@@ -356,6 +363,80 @@ def keys_revoke(check: Check, config: Config = _FILE, *, json: Json = False) -> 
     from service_monitoring.cli import keys
 
     keys.revoke(check, config, _form(json=json))
+
+
+@oncall_app.command("now")
+def oncall_now(rota: OneRota = "", config: Config = _FILE, *, json: Json = False) -> None:
+    """Show who is on call, and until when."""
+    from service_monitoring.cli import oncall
+
+    oncall.at("", rota, config, _form(json=json))
+
+
+@oncall_app.command("at")
+def oncall_at(
+    instant: Annotated[str, typer.Argument(help="2026-01-05T12:00:00Z")],
+    rota: OneRota = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Show who is on call at an instant."""
+    from service_monitoring.cli import oncall
+
+    oncall.at(instant, rota, config, _form(json=json))
+
+
+@oncall_app.command("next")
+def oncall_next(
+    over: Annotated[str, typer.Argument(help="For how long: 4w.")] = "4w",
+    rota: OneRota = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """List the shifts from now on, and when there is nobody."""
+    from service_monitoring.cli import oncall
+
+    oncall.upcoming(over, rota, config, _form(json=json))
+
+
+@oncall_app.command("lint")
+def oncall_lint(
+    over: Annotated[str, typer.Option(help="How far to look ahead: 52w.")] = "365d",
+    rota: OneRota = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Say when nobody is on call, who is named in vain, and who carries more than others."""
+    from service_monitoring.cli import oncall
+
+    raise typer.Exit(oncall.lint(over, rota, config, _form(json=json)))
+
+
+@oncall_app.command("export")
+def oncall_export(
+    name: Annotated[str, typer.Argument(help="The rota.")],
+    weeks: Annotated[int, typer.Option(min=1, max=520, help="How far to look ahead.")] = 12,
+    config: Config = _FILE,
+) -> None:
+    """Print the shifts of a rota as a calendar file (iCalendar)."""
+    from service_monitoring.cli import oncall
+
+    oncall.export(name, weeks, config)
+
+
+@oncall_app.command("import")
+def oncall_import(
+    file: Annotated[Path, typer.Argument(help="A calendar file (iCalendar).")],
+    rota: Annotated[str, typer.Option("--rota", help="The rota whose zone the times have that name none.")] = "",
+    config: Config = _FILE,
+) -> None:
+    """Print the overrides that a calendar file holds, to put into the configuration."""
+    from service_monitoring.cli import oncall
+
+    raise typer.Exit(oncall.import_(file, rota, config))
 
 
 @app.command()

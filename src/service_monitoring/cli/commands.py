@@ -68,7 +68,11 @@ def validate(config: Path, form: Form) -> int:
             for line in str(invalid).splitlines():
                 show.warn(line)
         return BAD_ANSWER
+    from service_monitoring.cli import oncall
+
     missing, warnings = (list(dict.fromkeys(map(str, said))) for said in (settings.not_yet, settings.warnings))
+    # What only a clock can tell; the file itself is as valid as ever.
+    warnings += oncall.gaps_ahead(settings)
     configuration = settings.configuration
     numbers = {
         "service": len(configuration.services),

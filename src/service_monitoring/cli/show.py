@@ -52,6 +52,11 @@ def line(text: str) -> None:
     sys.stdout.write(one_line(text) + "\n")
 
 
+def text(content: str) -> None:
+    """A whole text for programs, as it is."""
+    sys.stdout.write(content)
+
+
 def warn(text: str) -> None:
     """One line beside the answer, on stderr."""
     sys.stderr.write(one_line(text) + "\n")

@@ -122,6 +122,69 @@ def next_change(hours: ActiveHours, after: Instant) -> Instant | None:
     return _instant(last) if last is not None and second < last < (today + 7 * _WEEKS_ASKED) * _DAY else None
 
 
+def local_instant(text: str, zone: str) -> Instant:
+    """The instant at which a zone reaches `2026-12-24T09:00`, or that the text names by an offset of its own.
+
+    A date alone is its midnight. `Refused` for what is neither, or too far away.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused(f"{text} is not a date or a local time: write 2026-12-24 or 2026-12-24T09:00") from error
+    if moment.tzinfo is None:
+        whole, rest = divmod(moment - _EPOCH, timedelta(seconds=1))
+        second = _zone(zone).reaches(whole)
+    else:
+        second, rest = divmod(moment - _EPOCH.replace(tzinfo=UTC), timedelta(seconds=1))
+    if not _EARLIEST < second < _LATEST:
+        raise Refused(f"{text} is too far away: write a year from 1678 to 2261")
+    return Instant(second * SECOND + rest // timedelta(microseconds=1) * 1_000)
+
+
+def local_text(at: Instant, zone: str) -> str:
+    """What the clock on the wall of a zone shows, with its offset: `2026-12-24T09:00:00+01:00`, in whole seconds."""
+    second = at.ns // SECOND
+    shown = _zone(zone).local(second)
+    hours, minutes = divmod(abs(shown - second) // 60, 60)
+    sign = "-" if shown < second else "+"
+    return f"{(_EPOCH + timedelta(seconds=shown)).isoformat()}{sign}{hours:02}:{minutes:02}"
+
+
+@lru_cache(maxsize=1024)
+def first_local(zone: str, minute: int, weekday: int | None, since: Instant | None) -> int:
+    """The first local time, at `minute` of a day, that the zone reaches at `since` or later, or from Monday 1970-01-05.
+
+    Of every day, or of one `weekday` (0 is Monday). Local times are seconds since 1970 as if they were UTC.
+    """
+    days = _zone(zone)
+    day = 4 if since is None else _day(days.local(since.ns // SECOND)) - 1
+    while (weekday is not None and (day + 3) % 7 != weekday) or (
+        since is not None and days.reaches(day * _DAY + minute * 60) * SECOND < since.ns
+    ):
+        day += 1
+    return day * _DAY + minute * 60
+
+
+def reached(zone: str, local: int) -> Instant:
+    """The instant at which a zone reaches a local time (seconds since 1970 as if it were UTC)."""
+    return _instant(_zone(zone).reaches(local))
+
+
+def steps_reached(zone: str, first: int, every: int, at: Instant) -> int:
+    """How many of the local times `first`, `first + every`, ... (seconds) a zone has reached at `at`.
+
+    Not above 0 before the first. Several that a skipped hour throws together are reached at once.
+    """
+    days, second = _zone(zone), at.ns // SECOND
+    count = (days.local(second) - first) // every + 1
+    # In the second pass of an hour the wall shows less than it had shown before.
+    while days.reaches(first + count * every) <= second:
+        count += 1
+    while days.reaches(first + (count - 1) * every) > second:
+        count -= 1
+    return count
+
+
 class _Zone:
     """A zone as the seconds (UTC) at which its offset changes, and the offset in seconds from each of them on."""
 

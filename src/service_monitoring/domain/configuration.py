@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.rotas import Rota
 from service_monitoring.domain.rules import Lifecycle, Rule, Severity
 from service_monitoring.domain.schedules import ActiveHours, Expectation
 from service_monitoring.domain.windows import Reach
@@ -133,6 +134,7 @@ class Configuration(Struct, frozen=True):
     owners: tuple[str, ...] = ()
     inhibitions: tuple[Inhibition, ...] = ()
     people: tuple[Person, ...] = ()
+    rotas: tuple[Rota, ...] = ()
 
 
 def reach_of(service: Service, check: str) -> Reach:

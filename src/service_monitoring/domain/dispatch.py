@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service_monitoring.domain import calendar, groups, routing
+from service_monitoring.domain import calendar, groups, oncall, routing
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.configuration import Configuration, Person, Route, Service
 from service_monitoring.domain.groups import Flushed, Group, Labels, Member, Word
@@ -23,6 +23,7 @@ from service_monitoring.domain.inputs import Delivery, Order, Settled
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.parents import Wait
+from service_monitoring.domain.rotas import Rota
 from service_monitoring.domain.routing import facts_of_flapping, matching, shared
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Series
@@ -64,6 +65,7 @@ class Dispatch:
         self._agenda = agenda
         self._routes: tuple[Route, ...] = ()
         self._people: dict[str, Person] = {}
+        self._rotas: dict[str, Rota] = {}
         self._inhibitor = Inhibitor()
         self._groups: dict[str, Group] = {}
         self._members: dict[str, dict[str, Member]] = {}
@@ -355,7 +357,15 @@ class Dispatch:
 
     def who(self, recipients: Iterable[str], at: Instant) -> tuple[str, ...]:
         """People and channels that recipients lead to now, each once."""
-        return tuple(dict.fromkeys(recipients))
+        found: dict[str, None] = {}
+        for recipient in recipients:
+            sort, _, name = recipient.partition(".")
+            rota = self._rotas.get(name) if sort == "oncall" else None
+            if rota is not None:
+                found |= dict.fromkeys(f"person.{person}" for person in oncall.who(rota, at))
+            elif sort != "oncall":
+                found[recipient] = None
+        return tuple(found)
 
     def channel(self, recipient: str, failed: int) -> str:
         """Through what somebody is told, when so many of their contacts failed."""
@@ -380,6 +390,7 @@ class Dispatch:
     def _adopt(self, configuration: Configuration) -> None:
         self._routes = configuration.routes
         self._people = {person.name: person for person in configuration.people}
+        self._rotas = {rota.name: rota for rota in configuration.rotas}
         self._inhibitor = Inhibitor(configuration.inhibitions)
 
     def _memberships(self, incident: str) -> Iterator[Member]:

@@ -101,6 +101,13 @@ def handover(text: str) -> str:
     return _clock(text) if ":" in text and " " not in text.strip() else moment_of_week(text)
 
 
+def handover_parts(text: str) -> tuple[int, int | None]:
+    """Minutes after midnight, and the day of the week (0 is Monday) where a handover names one."""
+    day, _, clock = text.strip().rpartition(" ")
+    begins = time.fromisoformat(clock)
+    return 60 * begins.hour + begins.minute, _weekday(day.strip().lower(), day) if day else None
+
+
 def moment_of_month(text: str) -> str:
     """`1 03:00`, or `last 03:00`: a day of the month and a time."""
     day, _, clock = text.partition(" ")

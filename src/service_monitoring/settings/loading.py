@@ -20,6 +20,7 @@ from service_monitoring.settings.document import uncollected
 from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
 from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.oncall import read_rotas
 from service_monitoring.settings.origin import Trail
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.routes import Recipients, read_inhibitions, read_routes
@@ -103,7 +104,10 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         smtp=read_smtp(shape.smtp, reading),
         web=read_web(shape, reading),
         canaries=read_canaries(shape, reading),
-        configuration=Configuration(services, routes, owners, read_inhibitions(shape), recipients.people),
+        configuration=Configuration(
+            services, routes, owners, read_inhibitions(shape), recipients.people, read_rotas(shape, reading)
+        ),
+        people=tuple(shape.people),
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))
         ),

@@ -1,6 +1,7 @@
-"""The other sections: store, network, web, mail, rotas, inhibitions, maintenance, and what concerns the monitor itself.
+"""The other sections: store, network, web, mail, inhibitions, maintenance, and what concerns the monitor itself.
 
-Knows what must hold across their keys, and which of them this version only reads. Does not know services or routes.
+Knows what must hold across their keys, and which of them this version only reads. Does not know services, routes or
+rotas.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Final
 
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.settings.complaints import KeyPath
-from service_monitoring.settings.problems import InvalidValue, one_line, shown
+from service_monitoring.settings.problems import InvalidValue, one_line
 from service_monitoring.settings.reading import Reading
-from service_monitoring.settings.shapes import FileShape, MaintenanceShape, OncallShape, SmtpShape
-from service_monitoring.settings.validation import faults_of_given, suggestion
+from service_monitoring.settings.shapes import FileShape, MaintenanceShape, SmtpShape
+from service_monitoring.settings.validation import faults_of_given
 from service_monitoring.settings.values import CheckSettings, SmtpSettings, StoreSettings, WebSettings
 
 _CANARY: Final = Duration(3 * SECOND)
@@ -101,24 +102,6 @@ def _kept(length: Duration, path: KeyPath, reading: Reading) -> Duration:
     if length <= 0:
         reading.complain(path, "nothing would be kept", "write 90d")
     return length
-
-
-def _check_rota(rota: OncallShape, path: KeyPath, reading: Reading) -> None:
-    people = reading.names("people")
-
-    def check(name: str, where: KeyPath) -> None:
-        if name not in people:
-            reading.complain(where, f"there is no person {shown(name)}", suggestion(name, people))
-
-    for position, layer in enumerate(rota.layers):
-        for index, name in enumerate(layer.people):
-            check(name, (*path, "layers", position, "people", index))
-        if isinstance(layer.rotate, int) and layer.rotate <= 0:
-            reading.complain((*path, "layers", position, "rotate"), "nobody has a turn of no length", "write weekly")
-    for position, override in enumerate(rota.overrides):
-        where = (*path, "overrides", position)
-        check(override.person, (*where, "person"))
-        _check_span(override.begins, override.ends, where, reading)
 
 
 def _check_maintenance(shape: MaintenanceShape, path: KeyPath, reading: Reading) -> None:

@@ -151,13 +151,17 @@ class RestrictionShape(Shape):
 
 
 class LayerShape(Shape):
-    """People who take turns."""
+    """People who take turns, one at a time. A later layer counts before those above it in the file."""
 
-    people: list[str] = Field(min_length=1)
-    rotate: Literal["daily", "weekly"] | DurationField = "weekly"
+    people: list[str] = Field(min_length=1, description="Who takes turns, in this order.")
+    rotate: Literal["daily", "weekly"] | DurationField = Field(
+        "weekly", description="How long a turn is, in local time: daily, weekly, 12h, 2w."
+    )
     handover: HandoverField | None = None
     starts: MomentField | None = None
-    restrictions: list[RestrictionShape] = Field(default_factory=list)
+    restrictions: list[RestrictionShape] = Field(
+        default_factory=list, description="When the layer counts; always, where it is left out."
+    )
 
 
 class OverrideShape(Shape):
@@ -168,12 +172,22 @@ class OverrideShape(Shape):
     ends: MomentField = Field(alias="until")
 
 
+class SwapShape(Shape):
+    """Two people change places."""
+
+    person: str
+    substitute: str = Field(alias="with", description="Who takes the turns of the person, and gives theirs.")
+    begins: MomentField = Field(alias="from")
+    ends: MomentField = Field(alias="until")
+
+
 class OncallShape(Shape):
     """A rota."""
 
     timezone: ZoneField | None = None
-    layers: list[LayerShape] = Field(min_length=1)
-    overrides: list[OverrideShape] = Field(default_factory=list)
+    layers: list[LayerShape] = Field(min_length=1, description="From the lowest to the highest.")
+    overrides: list[OverrideShape] = Field(default_factory=list, description="Who stands in; the last one counts.")
+    swaps: list[SwapShape] = Field(default_factory=list, description="Who changes places with whom.")
 
 
 class TimesShape(Shape):

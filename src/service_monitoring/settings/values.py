@@ -111,6 +111,7 @@ class Settings:
     smtp: SmtpSettings | None
     web: WebSettings | None
     configuration: Configuration
+    people: tuple[str, ...] = ()
     canaries: tuple[CheckSettings, ...] = ()
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
