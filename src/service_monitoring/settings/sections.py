@@ -51,12 +51,15 @@ def read_smtp(shape: SmtpShape | None, reading: Reading) -> SmtpSettings | None:
 def read_web(shape: FileShape, reading: Reading) -> WebSettings | None:
     """Where reports and samples arrive; None: nowhere."""
     if shape.web.listen == "none":
+        if shape.web.url is not None:
+            problem = "links would lead to where nobody listens"
+            reading.complain(("web", "url"), problem, "write listen: 127.0.0.1:8080, or leave url out")
         return None
     host, _, port = shape.web.listen.rpartition(":")
     path = ("web", "listen")
     written = "web" in shape.model_fields_set
     place = f"{reading.gathered.place_of_key(path)} web.listen" if written else "web.listen"
-    return WebSettings(host.strip("[]"), int(port), one_line(place))
+    return WebSettings(host.strip("[]"), int(port), one_line(place), shape.web.url or "")
 
 
 def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ...]:

@@ -49,7 +49,7 @@ VERSION: Final = 1
 FIELDS: Final = (
     "version", "key", "thread", "page", "decided_at", "incident", "service", "rule", "series", "severity", "state",
     "labels", "summary", "runbook", "value", "reason", "detail", "cause", "breached_at", "opened_at", "ended_at",
-    "degraded",
+    "degraded", "links",
 )  # fmt: skip
 LONGEST_WISH: Final = Duration(15 * MINUTE)
 
@@ -157,6 +157,7 @@ class Webhook:
         self._session = session
         self._clock = surroundings.clock
         self._network = surroundings.network
+        self._links = surroundings.links
         self._url = URL(options.webhook.reveal())
         self._method = options.method
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
@@ -188,6 +189,7 @@ class Webhook:
             "opened_at": _moment(facts.opened_at),
             "ended_at": _moment(facts.ended_at),
             "degraded": words.degraded or None,
+            "links": dict(self._links(notice, notice.channel)),
         }
         body = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return Message(
