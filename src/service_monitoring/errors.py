@@ -17,6 +17,10 @@ class NotFound(Refused):
     """Nothing goes by that name or id."""
 
 
+class Expired(Refused):
+    """It was good once, and is too old by now: a newer one may be had."""
+
+
 class Conflict(MonitoringError):
     """Somebody else changed it first: load again, decide again, retry the command."""
 

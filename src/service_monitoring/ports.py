@@ -184,6 +184,24 @@ class AddressPolicy(Protocol):
         ...
 
 
+class Links(Protocol):
+    """Writes links with which whoever reads a notice may act on its incident.
+
+    Laws: pure, and the same bytes for the same notice and channel; each link is good for one act on one incident, until
+    an instant that depends on the notice alone; looking at one changes nothing. Who holds a link may use it: it goes
+    where the notice goes, and nowhere else.
+    """
+
+    def __call__(self, notice: Notice, channel: str, /) -> tuple[tuple[str, str], ...]:
+        """Words, as `acknowledge`, and URLs, in the order in which they are shown; none where nothing is to be done."""
+        ...
+
+
+def no_links(notice: Notice, channel: str, /) -> tuple[tuple[str, str], ...]:
+    """Where nobody knows at which URL people reach this program."""
+    return ()
+
+
 class Surroundings(Struct, frozen=True):
     """What a source or sink is given besides its own options: everything it may know of the world around it."""
 
@@ -191,6 +209,8 @@ class Surroundings(Struct, frozen=True):
     network: AddressPolicy
     shared: Mapping[str, Any] = {}
     """Blocks of the configuration that belong to no single check or channel, by their key: `smtp`."""
+    links: Links = no_links
+    """For sinks: what may be done about a notice."""
 
 
 class Kind(Protocol):

@@ -12,7 +12,7 @@ import trustme
 
 from service_monitoring import bootstrap
 from service_monitoring.application import Monitor
-from service_monitoring.bootstrap.reload import TROUBLE, Reloader, Users, channels
+from service_monitoring.bootstrap.reload import TROUBLE, Reloader, Users, _lasting, channels
 from service_monitoring.bootstrap.wiring import checks_of, opening, sink_kinds
 from service_monitoring.domain.inputs import Admitted, Configured, Input, Observed
 from service_monitoring.domain.instants import SECOND, Duration
@@ -272,3 +272,22 @@ async def test_retention_takes_effect_and_what_needs_a_restart_is_named(rig: Rig
     assert rig.reloader.settings.store.facts_keep == 7 * 86_400 * SECOND
     assert (rig.reloader.settings.store.path, rig.reloader.settings.web) == (before.store.path, None)
     assert (await rig.reloader.reload()).restart == result.restart, "as long as it is so"
+
+
+async def test_links_begin_with_another_url_after_a_restart_only(tmp_path: Path) -> None:
+    before = bootstrap.load(written(tmp_path, 'web: {url: "https://one.example.com/"}'))
+    assert before.web is not None and before.web.url == "https://one.example.com"
+    kept, restart = _lasting(before, bootstrap.load(written(tmp_path, 'web: {url: "https://two.example.com"}')))
+    assert kept.web == before.web
+    assert restart == (
+        "web.url: https://two.example.com is used after a restart; until then it is https://one.example.com",
+    )
+    assert _lasting(before, bootstrap.load(written(tmp_path, "web: {}")))[1] == (
+        "web.url: none is used after a restart; until then it is https://one.example.com",
+    )
+
+
+def written(folder: Path, web: str) -> Path:
+    file = folder / "monitoring.yaml"
+    file.write_text(FILE.replace("web: {listen: none}", web))
+    return file

@@ -38,7 +38,7 @@ def test_incidents_are_listed_newest_first_with_the_promised_keys(lived_in: Path
     rows = listed(command)
     assert [(row["rule"], row["state"]) for row in rows] == [("empty", "open"), ("down", "open"), ("down", "resolved")]
     keys = "id service rule series severity state opened_at acknowledged_at resolved_at summary"
-    keys += " acknowledged_until draft"
+    keys += " acknowledged_until draft assigned_to"
     assert list(rows[0]) == keys.split()
     assert rows[1]["summary"] == "shop is down: connect"
 
@@ -108,6 +108,58 @@ def test_an_acknowledgement_ends_when_it_was_said(lived_in: Path, command: Comma
 def test_an_acknowledgement_that_cannot_last_is_refused(lived_in: Path, command: Command, lasts: str) -> None:
     said = command("incidents", "ack", "abcdef", "--for", lasts)
     assert (said.code, said.out) == (5, "") and "Traceback" not in said.err
+
+
+def test_an_incident_is_snoozed_assigned_and_noted_upon(lived_in: Path, command: Command) -> None:
+    id = next(row["id"] for row in listed(command) if row["rule"] == "empty")
+    said = command("incidents", "snooze", id[:8], "--for", "2h", "--comment", "after lunch")
+    assert re.fullmatch(rf"Snoozed {id} \(shop\.empty\) by ada until [-0-9: ]+\+0[12]:00, in \d+ \w+\n", said.out)
+    said = command("incidents", "assign", id[:8], "--to", "grace")
+    assert (said.code, said.out) == (0, f"Assigned {id} (shop.empty) to grace\n")
+    said = command("incidents", "note", id[:8], "it was\nthe index", "--by", "grace")
+    assert (said.code, said.out) == (0, f"Noted on {id} (shop.empty) by grace\n")
+    assert "assigned to grace" in command("incidents", "list").out
+    shown = command("incidents", "show", id).out
+    for words in ("assigned to   grace", "snoozed", "by ada, ", "after lunch", "by grace, it was the index"):
+        assert words in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_note_is_kept_with_an_incident_that_is_over(lived_in: Path, command: Command) -> None:
+    id = next(row["id"] for row in listed(command) if row["state"] == "resolved")
+    assert command("incidents", "note", id, "the disk was full", "--json").code == 0
+    last = json.loads(command("incidents", "show", id, "--json").out)["transitions"][-1]
+    assert (last["what"], last["by"], last["comment"], last["state"]) == (
+        "note",
+        "ada",
+        "the disk was full",
+        "resolved",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("snooze", "abcdef"), 2),
+        (("snooze", "abcdef", "--for", "0"), 5),
+        (("snooze", "abcdef", "--for", "soon"), 5),
+        (("assign", "abcdef"), 2),
+        (("note", "abcdef"), 2),
+        (("note", "abcdef", "looking"), 5),
+    ],
+)
+def test_an_act_that_cannot_be_is_refused(
+    lived_in: Path, command: Command, arguments: tuple[str, ...], code: int
+) -> None:
+    said = command("incidents", *arguments)
+    assert (said.code, said.out) == (code, "") and "Traceback" not in said.err
+
+
+def test_an_assignment_to_nobody_and_an_empty_note_are_refused(lived_in: Path, command: Command) -> None:
+    id = next(row["id"] for row in listed(command) if row["rule"] == "empty")
+    for arguments in (("assign", id, "--to", ""), ("note", id, "")):
+        said = command("incidents", *arguments)
+        assert (said.code, said.out) == (5, "") and said.err.startswith("service-monitoring: ")
 
 
 async def test_a_desk_without_a_program_takes_one_act_after_the_other(configured: Path) -> None:
@@ -471,6 +523,7 @@ def test_a_text_from_outside_cannot_steer_the_terminal(capfd: pytest.CaptureFixt
         "resolved_at": None,
         "acknowledged_until": None,
         "draft": False,
+        "assigned_to": "",
         "summary": "\x1b[2Jgone \x9b31m [bold]bold[/bold] :boom:",
     }
     show.incidents([row], Instant.parse("2026-01-05T12:00:00Z"))

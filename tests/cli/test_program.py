@@ -20,7 +20,7 @@ COMMANDS = [
 ]
 EVERY_HELP = [
     *[(each,) for each in COMMANDS],
-    *[("incidents", each) for each in ("list", "show", "ack", "resolve")],
+    *[("incidents", each) for each in ("list", "show", "ack", "snooze", "resolve", "assign", "note")],
     ("rules", "retire"),
     *[("keys", each) for each in ("create", "list", "rotate", "revoke")],
 ]

@@ -191,7 +191,9 @@ class Diary:
         known = self.course.incidents()
         if known and random.random() < 0.08:
             incident = random.choice(known)
-            happening.append(Acted(incident.id, random.choice(list(Act)), "ada"))
+            act = random.choice(list(Act))
+            lasts = Duration(20 * SECOND) if act is Act.SNOOZE else None
+            happening.append(Acted(incident.id, act, "ada", "seen", lasts, to="grace"))
         if random.random() < 0.02:
             rules = [rule.name for rule in self.course.policy("shop").configured.rules]
             happening.append(Retired("shop", random.choice(rules), "no longer needed", "ada"))

@@ -13,11 +13,12 @@ from random import Random
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.domain.course import Course, Decision, Progress, order_of
 from service_monitoring.domain.dispatch import Flap, Told
-from service_monitoring.domain.events import IncidentMoved
+from service_monitoring.domain.events import IncidentMoved, IncidentNoted
 from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, MOVES, Incident, State
@@ -299,6 +300,10 @@ class Watcher:
             assert decision.decided_at == stamp.at
             if isinstance(decision, IncidentMoved):
                 self._moved(decision.incident)
+            elif isinstance(decision, IncidentNoted) and decision.act is Act.ASSIGN:
+                # Nothing else of the incident is another now: it is compared as a whole.
+                before = self.states[decision.incident]
+                self.states[decision.incident] = replace(before, assigned_to=decision.to)
             elif isinstance(decision, Notice):
                 self._noticed(decision)
 

@@ -30,6 +30,7 @@ from service_monitoring.testing.sink_laws import (
     a_deadline,
     a_notice,
 )
+from service_monitoring.wire.links import Signer
 from tests.sinks.servers import Served, SmtpServer, free_port
 
 WORLD = Surroundings(SystemClock(), AddressPolicy())
@@ -72,6 +73,18 @@ class TestLaws(NetworkSinkLaws):
     @pytest.fixture
     async def far_side(self, kind: Kind, server: SmtpServer) -> FarSide:
         return Served(server, a_sink(kind, server.port), a_sink(kind, free_port()))
+
+
+async def test_what_may_be_done_stands_below_the_facts_a_link_on_a_line(kind: Kind, server: SmtpServer) -> None:
+    signer = Signer(b"k" * 64, "https://monitor.example.com")
+    block = {"host": "127.0.0.1", "port": server.port, "from": "monitoring@example.com"}
+    options = Options.model_validate({"email": "desk@example.com", "smtp": block})
+    sink = kind.open_sink(options, surroundings=Surroundings(SystemClock(), AddressPolicy(), links=signer.links))
+    message = sink.render(a_notice())
+    assert sink.render(a_notice()) == message
+    assert isinstance(await sink.send(message, a_deadline()), Accepted)
+    (_, acknowledge), (_, resolve) = signer.links(a_notice(), "ops")
+    assert body(server).splitlines()[-6:] == ["", "Acknowledge:", acknowledge, "", "Resolve:", resolve]
 
 
 async def test_what_arrives_can_be_read_sorted_and_threaded(kind: Kind, server: SmtpServer) -> None:

@@ -25,6 +25,7 @@ from service_monitoring.testing.sink_laws import (
     a_deadline,
     a_notice,
 )
+from service_monitoring.wire.links import Signer
 from tests.sinks.servers import HttpServer, Served, free_port
 
 LOCAL = AddressPolicy.allowing(["127.0.0.0/8", "::1/128"])
@@ -66,6 +67,16 @@ class TestLaws(NetworkSinkLaws):
         return Served(server, a_sink(kind, there), a_sink(kind, nowhere))
 
 
+def test_what_may_be_done_is_in_the_body_the_same_in_every_attempt() -> None:
+    signer = Signer(b"k" * 64, "https://monitor.example.com")
+    world = Surroundings(SystemClock(), LOCAL, links=signer.links)
+    sink = Webhook(Options(webhook=Secret("http://127.0.0.1/")), None, world)  # type: ignore[arg-type] # renders only
+    message = sink.render(a_notice())
+    assert json.loads(message.body)["links"] == dict(signer.links(a_notice(), "ops"))
+    assert sink.render(a_notice()) == message
+    assert json.loads(sink.render(a_notice(state="resolved")).body)["links"] == {}
+
+
 def test_the_body_is_canonical_json_of_documented_fields() -> None:
     sink = Webhook(Options(webhook=Secret("http://127.0.0.1/")), None)  # type: ignore[arg-type] # renders only
     notice = a_notice()
@@ -94,6 +105,7 @@ def test_the_body_is_canonical_json_of_documented_fields() -> None:
         "opened_at": "2026-01-05T09:00:10.123456789Z",
         "ended_at": None,
         "degraded": None,
+        "links": {},
     }
     assert set(content) == set(FIELDS)
     assert message.body == json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -37,7 +37,7 @@ class Told:
         self.store = store
         self.monitor = monitor
         self.epoch = 0
-        self.desk = StoreDesk(store, course=lambda: self.monitor.course, ask=self._ask)
+        self.desk = StoreDesk(store, course=lambda: self.monitor.course, ask=self.tell_now)
 
     async def tell(self, at: str, *what: Input) -> None:
         for each in what:
@@ -91,7 +91,8 @@ class Told:
         lasting = span(lasts) if lasts else None
         await self.tell(at, Acted(await self.the_id(rule), Act.ACKNOWLEDGE, "ada", expires_after=lasting))
 
-    async def _ask(self, what: Input) -> None:
+    async def tell_now(self, what: Input) -> None:
+        """Right after everything that was told before."""
         await self._admit(self.monitor.course.progress.judged.at.plus(NANOSECOND), what)
 
     async def _admit(self, at: Instant, what: Input) -> None:

@@ -146,6 +146,7 @@ async def test_a_list_of_incidents_has_the_promised_keys(house: House, http: aio
         "summary",
         "acknowledged_until",
         "draft",
+        "assigned_to",
     ]
     assert (row["service"], row["rule"], row["state"], row["series"]) == ("shop", "slow", "open", "shop/health/value")
     assert row["summary"] == "slow of shop"
@@ -242,6 +243,9 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents/{id}",
         "/api/v1/incidents/{id}/acknowledge",
         "/api/v1/incidents/{id}/resolve",
+        "/api/v1/incidents/{id}/snooze",
+        "/api/v1/incidents/{id}/assign",
+        "/api/v1/incidents/{id}/note",
         "/api/v1/rules",
         "/api/v1/rules/{service}/{rule}",
         "/api/v1/rules/{service}/{rule}/retire",
@@ -350,6 +354,60 @@ async def test_an_acknowledgement_that_cannot_last_is_not_understood(
     async with http.post("/api/v1/incidents/ffffffffffffffff/acknowledge", json=body) as response:
         assert response.status == 422
         assert "expires_after" in (await problem(response))["detail"]
+
+
+async def test_an_incident_is_snoozed_assigned_and_noted_upon(house: House, http: aiohttp.ClientSession) -> None:
+    await house.see(2.0)
+    path = f"/api/v1/incidents/{(await the_incident(http))['id']}"
+    body = {"by": "ada", "for": "2h", "comment": "after lunch"}
+    async with http.post(f"{path}/snooze", json=body) as response:
+        row = await response.json()
+    assert (response.status, row["state"]) == (200, "acknowledged")
+    assert Instant.parse(row["acknowledged_until"]).since(Instant.parse(row["acknowledged_at"])) == 2 * HOUR
+    for _ in range(2):  # once more is nothing new, and no error
+        async with http.post(f"{path}/assign", json={"by": "ada", "to": "grace"}) as response:
+            assert (response.status, (await response.json())["assigned_to"]) == (200, "grace")
+    async with http.post(f"{path}/resolve", json={"by": "grace", "comment": "fixed"}) as response:
+        assert response.status == 200
+    async with http.post(f"{path}/note", json={"by": "ada", "text": "it was the index"}) as response:
+        assert (response.status, (await response.json())["state"]) == (200, "resolved")
+    async with http.get(path) as response:
+        story = (await response.json())["transitions"][2:]
+    assert [(each["sequence"], each["what"], each["by"], each["comment"]) for each in story] == [
+        (3, "snoozed", "ada", "after lunch"),
+        (None, "assigned to grace", "ada", ""),
+        (4, "resolved", "grace", "fixed"),
+        (None, "note", "ada", "it was the index"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("act", "body", "missing"),
+    [
+        ("snooze", {"by": "ada"}, "for"),
+        ("snooze", {"by": "ada", "for": None}, "for"),
+        ("snooze", {"by": "ada", "for": "0"}, "for"),
+        ("assign", {"by": "ada", "to": ""}, "to"),
+        ("assign", {"to": "grace"}, "by"),
+        ("note", {"by": "ada"}, "text"),
+        ("note", {"by": "ada", "text": "a" * 4097}, "text"),
+    ],
+)
+async def test_an_act_that_lacks_something_is_not_understood(
+    http: aiohttp.ClientSession, act: str, body: dict[str, Any], missing: str
+) -> None:
+    async with http.post(f"/api/v1/incidents/ffffffffffffffff/{act}", json=body) as response:
+        assert response.status == 422
+        assert f"body.{missing}: " in (await problem(response))["detail"]
+
+
+@pytest.mark.parametrize(
+    ("act", "more"), [("snooze", {"for": "1h"}), ("assign", {"to": "grace"}), ("note", {"text": "looking"})]
+)
+async def test_what_is_not_there_takes_no_act(http: aiohttp.ClientSession, act: str, more: dict[str, str]) -> None:
+    async with http.post(f"/api/v1/incidents/ffffffffffffffff/{act}", json={"by": "ada", **more}) as response:
+        assert response.status == 404
+        assert "there is no incident" in (await problem(response))["detail"]
 
 
 async def test_drafts_are_listed_when_they_are_asked_for(house: House, http: aiohttp.ClientSession) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from service_monitoring.application import Monitor
 from service_monitoring.domain.inputs import Act, Acted
 from service_monitoring.domain.instants import HOUR
 from service_monitoring.domain.rules import Flapping, Lifecycle, Severity, Worse
 from service_monitoring.ports import Drafts
+from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.builders import a_configuration, a_rule, a_service, above, instant, span
+from service_monitoring.testing.clock import SimulatedClock
 from tests.web.desks import Told, told
 
 RULES = (
@@ -128,3 +131,40 @@ async def test_drafts_are_left_out_of_a_list_unless_they_are_asked_for(house: To
     assert detail.incident.draft
     assert detail.notices == ()
     assert (await house.desk.status()).incidents["open"] == 1
+
+
+async def test_what_people_did_outlives_a_restart(tmp_path: Path) -> None:
+    configuration = a_configuration(a_service(*RULES))
+    async with told(tmp_path / "data", configuration) as house:
+        await house.see("+10s", 2)
+        id = await house.the_id()
+        await house.tell("+11s", Acted(id, Act.SNOOZE, "ada", "after lunch", span("1m")))
+        await house.tell("+12s", Acted(id, Act.ASSIGN, "ada", to="grace"))
+        await house.tell("+13s", Acted(id, Act.NOTE, "grace", "looking"))
+        before = await house.desk.incident(id)
+    async with await SqliteStore.open(tmp_path / "data", SimulatedClock()) as store:
+        house = Told(store, await Monitor.resume(store))
+        assert await house.desk.incident(id) == before
+        assert [each.assigned_to for each in house.monitor.course.incidents() if each.id == id] == ["grace"]
+        await house.tell("+20s", Acted(id, Act.NOTE, "grace", "still looking"))
+        await house.see("+1m20s", 2)
+        assert [
+            (each.sequence, each.what, each.by, each.comment) for each in (await house.desk.incident(id)).transitions
+        ] == [
+            (1, "pending", "", ""),
+            (2, "open", "", ""),
+            (3, "snoozed", "ada", "after lunch"),
+            (None, "assigned to grace", "ada", ""),
+            (None, "note", "grace", "looking"),
+            (None, "note", "grace", "still looking"),
+            (4, "acknowledgement expired", "", ""),
+        ]
+        (row,) = await house.desk.incidents(states=(), service=None, limit=10)
+        assert (row.state, row.assigned_to) == ("open", "grace")
+
+
+async def test_what_somebody_wrote_when_they_acknowledged_is_shown(house: Told) -> None:
+    await house.see("+10s", 2)
+    await house.tell("+12s", Acted(await house.the_id(), Act.ACKNOWLEDGE, "ada", "on it"))
+    last = (await house.desk.incident(await house.the_id())).transitions[-1]
+    assert (last.what, last.by, last.comment) == ("acknowledged", "ada", "on it")

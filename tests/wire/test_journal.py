@@ -17,7 +17,7 @@ from service_monitoring.domain.configuration import (
     Service,
 )
 from service_monitoring.domain.course import order_of
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
 from service_monitoring.domain.inputs import (
     Act,
     Acted,
@@ -108,6 +108,7 @@ INPUTS: list[Input] = [
     Pinged("shop", "backup", Signal.FAIL, "run-1", 3),
     a_push(2, 1.0, 0.1 + 0.2).input,
     Acted("0123", Act.ACKNOWLEDGE, "ada", "looking", Duration(SECOND)),
+    Acted("0123", Act.ASSIGN, "ada", to="grace"),
     Retired("shop", "down", "gone", "ada"),
     Configured(CONFIGURATION),
     GapBegan(GapCause.SUSPEND),
@@ -118,6 +119,9 @@ INPUTS: list[Input] = [
 ]
 DECISIONS: list[Event | Notice] = [
     IncidentMoved(START, START.plus(SECOND), an_incident()),
+    IncidentMoved(START, START, an_incident(), Act.SNOOZE, "ada", "after lunch"),
+    IncidentNoted(START, START, "0123", Act.ASSIGN, "ada", "yours", "grace", "shop", "down", an_incident().series),
+    IncidentNoted(START, START, "0123", Act.NOTE, "ada", "it was the index"),
     RuleMoved(START, START, "shop", "down", Lifecycle.RETIRED, "removed"),
     SeriesFlapped(START, START, "shop", "down", an_incident().series, flapping=True, percent=31.5),
     a_notice(an_incident()),
@@ -126,8 +130,9 @@ DECISIONS: list[Event | Notice] = [
 REVISIONS = {configurations.revision(CONFIGURATION): CONFIGURATION}
 
 
-def test_every_kind_of_input_is_tried_here() -> None:
+def test_every_kind_of_input_and_event_is_tried_here() -> None:
     assert {type(given) for given in INPUTS} == set(get_args(Input))
+    assert {type(decided) for decided in DECISIONS} == {*get_args(Event), Notice}
     assert {type(decision) for decision in DECISIONS} == {*get_args(Event), Notice}
     assert {type(strategy) for strategy in STRATEGIES} == set(get_args(AnyStrategy))
 
@@ -149,8 +154,9 @@ def test_a_decision_comes_back_as_it_was(decision: Event | Notice) -> None:
 
 def test_records_can_be_found_by_service_and_subject() -> None:
     incident = an_incident()
-    moved, rule, _, notice, _ = (written(decision) for decision in DECISIONS)
+    moved, _, noted, _, rule, _, notice, _ = (written(decision) for decision in DECISIONS)
     assert (moved.service, moved.subject) == ("shop", incident.id)
+    assert (noted.service, noted.subject) == ("shop", "0123")
     assert (rule.service, rule.subject) == ("shop", "shop.down")
     assert (notice.service, notice.subject) == ("shop", incident.id)
     assert [written(Admitted(a_stamp(0), given)).subject for given in INPUTS[:4]] == [

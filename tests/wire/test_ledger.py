@@ -6,8 +6,9 @@ from itertools import permutations
 import pytest
 from msgspec.structs import replace
 
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved
 from service_monitoring.domain.incidents import Cause, Move, move
+from service_monitoring.domain.inputs import Act
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld
 from service_monitoring.domain.rules import Lifecycle
@@ -37,6 +38,16 @@ def test_a_line_says_what_was_decided_when_and_why() -> None:
         '{"at":"2026-01-05T00:00:00.000000001Z","class":"rule","decided_at":"2026-01-05T00:00:10.000000001Z",'
         '"key":"shop.down","reason":"removed","rule":"down","service":"shop","state":"retired"}'
     )
+
+
+def test_who_noted_is_in_the_ledger_and_the_text_is_not() -> None:
+    noted = IncidentNoted(START, START, OPEN.id, Act.ASSIGN, "ada", "yours", "grace", "shop", "down", OPEN.series)
+    assert line(noted) == (
+        '{"at":"2026-01-05T00:00:00.000000001Z","by":"ada","class":"note",'
+        f'"decided_at":"2026-01-05T00:00:00.000000001Z","key":"{OPEN.id}","reason":"assign","rule":"down",'
+        '"series":"shop/health/up","service":"shop","to":"grace"}'
+    )
+    assert ledger([noted, OPENED, BEGAN]) == ledger([BEGAN, noted, OPENED])
 
 
 def test_a_notice_says_for_whom_and_why_it_was_held() -> None:

@@ -76,7 +76,7 @@ class StoreDesk:
         )
 
     async def act(self, act: Acted) -> IncidentRow:
-        """Acknowledge or resolve; returns the incident as it is then."""
+        """Do what a person wants done; returns the incident as it is then."""
         whole = (await self._store.incident(act.incident)).incident.id
         await self._ask(replace(act, incident=whole))
         return (await self.incident(whole)).incident

@@ -37,6 +37,35 @@ class Ask(Protocol):
         ...
 
 
+class Gate:
+    """Lets in who does not come too often, and makes the others wait before it tells them. Belongs to one loop."""
+
+    def __init__(self, clock: Clock, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._clock = clock
+        self._slowed = 0
+        self._sent_away = 0
+
+    async def admit(self, sender: str | None) -> None:
+        """One more of a sender, or of a stranger; `TooMuch` when there were too many."""
+        now = self._clock.tick()
+        wait = self.limits.stranger(now) if sender is None else self.limits.known(sender, now)
+        if wait is not None:
+            await self._send_away(wait)
+
+    async def _send_away(self, wait: Duration) -> NoReturn:
+        if self._slowed < _MOST_SLOWED:
+            self._slowed += 1
+            self._sent_away += 1
+            # Those who came together are not answered together: all of them at once would hold up others.
+            spread = Duration(self._sent_away % _PARTS * (_SLOWED // _PARTS))
+            try:
+                await self._clock.wait_until(self._clock.tick().plus(_SLOWED).plus(spread))
+            finally:
+                self._slowed -= 1
+        raise TooMuch("too much came at once: send less often", max(1, math.ceil(wait / SECOND)))
+
+
 class StoreIntake:
     """`views.intake.Intake` over a cycle. Belongs to its loop; cancelled, what was admitted is kept nevertheless."""
 
@@ -53,9 +82,7 @@ class StoreIntake:
         self._clock = clock
         self._course = course
         self._ask = ask
-        self.limits = limits or Limits()
-        self._slowed = 0
-        self._sent_away = 0
+        self._gate = Gate(clock, limits)
 
     def now(self) -> Instant:
         """By the machine's clock."""
@@ -88,10 +115,7 @@ class StoreIntake:
     async def _sender(self, text: str, purpose: Purpose) -> Sender:
         key = self._keyring.find(text, purpose)
         check = None if key is None else self._check(key)
-        now = self._clock.tick()
-        wait = self.limits.stranger(now) if key is None else self.limits.known(key.hash, now)
-        if wait is not None:
-            await self._send_away(wait)
+        await self._gate.admit(None if key is None else key.hash)
         if key is None or check is None:
             raise NotFound("there is nothing here")
         return Sender(key.service, key.check, key.hash, check.allowance)
@@ -105,15 +129,3 @@ class StoreIntake:
                     if check.name == key.check and fits:
                         return check
         return None
-
-    async def _send_away(self, wait: Duration) -> NoReturn:
-        if self._slowed < _MOST_SLOWED:
-            self._slowed += 1
-            self._sent_away += 1
-            # Those who came together are not answered together: all of them at once would hold up others.
-            spread = Duration(self._sent_away % _PARTS * (_SLOWED // _PARTS))
-            try:
-                await self._clock.wait_until(self._clock.tick().plus(_SLOWED).plus(spread))
-            finally:
-                self._slowed -= 1
-        raise TooMuch("too much came at once: send less often", max(1, math.ceil(wait / SECOND)))

@@ -19,6 +19,7 @@ from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
+from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
 from service_monitoring.bootstrap.wiring import (
@@ -36,7 +37,7 @@ from service_monitoring.domain.inputs import Configured, Input, Observed
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation
 from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
-from service_monitoring.ports import Clock
+from service_monitoring.ports import Clock, no_links
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle, ask_once
@@ -52,6 +53,7 @@ from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.web.door import Door
 from service_monitoring.web.opening import open_api, open_door
+from service_monitoring.wire.links import Signer
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
@@ -65,8 +67,16 @@ class Program:
     """Everything that one machine runs. `run` goes on until a signal or `stop`, and leaves the mark of its end."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, store: SqliteStore, monitor: Monitor, keyring: Keyring
+        self,
+        settings: Settings,
+        clock: Clock,
+        store: SqliteStore,
+        monitor: Monitor,
+        keyring: Keyring,
+        *,
+        signer: Signer | None = None,
     ) -> None:
+        """`signer` writes the links of notices, where there are any."""
         self.store = store
         self._clock = clock
         self._troubles: dict[str, str] = {}
@@ -78,7 +88,7 @@ class Program:
             troubled=self._store_troubled,
             wanted=self._hasten,
         )
-        fitted = opening(settings, clock)
+        fitted = opening(settings, clock, links=no_links if signer is None else signer.links)
         self._alarm = Alarm(fitted.sinks, settings.configuration.owners, clock)
         self._deliverer = Deliverer(
             store,
@@ -114,6 +124,7 @@ class Program:
             reload=self._reloads.ask,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
+        self._links = None if signer is None else StoreLinks(signer, self.desk, clock)
         self._door: Door | None = None
 
     async def run(self) -> None:
@@ -167,7 +178,7 @@ class Program:
         if web is not None:
             door = self._door = Door(web.host, web.port, named=web.place).open()
             log().info("listening", address=door.address)
-            doors = [Loop("door", lambda beat: open_door(door, self.desk, self.intake, beat=beat))]
+            doors = [Loop("door", lambda beat: open_door(door, self.desk, self.intake, links=self._links, beat=beat))]
         return [
             Loop("reload", self._reloads.run, stop=self._reloads.stop),
             Loop(
@@ -279,7 +290,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         try:
             keyring = await Keyring(store, clock, new_key).load()
             monitor = await Monitor.resume(store, expected=settings.configuration)
-            program = Program(settings, clock, store, monitor, keyring)
+            program = Program(settings, clock, store, monitor, keyring, signer=signer_of(settings))
             try:
                 yield program
             finally:

@@ -209,4 +209,7 @@ def _lasting(before: Settings, loaded: Settings) -> tuple[Settings, tuple[str, .
         there = f"{other.host}:{other.port}" if other else "none"
         here = f"{one.host}:{one.port}" if one else "none"
         warnings.append(f"web.listen: {there} is used after a restart; until then it is {here}")
+    elif one and other and one.url != other.url:
+        there, here = other.url or "none", one.url or "none"
+        warnings.append(f"web.url: {there} is used after a restart; until then it is {here}")
     return replace(loaded, store=replace(loaded.store, path=before.store.path), web=one), tuple(warnings)

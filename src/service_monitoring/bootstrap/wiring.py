@@ -17,7 +17,7 @@ from msgspec import Struct
 from service_monitoring import plugins, settings
 from service_monitoring.domain.configuration import Check
 from service_monitoring.errors import Refused
-from service_monitoring.ports import Clock, Sink, SinkKind, Source, SourceKind, Surroundings
+from service_monitoring.ports import Clock, Links, Sink, SinkKind, Source, SourceKind, Surroundings, no_links
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import ChannelSettings, CheckSettings, Complaint, InvalidSettings, Place, Settings
 from service_monitoring.settings.anchoring import named_files
@@ -32,6 +32,11 @@ def the_clock() -> Clock:
 def new_key() -> str:
     """128 random bits as 32 hexadecimal digits: they may stand in a URL, and none begins like an option."""
     return token_hex(16)
+
+
+def new_secret() -> str:
+    """256 random bits as hexadecimal digits."""
+    return token_hex(32)
 
 
 @cache
@@ -71,9 +76,9 @@ def socket_in(folder: Path) -> Path:
     return folder / "control.sock"
 
 
-def surroundings(chosen: Settings, clock: Clock) -> Surroundings:
+def surroundings(chosen: Settings, clock: Clock, links: Links = no_links) -> Surroundings:
     """What every source and sink may know of the world."""
-    return Surroundings(clock=clock, network=chosen.network, shared={"smtp": chosen.smtp})
+    return Surroundings(clock=clock, network=chosen.network, shared={"smtp": chosen.smtp}, links=links)
 
 
 class Opened(Struct, frozen=True):
@@ -86,20 +91,22 @@ class Opened(Struct, frozen=True):
     sources: dict[str, Source]
     sinks: dict[str, Sink]
     looks: dict[str, tuple[object, ...]]
+    links: Links = no_links
 
 
-def opening(chosen: Settings, clock: Clock, before: Opened | None = None) -> Opened:
-    """Open what a configuration needs; what has the same settings as `before` is taken from there.
+def opening(chosen: Settings, clock: Clock, before: Opened | None = None, *, links: Links = no_links) -> Opened:
+    """Open what a configuration needs; what has the same settings as `before` is taken from there, `links` always.
 
     Call it inside the running loop. `InvalidSettings` names everything that cannot be opened.
     """
+    links = links if before is None else before.links
     if before is not None and (before.chosen.network, before.chosen.smtp) != (chosen.network, chosen.smtp):
         before = None  # every source and sink was handed these besides its own options
     refused: list[Complaint] = []
     looks = {check.id: look for check in chosen.checks if (look := _look(check.options))}
-    opened = Opened(
-        chosen, _sources(chosen, clock, before, refused, looks), _sinks(chosen, clock, before, refused), looks
-    )
+    sources = _sources(chosen, clock, before, refused, looks)
+    sinks = _sinks(chosen, surroundings(chosen, clock, links), before, refused)
+    opened = Opened(chosen, sources, sinks, looks, links)
     if refused:
         raise InvalidSettings(refused)
     return opened
@@ -143,8 +150,7 @@ def _sources(
     return sources
 
 
-def _sinks(chosen: Settings, clock: Clock, before: Opened | None, refused: list[Complaint]) -> dict[str, Sink]:
-    world = surroundings(chosen, clock)
+def _sinks(chosen: Settings, world: Surroundings, before: Opened | None, refused: list[Complaint]) -> dict[str, Sink]:
     sinks: dict[str, Sink] = {}
     for name, channel in chosen.channels.items():
         if before is not None and _same(before.chosen.channels.get(name), channel):

@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 incidents_app = typer.Typer(
-    help="List, show, acknowledge and resolve incidents.", no_args_is_help=True, rich_markup_mode=None
+    help="List and show incidents, and act on them.", no_args_is_help=True, rich_markup_mode=None
 )
 rules_app = typer.Typer(
     help="List rules, show how they stand, and retire them.", no_args_is_help=True, rich_markup_mode=None
@@ -289,6 +289,53 @@ def incidents_resolve(id: Id, by: By, comment: Comment = "", config: Config = _F
     from service_monitoring.cli import commands
 
     commands.resolve(id, by, comment, config, _form(json=json))
+
+
+@incidents_app.command("snooze")
+def incidents_snooze(
+    id: Id,
+    lasts: Annotated[str, typer.Option("--for", help="For how long: 2h.")],
+    by: By,
+    comment: Comment = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Hear nothing more of an incident for a while; when that is over, it is open again."""
+    from service_monitoring.cli import commands
+
+    commands.snooze(id, by, comment, lasts, config, _form(json=json))
+
+
+@incidents_app.command("assign")
+def incidents_assign(
+    id: Id,
+    to: Annotated[str, typer.Option("--to", help="Who is to take care of it.")],
+    by: By,
+    comment: Comment = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Say who is to take care of an incident. Its state stays."""
+    from service_monitoring.cli import commands
+
+    commands.assign(id, to, by, comment, config, _form(json=json))
+
+
+@incidents_app.command("note")
+def incidents_note(
+    id: Id,
+    text: Annotated[str, typer.Argument(help="What is to be kept.")],
+    by: By,
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Keep a text with an incident, over or not. Its state stays."""
+    from service_monitoring.cli import commands
+
+    commands.note(id, text, by, config, _form(json=json))
 
 
 @rules_app.command("list")

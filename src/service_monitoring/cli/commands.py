@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 from rich.text import Text
 
 import service_monitoring
@@ -246,34 +247,63 @@ def show_incident(id: str, config: Path, form: Form) -> None:
 
 def acknowledge(id: str, by: str, comment: str, lasts: str, config: Path, form: Form) -> None:
     """Take an incident on, for as long as `lasts` says, if it says anything."""
-    length = duration(lasts) if lasts else None
-    if length is not None and length <= 0:
-        raise Refused(f"an acknowledgement for {lasts} has ended before it began: write --for 2h")
-    row = _act(Act.ACKNOWLEDGE, id, by, comment, config, expires_after=length)
-    until = row["acknowledged_until"]
-    ends = f" until {show.moment(until, bootstrap.the_clock().now())}" if until else ""
-    say(form, row, f"Acknowledged {row['id']} ({row['service']}.{row['rule']}) by {by}{ends}")
+    length = _lasting("an acknowledgement", lasts) if lasts else None
+    more = {} if length is None else {"expires_after": duration_text(length)}
+    row = _act(Acted(id, Act.ACKNOWLEDGE, by, comment, length), config, **more)
+    say(form, row, f"Acknowledged {_named_row(row)} by {by}{_until(row)}")
+
+
+def snooze(id: str, by: str, comment: str, lasts: str, config: Path, form: Form) -> None:
+    """Hear nothing more of an incident, for as long as `lasts` says."""
+    length = _lasting("a snooze", lasts)
+    row = _act(Acted(id, Act.SNOOZE, by, comment, length), config, **{"for": duration_text(length)})
+    say(form, row, f"Snoozed {_named_row(row)} by {by}{_until(row)}")
 
 
 def resolve(id: str, by: str, comment: str, config: Path, form: Form) -> None:
     """End an incident."""
-    row = _act(Act.RESOLVE, id, by, comment, config)
-    say(form, row, f"Resolved {row['id']} ({row['service']}.{row['rule']}) by {by}")
+    row = _act(Acted(id, Act.RESOLVE, by, comment), config)
+    say(form, row, f"Resolved {_named_row(row)} by {by}")
 
 
-def _act(
-    what: Act, id: str, by: str, comment: str, config: Path, *, expires_after: Duration | None = None
-) -> dict[str, Any]:
-    whole = _identified(config, id)
-    body = {"by": by, "comment": comment}
-    if expires_after is not None:
-        body["expires_after"] = duration_text(expires_after)
+def assign(id: str, to: str, by: str, comment: str, config: Path, form: Form) -> None:
+    """Say who is to take care of an incident."""
+    row = _act(Acted(id, Act.ASSIGN, by, comment, to=to), config, to=to)
+    say(form, row, f"Assigned {_named_row(row)} to {row['assigned_to']}")
+
+
+def note(id: str, text: str, by: str, config: Path, form: Form) -> None:
+    """Keep a text with an incident."""
+    row = _act(Acted(id, Act.NOTE, by, text), config)
+    say(form, row, f"Noted on {_named_row(row)} by {by}")
+
+
+def _lasting(what: str, lasts: str) -> Duration:
+    length = duration(lasts)
+    if length <= 0:
+        raise Refused(f"{what} for {lasts} has ended before it began: write --for 2h")
+    return length
+
+
+def _named_row(row: Mapping[str, Any]) -> str:
+    return f"{row['id']} ({row['service']}.{row['rule']})"
+
+
+def _until(row: Mapping[str, Any]) -> str:
+    until = row["acknowledged_until"]
+    return f" until {show.moment(until, bootstrap.the_clock().now())}" if until else ""
+
+
+def _act(act: Acted, config: Path, **more: str) -> dict[str, Any]:
+    """Have it done; `more` is what the route takes besides who says so."""
+    whole = _identified(config, act.incident)
+    written = "text" if act.act is Act.NOTE else "comment"
     row: dict[str, Any] = ask(
         config,
         "POST",
-        f"/api/v1/incidents/{quote(whole, safe='')}/{what}",
-        lambda desk: desk.act(Acted(whole, what, by, comment, expires_after)),
-        body=body,
+        f"/api/v1/incidents/{quote(whole, safe='')}/{act.act}",
+        lambda desk: desk.act(replace(act, incident=whole)),
+        body={"by": act.by, written: act.comment, **more},
     )
     return row
 

@@ -148,6 +148,8 @@ def _more(row: Mapping[str, Any], now: Instant) -> Iterable[Text]:
     if row["draft"]:
         yield Text("of a draft: nobody is told")
     yield Text(_since(row, now))
+    if row["assigned_to"]:
+        yield word(f"assigned to {row['assigned_to']}")
     if row["acknowledged_until"]:
         yield Text(f"acknowledged until {moment(row['acknowledged_until'], now)}")
     if row["summary"]:
@@ -180,6 +182,7 @@ def incident(detail: Mapping[str, Any], now: Instant) -> None:
         ("opened", Text(moment(row["opened_at"], now))),
         ("acknowledged", Text(moment(row["acknowledged_at"], now))),
         *([("until", Text(moment(row["acknowledged_until"], now)))] if row["acknowledged_until"] else []),
+        *([("assigned to", word(row["assigned_to"]))] if row["assigned_to"] else []),
         ("ended", Text(moment(row["resolved_at"], now))),
         ("before it", word(detail["previous"] or "-")),
     ]
@@ -205,6 +208,7 @@ def _why(transition: Mapping[str, Any]) -> Iterable[str]:
         yield f"value {transition['value']:g}"
     yield transition["reason"] or ""
     yield transition["detail"]
+    yield transition["comment"]
 
 
 def _told(telling: Mapping[str, Any]) -> Text:

@@ -18,7 +18,7 @@ from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.composites import Labels, composites_of, members_of, together
 from service_monitoring.domain.configuration import Configuration, Service, judged_metrics, reach_of, refuse_twins
 from service_monitoring.domain.dispatch import Dispatch, Told
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
 from service_monitoring.domain.groups import Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
@@ -46,7 +46,7 @@ from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
 from service_monitoring.domain.parents import Wait
-from service_monitoring.domain.policy import MonitoringPolicy
+from service_monitoring.domain.policy import MonitoringPolicy, noted
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Outcome, Series
@@ -413,13 +413,12 @@ class Course:
 
     def _act(self, what: Acted, at: Instant) -> list[Event]:
         incident = self._incident(what.incident)
+        if incident is None and what.act is Act.NOTE:
+            return [noted(what, at)]
         if incident is None:
             raise Refused(f"no incident {what.incident} is open")
-        policy = self._policies[incident.service]
         self._touched[incident.service] = None
-        if what.act is Act.ACKNOWLEDGE:
-            return policy.acknowledge(incident, what.by, at, what.expires_after)
-        return policy.resolve(incident, what.by, at)
+        return self._policies[incident.service].act(incident, what, at)
 
     def _configure(self, configuration: Configuration, at: Instant) -> list[Decision]:
         for service in configuration.services:
@@ -476,7 +475,7 @@ class Course:
                     decisions += self._tell(event.incident, at)
                 case SeriesFlapped():
                     decisions += self._flap(event, at)
-                case RuleMoved():
+                case RuleMoved() | IncidentNoted():
                     pass
                 case _:
                     assert_never(event)

@@ -8,20 +8,43 @@ from __future__ import annotations
 from msgspec import Struct
 
 from service_monitoring.domain.incidents import Incident
+from service_monitoring.domain.inputs import Act
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.rules import Lifecycle
 from service_monitoring.domain.samples import Series
 
 
-class IncidentMoved(Struct, frozen=True, tag="incident_moved"):
+class IncidentMoved(Struct, frozen=True, tag="incident_moved", omit_defaults=True):
     """An incident was begun or moved. `at` is when it was true, `decided_at` when that was decided.
 
-    The incident is the whole state after the move: an event needs no other to be understood.
+    The incident is the whole state after the move: an event needs no other to be understood. Where a person moved it,
+    `act`, `by` and `comment` say how, who and why.
     """
 
     at: Instant
     decided_at: Instant
     incident: Incident
+    act: Act | None = None
+    by: str = ""
+    comment: str = ""
+
+
+class IncidentNoted(Struct, frozen=True, tag="incident_noted"):
+    """Somebody assigned an incident `to` a person, or noted a text on it: its state and its numbering stay.
+
+    Of an incident that was over by then, only the id is known here.
+    """
+
+    at: Instant
+    decided_at: Instant
+    incident: str
+    act: Act
+    by: str
+    text: str = ""
+    to: str = ""
+    service: str = ""
+    rule: str = ""
+    series: Series | None = None
 
 
 class RuleMoved(Struct, frozen=True, tag="rule_moved"):
@@ -47,4 +70,4 @@ class SeriesFlapped(Struct, frozen=True, tag="series_flapped"):
     percent: float
 
 
-Event = IncidentMoved | RuleMoved | SeriesFlapped
+Event = IncidentMoved | IncidentNoted | RuleMoved | SeriesFlapped

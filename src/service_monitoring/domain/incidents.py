@@ -40,6 +40,7 @@ class Move(StrEnum):
     DROP = "drop"
     RAISE = "raise"
     ACKNOWLEDGE = "acknowledge"
+    SNOOZE = "snooze"
     RESOLVE = "resolve"
     CLOSE = "close"
     EXPIRE = "expire"
@@ -50,15 +51,19 @@ MOVES: Final[dict[tuple[State, Move], State]] = {
     (State.PENDING, Move.DROP): State.DROPPED,
     (State.PENDING, Move.RAISE): State.PENDING,
     (State.OPEN, Move.ACKNOWLEDGE): State.ACKNOWLEDGED,
+    (State.OPEN, Move.SNOOZE): State.ACKNOWLEDGED,
     (State.OPEN, Move.RAISE): State.OPEN,
     (State.OPEN, Move.RESOLVE): State.RESOLVED,
     (State.OPEN, Move.CLOSE): State.CLOSED,
+    (State.ACKNOWLEDGED, Move.SNOOZE): State.ACKNOWLEDGED,
     (State.ACKNOWLEDGED, Move.RAISE): State.OPEN,
     (State.ACKNOWLEDGED, Move.EXPIRE): State.OPEN,
     (State.ACKNOWLEDGED, Move.RESOLVE): State.RESOLVED,
     (State.ACKNOWLEDGED, Move.CLOSE): State.CLOSED,
 }
 """Every move there is; a missing pair is refused with a sentence."""
+
+_TAKES_ON: Final = frozenset({Move.ACKNOWLEDGE, Move.SNOOZE})
 
 
 class Cause(StrEnum):
@@ -79,7 +84,7 @@ class Incident(Struct, frozen=True):
     """One episode. `sequence` numbers its transitions 1..n without holes; `previous` names the episode before.
 
     `evidence` is that of the last move; `opened_reason` and `opened_detail` say, to the end, why the run that opened it
-    was not `ok`.
+    was not `ok`. `assigned_to` is shown, and decides nothing.
     That of a `draft` is a shadow: it is judged like any other, and nobody is told.
     """
 
@@ -102,6 +107,7 @@ class Incident(Struct, frozen=True):
     ended_at: Instant | None = None
     previous: str = ""
     draft: bool = False
+    assigned_to: str = ""
 
 
 def identity(service: str, rule: str, series: Series, breached_at: Instant) -> str:
@@ -155,7 +161,7 @@ def move(
     if state is None:
         raise Refused(f"incident {incident.id} is {incident.state}: it cannot {what}")
     evidence = evidence if evidence is not None else incident.evidence
-    opens = what is Move.OPEN
+    opens, taken_on = what is Move.OPEN, what in _TAKES_ON
     return msgspec.structs.replace(
         incident,
         state=state,
@@ -167,7 +173,7 @@ def move(
         opened_at=at if opens else incident.opened_at,
         opened_reason=evidence.reason if opens else incident.opened_reason,
         opened_detail=evidence.detail if opens else incident.opened_detail,
-        acknowledged_at=at if what is Move.ACKNOWLEDGE else incident.acknowledged_at,
-        acknowledged_by=by if what is Move.ACKNOWLEDGE else incident.acknowledged_by,
+        acknowledged_at=at if taken_on else incident.acknowledged_at,
+        acknowledged_by=by if taken_on else incident.acknowledged_by,
         ended_at=at if state in FINAL else None,
     )

@@ -113,20 +113,31 @@ class Taken(StrEnum):
 
 
 class Act(StrEnum):
-    """What people may do to an incident."""
+    """What people may do to an incident.
+
+    To snooze is to acknowledge for a while that must be said. To assign and to note changes no state.
+    """
 
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
+    SNOOZE = "snooze"
+    ASSIGN = "assign"
+    NOTE = "note"
 
 
 class Acted(Struct, frozen=True, tag="acted"):
-    """A person acknowledged or resolved an incident; an acknowledgement may expire after so much elapsed time."""
+    """A person did something to an incident.
+
+    An acknowledgement may, and a snooze must, expire after so much elapsed time. `to` is who an incident is assigned
+    to; the `comment` of a note is its text.
+    """
 
     incident: str
     act: Act
     by: str
     comment: str = ""
     expires_after: Duration | None = None
+    to: str = ""
 
 
 class Retired(Struct, frozen=True, tag="retired"):

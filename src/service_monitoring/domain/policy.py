@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
 from service_monitoring.domain import flapping, holds
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.configuration import Check, Service, judged_metrics, reach_of
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
 from service_monitoring.domain.holds import Doubt, Hold, Step, StoredHold, Turn
 from service_monitoring.domain.hours import HOURS, Hours
 from service_monitoring.domain.incidents import FINAL, Cause, Incident, Move, State, begin, move
-from service_monitoring.domain.inputs import Order, Pinged, PushedSample, Taken
+from service_monitoring.domain.inputs import Act, Acted, Order, Pinged, PushedSample, Taken
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.jobs import SCHEDULE, Jobs, StoredJob
 from service_monitoring.domain.matchers import Matcher, MatchOperator
@@ -360,22 +360,45 @@ class MonitoringPolicy:
         self._decided = Instant(due)
         return self._apply(track, holds.fired(track.hold, track.terms, at, wanted[1]), Instant(at))
 
-    def acknowledge(self, incident: Incident, by: str, at: Instant, expires_after: Duration | None) -> list[Event]:
-        """A person takes the incident on, for a while or until it is over."""
+    def act(self, incident: Incident, what: Acted, at: Instant) -> list[Event]:
+        """What a person does to an incident that is not over; nothing, where it is so already."""
         self._decided = at
         track = self._carrier(incident)
-        event = self._change(track, Move.ACKNOWLEDGE, at, Cause.PERSON, by=by)
-        track.expires = 0 if expires_after is None else at.ns + expires_after
-        self._wait_for_expiry(track)
-        return [event]
+        match what.act:
+            case Act.ACKNOWLEDGE:
+                return [self._take_on(track, Move.ACKNOWLEDGE, what, at)]
+            case Act.SNOOZE:
+                if what.expires_after is None:
+                    raise Refused("a snooze has an end: say for how long")
+                return [self._take_on(track, Move.SNOOZE, what, at)]
+            case Act.RESOLVE:
+                # While it is breached, no new one begins before one Healthy verdict.
+                event = self._change(track, Move.RESOLVE, at, Cause.PERSON, person=what)
+                self._hold(track, holds.resolved(track.hold, self._true(track, at)))
+                return [event]
+            case Act.ASSIGN:
+                return self._assign(track, what, at)
+            case Act.NOTE:
+                return [noted(what, at, incident)]
+            case _:
+                assert_never(what.act)
 
-    def resolve(self, incident: Incident, by: str, at: Instant) -> list[Event]:
-        """A person ends the incident: while it is breached, no new one begins before one Healthy verdict."""
-        self._decided = at
-        track = self._carrier(incident)
-        event = self._change(track, Move.RESOLVE, at, Cause.PERSON, by=by)
-        self._hold(track, holds.resolved(track.hold, self._true(track, at)))
-        return [event]
+    def _take_on(self, track: Track, how: Move, what: Acted, at: Instant) -> Event:
+        """For a while or until it is over; who says so last says for how long."""
+        event = self._change(track, how, at, Cause.PERSON, person=what)
+        track.expires = 0 if what.expires_after is None else at.ns + what.expires_after
+        self._wait_for_expiry(track)
+        return event
+
+    def _assign(self, track: Track, what: Acted, at: Instant) -> list[Event]:
+        assert track.incident is not None
+        if not what.to:
+            raise Refused("an incident is assigned to somebody: say to whom")
+        if track.incident.assigned_to == what.to:
+            return []
+        track.incident = msgspec.structs.replace(track.incident, assigned_to=what.to)
+        self._moved[track.incident.id] = track.incident
+        return [noted(what, at, track.incident)]
 
     def blind(self, at: Instant) -> None:
         """A gap begins: nobody watches after `at`."""
@@ -685,17 +708,17 @@ class MonitoringPolicy:
         )
         return self._record(track, incident, at)
 
-    def _change(self, track: Track, what: Move, at: Instant, cause: Cause, *, by: str = "") -> Event:
+    def _change(self, track: Track, what: Move, at: Instant, cause: Cause, *, person: Acted | None = None) -> Event:
         assert track.incident is not None
         evidence = self._evidence(track) if cause in _FROM_SAMPLES else None
         severity: Severity | None = None
         if what is Move.RAISE:
             severity = track.rule.worse[track.hold.raised - 1].severity
-        return self._record(
-            track, move(track.incident, what, at=at, cause=cause, evidence=evidence, by=by, severity=severity), at
-        )
+        by = "" if person is None else person.by
+        moved = move(track.incident, what, at=at, cause=cause, evidence=evidence, by=by, severity=severity)
+        return self._record(track, moved, at, person)
 
-    def _record(self, track: Track, incident: Incident, at: Instant) -> Event:
+    def _record(self, track: Track, incident: Incident, at: Instant, person: Acted | None = None) -> Event:
         self._moved[incident.id] = incident
         self._dirty[track.key] = track
         over = incident.state in FINAL
@@ -705,7 +728,9 @@ class MonitoringPolicy:
             self._agenda.cancel((*track.key, EXPIRY))
         if over and incident.state is not State.DROPPED:
             track.previous = incident.id
-        return IncidentMoved(at, self._decided, incident)
+        if person is None:
+            return IncidentMoved(at, self._decided, incident)
+        return IncidentMoved(at, self._decided, incident, person.act, person.by, person.comment)
 
     def _hold(self, track: Track, hold: Hold) -> None:
         if hold != track.hold:
@@ -945,3 +970,13 @@ def _named(matchers: tuple[Matcher, ...]) -> tuple[tuple[str, str], ...]:
     """The labels that matchers name by their value: what a series that was never heard is called by."""
     equal = MatchOperator.EQUALS
     return tuple(sorted((each.label, each.value) for each in matchers if each.operator is equal and each.value))
+
+
+def noted(what: Acted, at: Instant, incident: Incident | None = None) -> IncidentNoted:
+    """What a person assigned or noted, as a fact; a note may be on an incident that is over, and is not known here."""
+    if what.act is Act.NOTE and not what.comment.strip():
+        raise Refused("a note has a text: say what is to be kept")
+    event = IncidentNoted(at, at, what.incident, what.act, what.by, what.comment, what.to)
+    if incident is None:
+        return event
+    return msgspec.structs.replace(event, service=incident.service, rule=incident.rule, series=incident.series)

@@ -52,12 +52,15 @@ def read_smtp(shape: SmtpShape | None, reading: Reading) -> SmtpSettings | None:
 def read_web(shape: FileShape, reading: Reading) -> WebSettings | None:
     """Where reports and samples arrive; None: nowhere."""
     if shape.web.listen == "none":
+        if shape.web.url is not None:
+            problem = "links would lead to where nobody listens"
+            reading.complain(("web", "url"), problem, "write listen: 127.0.0.1:8080, or leave url out")
         return None
     host, _, port = shape.web.listen.rpartition(":")
     path = ("web", "listen")
     written = "web" in shape.model_fields_set
     place = f"{reading.gathered.place_of_key(path)} web.listen" if written else "web.listen"
-    return WebSettings(host.strip("[]"), int(port), one_line(place))
+    return WebSettings(host.strip("[]"), int(port), one_line(place), shape.web.url or "")
 
 
 def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ...]:
@@ -83,9 +86,6 @@ def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ..
 
 def check_rest(shape: FileShape, reading: Reading) -> None:
     """What is read and checked, and not done by this version."""
-    for name, rota in shape.oncall.items():
-        _check_rota(rota, ("oncall", name), reading)
-        reading.postpone(("oncall", name), "rotas are not asked yet", f"nobody is told through oncall.{name}")
     names: dict[str, int] = {}
     for index, maintenance in enumerate(shape.maintenance):
         path: KeyPath = ("maintenance", index)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -63,6 +64,18 @@ def _listen(text: str) -> str:
         problem = f"{shown(text)} would show everything to whoever reaches it"
         raise InvalidValue(problem, "listen on 127.0.0.1, with a proxy that asks for a login in front")
     return text
+
+
+def _public(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    plain = re.fullmatch(r"[!-~]{1,500}", text, re.ASCII) and not re.search(r"[@?#\\\"'<>]", text)
+    if not whole or not plain:
+        raise InvalidValue(f"{shown(text)} is not a URL that links may begin with", "write https://monitor.example.com")
+    return text.rstrip("/")
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -273,6 +286,9 @@ class WebShape(Shape):
 
     listen: Annotated[str, AfterValidator(_listen)] = Field(
         "127.0.0.1:8080", description="Address and port on which reports and samples arrive; none, to listen nowhere."
+    )
+    url: Annotated[str, AfterValidator(_public)] | None = Field(
+        None, description="Where people reach this address, for links in notices; without it there are none."
     )
 
 

@@ -71,11 +71,15 @@ class SmtpSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Where reports and samples arrive. `place` is where that is written, for complaints."""
+    """Where reports and samples arrive. `place` is where that is written, for complaints.
+
+    `url` is where people reach it, without a slash at its end; empty where nobody said so.
+    """
 
     host: str
     port: int
     place: str = "web.listen"
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import asyncio
 import re
 import socket
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +38,6 @@ from service_monitoring.errors import Refused
 from service_monitoring.ports import (
     Accepted,
     Answer,
-    Clock,
     Deadline,
     Later,
     Message,
@@ -114,7 +114,7 @@ class Kind:
             raise Refused(f"mail to {options.email} needs a server: write smtp: {{host: ..., from: ...}}")
         if self._names is None:
             self._names = BlockingNames()
-        return Email(options.email, server, self._names, surroundings.clock)
+        return Email(options.email, server, self._names, surroundings)
 
     async def close(self) -> None:
         """Let the threads end that resolve names. Connections are closed by the sends that opened them."""
@@ -151,23 +151,24 @@ class Email:
     Several sends may run at once; one that is cancelled drops its connection.
     """
 
-    def __init__(self, mailbox: str, server: Server, names: BlockingNames, clock: Clock) -> None:
+    def __init__(self, mailbox: str, server: Server, names: BlockingNames, surroundings: Surroundings) -> None:
         self._mailbox = mailbox
         self._server = server
         self._names = names
-        self._clock = clock
+        self._clock = surroundings.clock
+        self._links = surroundings.links
         self._domain = server.sender.partition("@")[2]
         self._redact = Redactor(() if server.password is None else (server.password,))
 
     def render(self, notice: Notice) -> Message:
-        """Plain text: the summary, then the facts, one a line."""
+        """Plain text: the summary, then the facts, one a line, then what may be done about it."""
         words = word(notice.facts)
         thread = f"<{notice.thread}@{self._domain}>"
         return Message(
             key=notice.key,
             thread=notice.thread,
             subject=one_line(headline(notice, words))[:_LONGEST_SUBJECT],
-            body=_text(notice.facts, words),
+            body=_text(notice.facts, words) + _offers(self._links(notice, notice.channel)),
             headers=(
                 ("From", self._server.sender),
                 ("To", self._mailbox),
@@ -335,6 +336,11 @@ def _text(facts: Facts, words: Wording) -> str:
     ]
     said = "\n".join(f"{name + ':':<10} {one_line(value)}" for name, value in lines if value)
     return f"{words.summary}\n\n{said}\n" if said else f"{words.summary}\n"
+
+
+def _offers(links: Sequence[tuple[str, str]]) -> str:
+    """Links for whoever reads the message, each on a line of its own: some programs break others."""
+    return "".join(f"\n{what.capitalize()}:\n{url}\n" for what, url in links)
 
 
 def _moment(instant: Instant) -> datetime:

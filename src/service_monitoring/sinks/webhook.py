@@ -15,7 +15,7 @@ from yarl import URL
 
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.ports import Answer, Deadline, Message, Surroundings
+from service_monitoring.ports import Answer, Deadline, Links, Message, Surroundings
 from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_of
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
 from service_monitoring.views.wording import headline, word
@@ -24,7 +24,7 @@ VERSION: Final = 1
 FIELDS: Final = (
     "version", "key", "thread", "page", "decided_at", "incident", "service", "rule", "series", "severity", "state",
     "labels", "summary", "runbook", "value", "reason", "detail", "cause", "breached_at", "opened_at", "ended_at",
-    "degraded",
+    "degraded", "links",
 )  # fmt: skip
 
 
@@ -50,14 +50,15 @@ class Kind(PostingKind):
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Webhook:
         """A sink for one URL; opens no connection yet."""
         secrets = secrets_of(options.webhook, *options.headers.values())
-        return Webhook(options, self.poster(surroundings, secrets=secrets))
+        return Webhook(options, self.poster(surroundings, secrets=secrets), surroundings.links)
 
 
 class Webhook:
     """A `ports.Sink` over HTTP. Several sends may run at once; one that is cancelled closes its connection."""
 
-    def __init__(self, options: Options, poster: Poster) -> None:
+    def __init__(self, options: Options, poster: Poster, links: Links) -> None:
         self._poster = poster
+        self._links = links
         self._url = URL(options.webhook.reveal())
         self._method = options.method
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
@@ -88,6 +89,7 @@ class Webhook:
             "opened_at": _moment(facts.opened_at),
             "ended_at": _moment(facts.ended_at),
             "degraded": words.degraded or None,
+            "links": dict(self._links(notice, notice.channel)),
         }
         return Message(
             key=notice.key,

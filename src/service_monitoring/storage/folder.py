@@ -15,12 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from service_monitoring.errors import Refused, Unavailable
+from service_monitoring.errors import Refused, Unavailable, Unusable
 
 FACTS: Final = "facts.db"
 SAMPLES: Final = "samples.db"
 LOCK: Final = "lock"
 RESERVE: Final = "reserve"
+SHORTEST_SECRET: Final = 32
+"""Bytes of a secret that is kept here."""
 
 Connect = Callable[[Path], sqlite3.Connection]
 """Opens a database file for writing; handed in, so that a test can put a failing disk underneath."""
@@ -47,6 +49,30 @@ def make_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise Unavailable(f"{path} cannot be made ({error.strerror})") from error
+
+
+def kept_secret(path: Path, make_secret: Callable[[], str]) -> bytes:
+    """A secret that is made once and kept in a file, for its owner only. The caller holds the lock of the folder.
+
+    `Unusable` where the file holds something else, `Unavailable` where it cannot be read or made.
+    """
+    try:
+        if not path.exists():
+            aside = path.with_suffix(".partial")
+            aside.unlink(missing_ok=True)
+            descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(make_secret())
+                file.flush()
+                os.fsync(file.fileno())
+            aside.rename(path)
+        path.chmod(0o600)
+        kept = path.read_bytes()
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read or made ({error.strerror})") from error
+    if len(kept) < SHORTEST_SECRET:
+        raise Unusable(f"{path} is damaged: remove it, and what it sealed before opens nothing any more")
+    return kept
 
 
 class Lock:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Progress
 from service_monitoring.domain.dispatch import Flap, Told
-from service_monitoring.domain.events import Event, IncidentMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, SeriesFlapped
 from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
@@ -30,6 +30,10 @@ from service_monitoring.wire.codec import decode
 from service_monitoring.wire.journal import Opaque, Revision, read
 
 Record = Admitted | Event | Notice | Opaque
+
+
+Happened = IncidentMoved | IncidentNoted | SeriesFlapped
+"""What an incident's story is made of."""
 
 
 class Recorded(Struct, frozen=True):
@@ -73,12 +77,12 @@ class Listed(Struct, frozen=True):
 class Story(Struct, frozen=True):
     """An incident with everything that is known of it, oldest first; `acts` are inputs that name it.
 
-    `events` are its moves, and that its series began to flap or stopped while it went on.
+    `events` are its moves, what was assigned and noted, and that its series began to flap or stopped while it went on.
     """
 
     incident: Incident
     until: Instant | None
-    events: tuple[IncidentMoved | SeriesFlapped, ...]
+    events: tuple[Happened, ...]
     acts: tuple[Admitted, ...]
     notices: tuple[Posted, ...]
 
@@ -200,16 +204,16 @@ def story(connection: sqlite3.Connection, incident: str) -> Story:
     return Story(
         incident=known,
         until=_expiry(connection, known),
-        events=_happened(connection, known, [each for each in recorded if isinstance(each.record, IncidentMoved)]),
+        events=_happened(connection, known, recorded),
         acts=tuple(record for record in records if isinstance(record, Admitted)),
         notices=posted(connection, incident),
     )
 
 
-def _happened(
-    connection: sqlite3.Connection, incident: Incident, moves: Sequence[Recorded]
-) -> tuple[IncidentMoved | SeriesFlapped, ...]:
-    """An incident's moves, and between the first and what the last decided: that its series flapped, or did no more."""
+def _happened(connection: sqlite3.Connection, incident: Incident, recorded: Sequence[Recorded]) -> tuple[Happened, ...]:
+    """An incident's moves and notes, and between the first move and what the last decided: that its series flapped."""
+    moves = [each for each in recorded if isinstance(each.record, IncidentMoved)]
+    notes = [each for each in recorded if isinstance(each.record, IncidentNoted)]
     if not moves:
         return ()
     rows = connection.execute(
@@ -224,8 +228,8 @@ def _happened(
         and each.record.series == incident.series
         and (incident.state not in FINAL or each.position < last.position or each.stamp == last.stamp)
     ]
-    ordered = sorted((*moves, *flaps), key=lambda each: each.position)
-    return tuple(each.record for each in ordered if isinstance(each.record, IncidentMoved | SeriesFlapped))
+    ordered = sorted((*moves, *notes, *flaps), key=lambda each: each.position)
+    return tuple(each.record for each in ordered if isinstance(each.record, Happened))
 
 
 def held_back(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Held]:

@@ -332,6 +332,18 @@ class Trial:
         expires = span(expires_after) if expires_after else None
         return self.tell(at, Acted(self.incident(rule).id, Act.ACKNOWLEDGE, by, expires_after=expires))
 
+    def snooze(self, at: str, rule: str, lasts: str, by: str = "ada") -> Self:
+        """A person wants to hear nothing of the rule's incident for a while."""
+        return self.tell(at, Acted(self.incident(rule).id, Act.SNOOZE, by, expires_after=span(lasts)))
+
+    def assign(self, at: str, rule: str, to: str, by: str = "ada") -> Self:
+        """A person assigns the rule's incident to another."""
+        return self.tell(at, Acted(self.incident(rule).id, Act.ASSIGN, by, to=to))
+
+    def note(self, at: str, rule: str, text: str, by: str = "ada") -> Self:
+        """A person notes something on the rule's incident."""
+        return self.tell(at, Acted(self.incident(rule).id, Act.NOTE, by, text))
+
     def resolve(self, at: str, rule: str, by: str = "ada") -> Self:
         """A person ends the rule's incident."""
         return self.tell(at, Acted(self.incident(rule).id, Act.RESOLVE, by))

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
-from service_monitoring.domain.events import IncidentMoved, SeriesFlapped
+from service_monitoring.domain.events import IncidentMoved, IncidentNoted, SeriesFlapped
 from service_monitoring.domain.incidents import Cause, Incident, State
-from service_monitoring.domain.inputs import Acted, Retired
+from service_monitoring.domain.inputs import Act, Acted, Retired
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
@@ -43,12 +43,14 @@ class IncidentRow(Struct, frozen=True):
     summary: str
     acknowledged_until: str | None
     draft: bool
+    assigned_to: str
 
 
 class Transition(Struct, frozen=True):
     """What happened to an incident, in words (`what`), and the state and severity that it was in afterwards.
 
-    Moves are numbered. That its series began to flap, or stopped, is no move and has no number.
+    Moves are numbered. What was assigned or noted, and that its series began to flap, or stopped, is no move and has no
+    number. `comment` is what a person wrote.
     """
 
     sequence: int | None
@@ -61,6 +63,7 @@ class Transition(Struct, frozen=True):
     value: float | None
     reason: str | None
     detail: str
+    comment: str
 
 
 class Telling(Struct, frozen=True):
@@ -140,7 +143,7 @@ class Desk(Protocol):
         ...
 
     async def act(self, act: Acted) -> IncidentRow:
-        """Acknowledge or resolve."""
+        """What a person does to an incident; a note may be on one that is over."""
         ...
 
     async def retire(self, retired: Retired) -> None:
@@ -223,10 +226,11 @@ def row(incident: Incident, until: Instant | None, configuration: Configuration)
         summary=render_summary(facts_now(incident, configuration)),
         acknowledged_until=None if until is None else str(until),
         draft=incident.draft,
+        assigned_to=incident.assigned_to,
     )
 
 
-def transitions(events: Iterable[IncidentMoved | SeriesFlapped]) -> Iterator[Transition]:
+def transitions(events: Iterable[IncidentMoved | IncidentNoted | SeriesFlapped]) -> Iterator[Transition]:
     """What happened to an incident, oldest first, as its page shows it."""
     before: Incident | None = None
     for event in events:
@@ -234,7 +238,7 @@ def transitions(events: Iterable[IncidentMoved | SeriesFlapped]) -> Iterator[Tra
             yield _move(event, before)
             before = event.incident
         elif before is not None:
-            yield _flapping(event, before)
+            yield _noted(event, before) if isinstance(event, IncidentNoted) else _flapping(event, before)
 
 
 def _move(event: IncidentMoved, before: Incident | None) -> Transition:
@@ -244,6 +248,10 @@ def _move(event: IncidentMoved, before: Incident | None) -> Transition:
         what = f"raised to {incident.severity}"
     elif incident.cause is Cause.EXPIRED:
         what = "acknowledgement expired"
+    elif event.act is Act.SNOOZE:
+        what = "snoozed"
+    # Who acknowledged was always written, who did something else is only since there is `act`.
+    by = event.by or (incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else "")
     return Transition(
         sequence=incident.sequence,
         at=str(event.at),
@@ -251,10 +259,27 @@ def _move(event: IncidentMoved, before: Incident | None) -> Transition:
         state=incident.state,
         severity=incident.severity,
         cause=incident.cause,
-        by=incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else "",
+        by=by,
         value=incident.evidence.value,
         reason=incident.evidence.reason,
         detail=incident.evidence.detail,
+        comment=event.comment,
+    )
+
+
+def _noted(event: IncidentNoted, incident: Incident) -> Transition:
+    return Transition(
+        sequence=None,
+        at=str(event.at),
+        what=f"assigned to {event.to}" if event.act is Act.ASSIGN else "note",
+        state=incident.state,
+        severity=incident.severity,
+        cause=Cause.PERSON,
+        by=event.by,
+        value=None,
+        reason=None,
+        detail="",
+        comment=event.text,
     )
 
 
@@ -271,4 +296,5 @@ def _flapping(event: SeriesFlapped, incident: Incident) -> Transition:
         value=None,
         reason=None,
         detail=share,
+        comment="",
     )

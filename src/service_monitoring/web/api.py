@@ -94,6 +94,35 @@ class Acknowledgement(ByPerson):
     ] = None
 
 
+class Snooze(ByPerson):
+    """Who wants to hear nothing more of an incident, and for how long."""
+
+    lasts: Annotated[
+        Duration,
+        Field(alias="for"),
+        BeforeValidator(_length),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}],
+                "description": "How long: 2h, 90s, 1h30m, or a number of seconds.",
+            }
+        ),
+    ]
+
+
+class Assignment(ByPerson):
+    """Who assigns an incident, and to whom."""
+
+    to: str = Field(min_length=1, max_length=200, description="Who is to take care of it")
+
+
+class Note(BaseModel):
+    """Who notes something on an incident, and what."""
+
+    by: str = Field(min_length=1, max_length=200, description="Who writes")
+    text: str = Field(min_length=1, max_length=4096)
+
+
 class Retirement(BaseModel):
     """Who retires a rule, and why."""
 
@@ -123,7 +152,8 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     """The application; it holds no state and starts no task."""
     app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
     _answer_errors(app)
-    _ask_and_act(app, desk)
+    _ask_and_tell(app, desk)
+    _act_on_incidents(app, desk)
     _show_rules(app, desk)
     _show_figures(app, desk)
     describe(app, RuleDetail, UptimeRow, BudgetRow)
@@ -163,7 +193,7 @@ def _answer_errors(app: FastAPI) -> None:
         return _problem(422, "not understood", said)
 
 
-def _ask_and_act(app: FastAPI, desk: Desk) -> None:
+def _ask_and_tell(app: FastAPI, desk: Desk) -> None:
     @app.get("/healthz", summary="Whether the program answers")
     async def healthz() -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -194,14 +224,6 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     async def incident(id: str) -> Response:
         return _json(await desk.incident(id))
 
-    @app.post("/api/v1/incidents/{id}/acknowledge", summary="Take an incident on")
-    async def acknowledge(id: str, given: Acknowledgement) -> Response:
-        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, given.by, given.comment, given.expires_after)))
-
-    @app.post("/api/v1/incidents/{id}/resolve", summary="End an incident")
-    async def resolve(id: str, person: ByPerson) -> Response:
-        return _json(await desk.act(Acted(id, Act.RESOLVE, person.by, person.comment)))
-
     @app.post("/api/v1/rules/{service}/{rule}/retire", summary="Retire a rule for ever", status_code=204)
     async def retire(service: str, rule: str, retirement: Retirement) -> Response:
         await desk.retire(Retired(service, rule, retirement.reason, retirement.by))
@@ -218,6 +240,28 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/v1/checks/{check}/pings", summary="The newest reports to a check, newest first")
     async def pings(check: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         return _json(await desk.pings(check, limit=limit))
+
+
+def _act_on_incidents(app: FastAPI, desk: Desk) -> None:
+    @app.post("/api/v1/incidents/{id}/acknowledge", summary="Take an incident on")
+    async def acknowledge(id: str, given: Acknowledgement) -> Response:
+        return _json(await desk.act(Acted(id, Act.ACKNOWLEDGE, given.by, given.comment, given.expires_after)))
+
+    @app.post("/api/v1/incidents/{id}/resolve", summary="End an incident")
+    async def resolve(id: str, person: ByPerson) -> Response:
+        return _json(await desk.act(Acted(id, Act.RESOLVE, person.by, person.comment)))
+
+    @app.post("/api/v1/incidents/{id}/snooze", summary="Hear nothing more of an incident for a while")
+    async def snooze(id: str, given: Snooze) -> Response:
+        return _json(await desk.act(Acted(id, Act.SNOOZE, given.by, given.comment, given.lasts)))
+
+    @app.post("/api/v1/incidents/{id}/assign", summary="Say who is to take care of an incident")
+    async def assign(id: str, given: Assignment) -> Response:
+        return _json(await desk.act(Acted(id, Act.ASSIGN, given.by, given.comment, to=given.to)))
+
+    @app.post("/api/v1/incidents/{id}/note", summary="Keep a text with an incident, over or not")
+    async def note(id: str, given: Note) -> Response:
+        return _json(await desk.act(Acted(id, Act.NOTE, given.by, given.text)))
 
 
 def _show_rules(app: FastAPI, desk: Desk) -> None:

@@ -34,7 +34,7 @@ _AGAIN: Final = "5"
 _PING_METHODS: Final = ("GET", "HEAD", "POST")
 
 
-class _Gone(Exception):
+class Gone(Exception):
     """The sender left before it had sent everything."""
 
 
@@ -73,7 +73,7 @@ class Arrivals:
             return
         try:
             answer = await (self._ping(scope, receive) if path.startswith("/ping/") else self._push(scope, receive))
-        except _Gone:
+        except Gone:
             return
         except NotFound:
             answer = NOTHING_HERE
@@ -99,7 +99,7 @@ class Arrivals:
         run = _run(scope)
         if run is None:
             return problem(400, "not understood", "rid is one text of letters, digits and -, 64 of them at most")
-        content, cut = await _body(receive, MOST_BYTES)
+        content, cut = await body_of(receive, MOST_BYTES)
         signal, code = told
         await self._intake.report(sender, Report(signal, run, code, content, cut))
         said = f"ok; only the first {MOST_BYTES} bytes of the body are kept\n" if cut else "ok\n"
@@ -114,7 +114,7 @@ class Arrivals:
                 401, "not authorised", "a key is missing: send Authorization: Bearer KEY", WWW_Authenticate="Bearer"
             )
         sender = await self._intake.pushing(key)
-        content, cut = await _body(receive, MOST_PUSHED)
+        content, cut = await body_of(receive, MOST_PUSHED)
         if cut:
             return problem(413, "too large", f"more than {MOST_PUSHED} bytes: send fewer samples at once")
         try:
@@ -201,14 +201,14 @@ def _bearer(scope: Scope) -> str | None:
     return key.strip() if kind.lower() == "bearer" and key.strip() else None
 
 
-async def _body(receive: Receive, most: int) -> tuple[bytes, bool]:
+async def body_of(receive: Receive, most: int) -> tuple[bytes, bool]:
     """What was sent, up to `most` bytes, and whether there was more: that is not waited for."""
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Gone
+            raise Gone
         part: bytes = message.get("body", b"")
         parts.append(part)
         size += len(part)

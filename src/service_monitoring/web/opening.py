@@ -12,6 +12,7 @@ from pathlib import Path
 
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
+from service_monitoring.views.links import LinkDesk
 from service_monitoring.web.door import Door
 
 
@@ -29,17 +30,21 @@ async def open_api(desk: Desk, intake: Intake, *, version: str, path: Path, beat
     await (await asyncio.to_thread(prepared))()
 
 
-async def open_door(door: Door, desk: Desk, intake: Intake, *, beat: Callable[[], None]) -> None:
+async def open_door(
+    door: Door, desk: Desk, intake: Intake, *, links: LinkDesk | None = None, beat: Callable[[], None]
+) -> None:
     """Serve at a TCP address what strangers may ask until cancelled.
 
-    Until somebody can be asked who he is, they may report, and ask whether we live, and nothing else.
+    Until somebody can be asked who he is, they may report, use links of notices, ask whether we live, and nothing else.
     """
 
     def prepared() -> Callable[[], Awaitable[None]]:
+        from service_monitoring.web.acts import Acts  # noqa: PLC0415 - as the module says
         from service_monitoring.web.arrivals import Arrivals, Public  # noqa: PLC0415 - as the module says
         from service_monitoring.web.serve import serve_door  # noqa: PLC0415 - as the module says
 
-        app = Arrivals(intake, Public(desk))
+        arrivals = Arrivals(intake, Public(desk))
+        app = arrivals if links is None else Acts(links, arrivals)
         return lambda: serve_door(app, door, beat)
 
     await (await asyncio.to_thread(prepared))()

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import order_of
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
 from service_monitoring.domain.inputs import (
     Acted,
     Admitted,
@@ -73,6 +73,8 @@ def written(record: Admitted | Event | Notice) -> Written:
     match record:
         case IncidentMoved(incident=incident):
             return Written("incident_moved", incident.service, incident.id, None, encode(record))
+        case IncidentNoted():
+            return Written("incident_noted", record.service, record.incident, None, encode(record))
         case RuleMoved() | SeriesFlapped():
             kind = str(record.__struct_config__.tag)
             return Written(kind, record.service, f"{record.service}.{record.rule}", None, encode(record))

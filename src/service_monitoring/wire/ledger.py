@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
 from service_monitoring.domain.verdicts import Evidence
@@ -40,6 +40,19 @@ def _facts(decision: Event | Notice) -> dict[str, Any]:
     match decision:
         case IncidentMoved():
             return _incident(decision)
+        case IncidentNoted():
+            return {
+                "class": "note",
+                "key": decision.incident,
+                "decided_at": decision.decided_at,
+                "at": decision.at,
+                "service": decision.service,
+                "rule": decision.rule,
+                "series": _series(decision.series),
+                "reason": str(decision.act),
+                "by": decision.by,
+                "to": decision.to,
+            }
         case RuleMoved():
             return {
                 "class": "rule",

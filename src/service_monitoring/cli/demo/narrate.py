@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Admitted, Delivery, Observed, Settled
 from service_monitoring.domain.instants import Instant, in_seconds
@@ -87,7 +87,7 @@ class Narrator:
                 self._line(record.decided_at, "notice", Text(f"{name} {what}: {record.channel} is owed a notice"))
             case Admitted(stamp, Settled() as settled) if settled.delivery is Delivery.DELIVERED:
                 self._line(stamp.at, "outbox", Text(f"{settled.channel} accepted notice {settled.notice[:8]}"))
-            case Admitted() | RuleMoved():
+            case Admitted() | IncidentNoted() | RuleMoved():
                 pass
 
     def received(self, at: Instant, key: str, summary: str) -> None:
