@@ -184,13 +184,27 @@ class AddressPolicy(Protocol):
         ...
 
 
+class Template(Struct, frozen=True):
+    """What a channel says in its own words: templates of a subject and of a text; an empty one says nothing."""
+
+    subject: str = ""
+    text: str = ""
+
+
+NO_TEMPLATE: Final = Template()
+
+
 class Surroundings(Struct, frozen=True):
-    """What a source or sink is given besides its own options: everything it may know of the world around it."""
+    """What a source or sink is given besides its own options: everything it may know of the world around it.
+
+    `template` is that of the channel which a sink is opened for.
+    """
 
     clock: Clock
     network: AddressPolicy
     shared: Mapping[str, Any] = {}
     """Blocks of the configuration that belong to no single check or channel, by their key: `smtp`."""
+    template: Template = NO_TEMPLATE
 
 
 class Kind(Protocol):

@@ -27,6 +27,7 @@ from service_monitoring.domain.strategies import (
     LastOf,
     Threshold,
 )
+from service_monitoring.ports import Template
 from service_monitoring.settings import InvalidSettings, Secret, Settings, load
 from tests.settings.rigs import SINKS, SOURCES, WHOLE, complaints, read, rule
 
@@ -323,6 +324,17 @@ def test_every_file_that_is_not_yaml_is_told(tmp_path: Path) -> None:
     said = complaints(tmp_path, "include: [a.yaml, b.yaml, c.yaml]", a="[", b="{")
     assert [line.partition(":")[0] for line in said] == ["monitoring.yaml", "a.yaml", "b.yaml"]
     assert 'include[2]: no file is called "c.yaml"' in said[0]
+
+
+def test_a_channel_may_have_words_of_its_own_wherever_it_is_written(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        WHOLE.replace("{log: {console: true}}", '{log: {console: true, template: {subject: "{{ page }}"}}}')
+        + 'people: {ann: {contact: [{webhook: "http://a/", template: {text: hi}}]}, bob: {contact: [channel.log]}}\n',
+    )
+    assert settings.channels["log"].template == Template(subject="{{ page }}")
+    assert settings.channels["ann.webhook"].template == Template(text="hi")
+    assert settings.contacts == {"ann": "ann.webhook", "bob": "log"}
 
 
 def test_a_person_is_told_through_their_first_contact(tmp_path: Path) -> None:

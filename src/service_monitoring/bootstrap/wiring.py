@@ -13,6 +13,7 @@ from secrets import token_hex  # noqa: TID251 - the one place that makes keys
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from service_monitoring import plugins, settings
 from service_monitoring.domain.configuration import Check
@@ -21,7 +22,7 @@ from service_monitoring.ports import Clock, Sink, SinkKind, Source, SourceKind, 
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import ChannelSettings, CheckSettings, Complaint, InvalidSettings, Place, Settings
 from service_monitoring.settings.anchoring import named_files
-from service_monitoring.views.wording import complaint
+from service_monitoring.views.wording import complaint, complaint_of_channel
 
 
 def the_clock() -> Clock:
@@ -48,7 +49,14 @@ def sink_kinds() -> Mapping[str, SinkKind]:
 
 def load(config: Path) -> Settings:
     """Read a configuration with the kinds installed and the secrets of the environment; `InvalidSettings`."""
-    return settings.load(config, sources=source_kinds(), sinks=sink_kinds(), environment=os.environ, template=complaint)
+    return settings.load(
+        config,
+        sources=source_kinds(),
+        sinks=sink_kinds(),
+        environment=os.environ,
+        template=complaint,
+        channel_template=complaint_of_channel,
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -151,10 +159,16 @@ def _sinks(chosen: Settings, clock: Clock, before: Opened | None, refused: list[
             sinks[name] = before.sinks[name]
             continue
         try:
-            sinks[name] = sink_kinds()[channel.kind].open_sink(channel.options, surroundings=world)
+            sinks[name] = open_sink(channel, world)
         except Refused as refusal:
             refused.append(Complaint(Place(str(chosen.file)), f"channels.{name}", str(refusal)))
     return sinks
+
+
+def open_sink(channel: ChannelSettings, world: Surroundings) -> Sink:
+    """A sink that speaks in the channel's words; `Refused` where its options cannot work."""
+    kind = sink_kinds()[channel.kind]
+    return kind.open_sink(channel.options, surroundings=replace(world, template=channel.template))
 
 
 def checks_of(chosen: Settings) -> list[Check]:
@@ -185,4 +199,6 @@ def _look(options: object) -> tuple[object, ...]:
 
 
 def _same(one: CheckSettings | ChannelSettings | None, other: CheckSettings | ChannelSettings) -> bool:
+    if isinstance(one, ChannelSettings) and isinstance(other, ChannelSettings) and one.template != other.template:
+        return False
     return one is not None and one.kind == other.kind and bool(one.options == other.options)

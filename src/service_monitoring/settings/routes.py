@@ -7,6 +7,7 @@ its parent and repeats its matchers, so that the first match is the same. Does n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from service_monitoring.domain.configuration import Route
@@ -31,14 +32,15 @@ _GROUPING: Final = {
 class Recipients:
     """Channels by name, and what `channel.x`, `person.x` and `oncall.x` lead to.
 
-    `channels` holds those of the file and one for each person whose first contact is written in place.
+    `channels` holds those of the file and one for each person whose first contact is written in place; `contacts` names
+    the channel of each person who has one.
     """
 
     def __init__(self, shape: FileShape, reading: Reading) -> None:
         self.channels: dict[str, ChannelSettings] = {}
         self._reading = reading
         self._known = {sort: reading.names(section) for sort, section in _SECTIONS.items()}
-        self._contacts: dict[str, str] = {}
+        self.contacts: dict[str, str] = {}
         for name, given in shape.channels.items():
             channel = reading.channel(name, given, ("channels", name))
             if channel is not None:
@@ -66,12 +68,12 @@ class Recipients:
         if sort == "oncall":
             self._reading.postpone(path, "rotas are not asked yet", f"nobody is told through {text}")
             return None
-        if name not in self._contacts:
+        if name not in self.contacts:
             people = self._reading.raw["people"][name]
             if isinstance(people, dict) and not people.get("contact"):
                 self._reading.complain(path, f"{name} has no contact", f"add contact: [...] to people.{name}")
             return None
-        return self._contacts[name]
+        return self.contacts[name]
 
     def _read_person(self, name: str, person: PersonShape) -> None:
         base: KeyPath = ("people", name)
@@ -84,7 +86,7 @@ class Recipients:
             if channel is None:
                 continue
             if index == 0:
-                self._contacts[name] = channel.name
+                self.contacts[name] = channel.name
                 self.channels.setdefault(channel.name, channel)
             else:
                 what = "only the first contact of a person is used yet"
@@ -93,7 +95,7 @@ class Recipients:
     def _contact(self, person: str, contact: Any, path: KeyPath) -> ChannelSettings | None:
         if isinstance(contact, Mapping):
             channel = self._reading.channel(person, contact, path)
-            return channel and ChannelSettings(f"{person}.{channel.kind}", channel.kind, channel.options)
+            return channel and replace(channel, name=f"{person}.{channel.kind}")
         sort, _, name = contact.partition(".") if isinstance(contact, str) else ("", "", "")
         if sort != "channel":
             self._reading.complain(path, "a contact is expected here", "write channel.NAME, or {email: ...}")

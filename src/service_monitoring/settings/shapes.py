@@ -130,6 +130,21 @@ class PersonShape(Shape):
     quiet_hours: QuietHoursShape | None = None
 
 
+class TemplateShape(Shape):
+    """What a channel says in its own words."""
+
+    subject: str = Field("", max_length=8192, description="A template of the subject or title, in one line.")
+    text: str = Field("", max_length=8192, description="A template of the text.")
+
+
+class EveryChannelShape(Shape):
+    """The keys that every channel has besides those of its kind."""
+
+    template: TemplateShape = Field(
+        TemplateShape(), description="What is said in place of the built-in subject and text."
+    )
+
+
 class SmtpShape(Shape):
     """The server that takes mail."""
 

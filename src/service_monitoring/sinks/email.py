@@ -35,6 +35,7 @@ from service_monitoring.domain.instants import SECOND, Instant, in_seconds
 from service_monitoring.domain.notices import Facts, Notice
 from service_monitoring.errors import Refused
 from service_monitoring.ports import (
+    NO_TEMPLATE,
     Accepted,
     Answer,
     Clock,
@@ -43,11 +44,12 @@ from service_monitoring.ports import (
     Message,
     Rejected,
     Surroundings,
+    Template,
     Uncertain,
 )
 from service_monitoring.settings import InvalidValue, Redactor, Secret
 from service_monitoring.sinks.names import BlockingNames
-from service_monitoring.views.wording import Wording, headline, one_line, word
+from service_monitoring.views.wording import Article, article, one_line
 
 _ADDRESS: Final = re.compile(r"[!#-'*+/-9=?A-Z^_`a-z{-~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _LONGEST_SUBJECT: Final = 200
@@ -114,7 +116,7 @@ class Kind:
             raise Refused(f"mail to {options.email} needs a server: write smtp: {{host: ..., from: ...}}")
         if self._names is None:
             self._names = BlockingNames()
-        return Email(options.email, server, self._names, surroundings.clock)
+        return Email(options.email, server, self._names, surroundings.clock, surroundings.template)
 
     async def close(self) -> None:
         """Let the threads end that resolve names. Connections are closed by the sends that opened them."""
@@ -151,8 +153,11 @@ class Email:
     Several sends may run at once; one that is cancelled drops its connection.
     """
 
-    def __init__(self, mailbox: str, server: Server, names: BlockingNames, clock: Clock) -> None:
+    def __init__(
+        self, mailbox: str, server: Server, names: BlockingNames, clock: Clock, template: Template = NO_TEMPLATE
+    ) -> None:
         self._mailbox = mailbox
+        self._template = template
         self._server = server
         self._names = names
         self._clock = clock
@@ -160,14 +165,14 @@ class Email:
         self._redact = Redactor(() if server.password is None else (server.password,))
 
     def render(self, notice: Notice) -> Message:
-        """Plain text: the summary, then the facts, one a line."""
-        words = word(notice.facts)
+        """Plain text: the summary, then the facts, one a line; or the text of the channel's template alone."""
+        said = article(notice, self._template)
         thread = f"<{notice.thread}@{self._domain}>"
         return Message(
             key=notice.key,
             thread=notice.thread,
-            subject=one_line(headline(notice, words))[:_LONGEST_SUBJECT],
-            body=_text(notice.facts, words),
+            subject=one_line(said.headline)[:_LONGEST_SUBJECT],
+            body=f"{said.text}\n" if said.complete else _text(notice.facts, said),
             headers=(
                 ("From", self._server.sender),
                 ("To", self._mailbox),
@@ -177,7 +182,7 @@ class Email:
                 ("References", thread),
                 ("Auto-Submitted", "auto-generated"),
             ),
-            degraded=words.degraded,
+            degraded=said.degraded,
         )
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
@@ -311,7 +316,7 @@ async def _farewell(client: SMTP) -> None:
         pass
 
 
-def _text(facts: Facts, words: Wording) -> str:
+def _text(facts: Facts, words: Article) -> str:
     evidence = facts.evidence
     why = ": ".join(part for part in (str(evidence.reason or ""), evidence.detail[:2000]) if part)
     lines = [
@@ -334,7 +339,7 @@ def _text(facts: Facts, words: Wording) -> str:
         ),
     ]
     said = "\n".join(f"{name + ':':<10} {one_line(value)}" for name, value in lines if value)
-    return f"{words.summary}\n\n{said}\n" if said else f"{words.summary}\n"
+    return f"{words.text}\n\n{said}\n" if said else f"{words.text}\n"
 
 
 def _moment(instant: Instant) -> datetime:

@@ -43,13 +43,13 @@ from service_monitoring.ports import (
 )
 from service_monitoring.settings import InvalidValue, Redactor, Secret
 from service_monitoring.sinks.names import BlockingNames
-from service_monitoring.views.wording import headline, one_line, word
+from service_monitoring.views.wording import article, one_line
 
 VERSION: Final = 1
 FIELDS: Final = (
     "version", "key", "thread", "page", "decided_at", "incident", "service", "rule", "series", "severity", "state",
-    "labels", "summary", "runbook", "value", "reason", "detail", "cause", "breached_at", "opened_at", "ended_at",
-    "degraded",
+    "labels", "headline", "summary", "runbook", "value", "reason", "detail", "cause", "breached_at", "opened_at",
+    "ended_at", "degraded",
 )  # fmt: skip
 LONGEST_WISH: Final = Duration(15 * MINUTE)
 
@@ -157,14 +157,15 @@ class Webhook:
         self._session = session
         self._clock = surroundings.clock
         self._network = surroundings.network
+        self._template = surroundings.template
         self._url = URL(options.webhook.reveal())
         self._method = options.method
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
         self._redact = Redactor((options.webhook, *options.headers.values()))
 
     def render(self, notice: Notice) -> Message:
-        """The object as canonical JSON: sorted keys, no spaces."""
-        facts, words = notice.facts, word(notice.facts)
+        """The object as canonical JSON: sorted keys, no spaces. `summary` is the text of the channel's template."""
+        facts, said = notice.facts, article(notice, self._template)
         content = {
             "version": VERSION,
             "key": notice.key,
@@ -178,8 +179,9 @@ class Webhook:
             "severity": facts.severity.value,
             "state": facts.state or None,
             "labels": dict(facts.labels),
-            "summary": words.summary,
-            "runbook": words.runbook or None,
+            "headline": said.headline,
+            "summary": said.text,
+            "runbook": said.runbook or None,
             "value": facts.evidence.value,
             "reason": facts.evidence.reason.value if facts.evidence.reason is not None else None,
             "detail": facts.evidence.detail or None,
@@ -187,17 +189,17 @@ class Webhook:
             "breached_at": _moment(facts.breached_at),
             "opened_at": _moment(facts.opened_at),
             "ended_at": _moment(facts.ended_at),
-            "degraded": words.degraded or None,
+            "degraded": said.degraded or None,
         }
         body = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return Message(
             key=notice.key,
             thread=notice.thread,
-            subject=headline(notice, words),
+            subject=said.headline,
             body=body.encode("utf-8", "replace").decode(),
             content_type="application/json",
             headers=(("Idempotency-Key", notice.key),),
-            degraded=words.degraded,
+            degraded=said.degraded,
         )
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
