@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from secrets import token_hex  # noqa: TID251 - the one place that makes keys
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +21,17 @@ from service_monitoring.domain.configuration import Check
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Clock, Sink, SinkKind, Source, SourceKind, Surroundings
 from service_monitoring.runtime.clock import SystemClock
-from service_monitoring.settings import ChannelSettings, CheckSettings, Complaint, InvalidSettings, Place, Settings
+from service_monitoring.runtime.pulse import Outside
+from service_monitoring.settings import (
+    ChannelSettings,
+    CheckSettings,
+    Complaint,
+    InvalidSettings,
+    Place,
+    Redactor,
+    Secret,
+    Settings,
+)
 from service_monitoring.settings.anchoring import named_files
 from service_monitoring.views.wording import complaint, complaint_of_channel
 
@@ -87,6 +98,7 @@ def surroundings(chosen: Settings, clock: Clock) -> Surroundings:
 class Opened(Struct, frozen=True):
     """The sources and sinks of one configuration; sources by `service.check`, sinks by the names of channels.
 
+    `heartbeat` is whom to call outside, if anybody.
     `looks` has how the files looked that the options of a source name, where they name any: as certificates.
     """
 
@@ -94,6 +106,7 @@ class Opened(Struct, frozen=True):
     sources: dict[str, Source]
     sinks: dict[str, Sink]
     looks: dict[str, tuple[object, ...]]
+    heartbeat: Outside | None = None
 
 
 def opening(chosen: Settings, clock: Clock, before: Opened | None = None) -> Opened:
@@ -106,7 +119,11 @@ def opening(chosen: Settings, clock: Clock, before: Opened | None = None) -> Ope
     refused: list[Complaint] = []
     looks = {check.id: look for check in chosen.checks if (look := _look(check.options))}
     opened = Opened(
-        chosen, _sources(chosen, clock, before, refused, looks), _sinks(chosen, clock, before, refused), looks
+        chosen,
+        _sources(chosen, clock, before, refused, looks),
+        _sinks(chosen, clock, before, refused),
+        looks,
+        _heartbeat(chosen, clock, before),
     )
     if refused:
         raise InvalidSettings(refused)
@@ -126,6 +143,20 @@ def open_canaries(chosen: Settings, clock: Clock) -> list[Source]:
     """A source for each canary. Call it inside the running loop."""
     world = surroundings(chosen, clock)
     return [source_kinds()[canary.kind].open_source(canary.options, surroundings=world) for canary in chosen.canaries]
+
+
+def _heartbeat(chosen: Settings, clock: Clock, before: Opened | None) -> Outside | None:
+    heartbeat = chosen.heartbeat
+    if heartbeat is None:
+        return None
+    if before is not None and before.chosen.heartbeat == heartbeat:
+        return before.heartbeat
+    check = heartbeat.check
+    source = source_kinds()[check.kind].open_source(check.options, surroundings=surroundings(chosen, clock))
+    parts = urlsplit(heartbeat.url.reveal())
+    # What is said of a call may name the place without the rest of it.
+    secrets = [Secret(part) for part in (parts.path, parts.query) if len(part) > 1]
+    return Outside(source, heartbeat.every, Redactor((heartbeat.url, *secrets)))
 
 
 def _sources(
@@ -179,7 +210,8 @@ def checks_of(chosen: Settings) -> list[Check]:
 
 def kinds_of(chosen: Settings) -> set[tuple[str, str]]:
     """The kinds that a configuration uses, each after the group of its entry point."""
-    checks = {(plugins.SOURCES, check.kind) for check in (*chosen.checks, *chosen.canaries)}
+    heartbeat = () if chosen.heartbeat is None else (chosen.heartbeat.check,)
+    checks = {(plugins.SOURCES, check.kind) for check in (*chosen.checks, *chosen.canaries, *heartbeat)}
     return checks | {(plugins.SINKS, channel.kind) for channel in chosen.channels.values()}
 
 

@@ -168,6 +168,7 @@ def _nothing_stored(settings: Settings) -> dict[str, Any]:
         "polling": {},
         "sizes": {},
         "listens": "",
+        "heartbeat": {},
     }
 
 

@@ -24,7 +24,14 @@ from service_monitoring.settings.origin import Trail
 from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.routes import Recipients, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader
-from service_monitoring.settings.sections import check_rest, read_canaries, read_smtp, read_store, read_web
+from service_monitoring.settings.sections import (
+    check_rest,
+    read_canaries,
+    read_heartbeat,
+    read_smtp,
+    read_store,
+    read_web,
+)
 from service_monitoring.settings.services import read_services
 from service_monitoring.settings.shapes import FileShape
 from service_monitoring.settings.validation import faults
@@ -108,6 +115,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         smtp=read_smtp(shape.smtp, reading),
         web=read_web(shape, reading),
         canaries=read_canaries(shape, reading),
+        heartbeat=read_heartbeat(shape, reading),
         configuration=Configuration(services, routes, owners),
         contacts=recipients.contacts,
         not_yet=tuple(

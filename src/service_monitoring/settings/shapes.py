@@ -249,6 +249,7 @@ class SelfShape(Shape):
 
     notify: RecipientsField = Field(default_factory=list)
     heartbeat: Secret | None = Field(None, description="A URL that is called while all is well.")
+    heartbeat_every: DurationField = Field(MINUTE, description="How often it is called; 1m, where it is left out.")
     canaries: list[str] = Field(default_factory=list, description="Targets that tell whether our own network is up.")
 
 

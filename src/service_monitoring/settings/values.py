@@ -81,6 +81,15 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HeartbeatSettings:
+    """What is called outside while all is well: as a check that nobody judges. Its URL is a secret."""
+
+    check: CheckSettings
+    every: Duration
+    url: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class NotYet:
     """Something that is understood and checked, but not done by this version; `instead` says what happens."""
 
@@ -115,6 +124,7 @@ class Settings:
     web: WebSettings | None
     configuration: Configuration
     canaries: tuple[CheckSettings, ...] = ()
+    heartbeat: HeartbeatSettings | None = None
     contacts: Mapping[str, str] = field(default_factory=dict)
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
