@@ -241,6 +241,22 @@ def test_the_modifiers_of_a_rule_reach_the_domain(tmp_path: Path) -> None:
     )
 
 
+def test_the_outward_heartbeat_is_a_url_that_is_a_secret(tmp_path: Path) -> None:
+    plain = WHOLE.replace("self: {notify: [channel.log]}", "self: {notify: [channel.log], HEARTBEAT}")
+    settings = read(tmp_path, plain.replace("HEARTBEAT", "heartbeat: {env: URL}"), environment={"URL": "http://a/key"})
+    assert settings.not_yet == ()
+    assert settings.heartbeat is not None
+    assert (settings.heartbeat.check.kind, settings.heartbeat.every) == ("http", MINUTE)
+    assert settings.heartbeat.check.options.http == settings.heartbeat.url.reveal() == "http://a/key"
+    assert "key" not in repr(settings)
+    often = read(tmp_path, plain.replace("HEARTBEAT", "heartbeat: http://a/key, heartbeat_every: 30s"))
+    assert often.heartbeat is not None
+    assert often.heartbeat.every == 30 * SECOND
+    assert read(tmp_path, WHOLE).heartbeat is None
+    said = complaints(tmp_path, plain.replace("HEARTBEAT", "heartbeat: http://a/key, heartbeat_every: 1ms"))
+    assert said == ["monitoring.yaml:11:72 self.heartbeat_every: nobody outside wants it that often; write 60s"]
+
+
 def test_canaries_are_urls_or_addresses(tmp_path: Path) -> None:
     plain = WHOLE.replace("self: {notify: [channel.log]}", "self: {notify: [channel.log], canaries: CANARIES}")
     text = plain.replace("CANARIES", '["https://example.com/", "192.0.2.1:443"]')

@@ -233,7 +233,7 @@ def list_incidents(
 
 def show_incident(id: str, config: Path, form: Form) -> None:
     """One incident with its transitions and notices."""
-    whole = _identified(config, id)
+    whole = identified(config, id)
     detail = ask(config, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
     if form is Form.JSON:
         show.as_json(detail)
@@ -261,7 +261,7 @@ def resolve(id: str, by: str, comment: str, config: Path, form: Form) -> None:
 def _act(
     what: Act, id: str, by: str, comment: str, config: Path, *, expires_after: Duration | None = None
 ) -> dict[str, Any]:
-    whole = _identified(config, id)
+    whole = identified(config, id)
     body = {"by": by, "comment": comment}
     if expires_after is not None:
         body["expires_after"] = duration_text(expires_after)
@@ -358,7 +358,7 @@ def _rows(
     return rows
 
 
-def _identified(config: Path, beginning: str) -> str:
+def identified(config: Path, beginning: str) -> str:
     """The whole id that begins like this, among the newest thousand; a whole one is taken as it is."""
     if len(beginning) >= _WHOLE:
         _exists(config)
