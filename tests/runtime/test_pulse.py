@@ -98,8 +98,8 @@ class Rig:
     def beat(self) -> None:
         self.beats += 1
 
-    def start(self, run: Run | None = None) -> None:
-        self.running = asyncio.create_task((run or self.pulse.run)(self.beat))
+    def start(self) -> None:
+        self.running = asyncio.create_task(self.pulse.run(self.beat))
 
     async def die(self) -> None:
         self.running.cancel()

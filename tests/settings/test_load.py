@@ -254,7 +254,7 @@ def test_the_outward_heartbeat_is_a_url_that_is_a_secret(tmp_path: Path) -> None
     assert often.heartbeat.every == 30 * SECOND
     assert read(tmp_path, WHOLE).heartbeat is None
     said = complaints(tmp_path, plain.replace("HEARTBEAT", "heartbeat: http://a/key, heartbeat_every: 1ms"))
-    assert said == ["monitoring.yaml:11:72 self.heartbeat_every: nobody outside wants it that often; write 60s"]
+    assert said == ["monitoring.yaml:11:73 self.heartbeat_every: nobody outside wants it that often; write 60s"]
 
 
 def test_canaries_are_urls_or_addresses(tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ class Alarm:
         self._under_way[id(sink)] += 1
         try:
             message = message_of(sink, _notice(said, name))
+            why = ""
             for wait in (Duration(0), *_AGAIN):
                 if wait:
                     await self._clock.wait_until(self._clock.tick().plus(wait))
@@ -160,9 +161,10 @@ class Alarm:
                 answer, _ = await attempt(sink, message, self._clock)
                 if isinstance(answer, Accepted):
                     return
+                why = answer.detail
                 if isinstance(answer, Rejected):
                     break
-            self._missed(f"{name} was not told that {said.sentence}: {answer.detail}")
+            self._missed(f"{name} was not told that {said.sentence}: {why}")
         finally:
             self._under_way[id(sink)] -= 1
 
