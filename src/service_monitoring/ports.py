@@ -202,8 +202,21 @@ def no_links(notice: Notice, channel: str, /) -> tuple[tuple[str, str], ...]:
     return ()
 
 
+class Template(Struct, frozen=True):
+    """What a channel says in its own words: templates of a subject and of a text; an empty one says nothing."""
+
+    subject: str = ""
+    text: str = ""
+
+
+NO_TEMPLATE: Final = Template()
+
+
 class Surroundings(Struct, frozen=True):
-    """What a source or sink is given besides its own options: everything it may know of the world around it."""
+    """What a source or sink is given besides its own options: everything it may know of the world around it.
+
+    `template` is that of the channel which a sink is opened for.
+    """
 
     clock: Clock
     network: AddressPolicy
@@ -211,6 +224,7 @@ class Surroundings(Struct, frozen=True):
     """Blocks of the configuration that belong to no single check or channel, by their key: `smtp`."""
     links: Links = no_links
     """For sinks: what may be done about a notice."""
+    template: Template = NO_TEMPLATE
 
 
 class Kind(Protocol):

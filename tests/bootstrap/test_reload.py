@@ -23,6 +23,7 @@ from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.cycle import Cycle
 from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.poll import Poller
+from service_monitoring.runtime.pulse import Pulse
 from service_monitoring.settings import InvalidSettings
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.stores import MemoryStore
@@ -75,6 +76,7 @@ class Rig:
             troubled=lambda sentence: None,
         )
         self.alarm = Alarm(opened.sinks, opened.chosen.configuration.owners, self.clock)
+        self.pulse = Pulse(opened.heartbeat, self.clock, ailing=str, changed=lambda what, sentence: None)
         self.poller = Poller(checks_of(opened.chosen), opened.sources, self.clock, self.cycle.submit)
         self.reloader = Reloader(
             opened,
@@ -82,7 +84,7 @@ class Rig:
             load=lambda: bootstrap.load(self.file),
             decided=lambda: self.cycle.course.configuration,
             ask=self.ask,
-            users=Users(self.poller, self.deliverer, self.alarm),
+            users=Users(self.poller, self.deliverer, self.alarm, self.pulse),
             troubled=lambda kind, sentence: self.troubles.append((kind, sentence)),
             ending=lambda: self.ending,
         )

@@ -185,9 +185,9 @@ def test_an_id_must_name_one_incident(lived_in: Path, command: Command, act: str
 def test_a_beginning_that_names_several_is_refused(lived_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Path("monitoring.yaml")
     monkeypatch.setattr(commands, "_rows", lambda *_, **__: [{"id": "ab01"}, {"id": "ab02"}, {"id": "ac03"}])
-    assert commands._identified(config, "ac") == "ac03"
+    assert commands.identified(config, "ac") == "ac03"
     with pytest.raises(Refused, match="2 incidents begin"):
-        commands._identified(config, "ab")
+        commands.identified(config, "ab")
 
 
 def test_a_retired_rule_closes_its_incident(lived_in: Path, command: Command) -> None:

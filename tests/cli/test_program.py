@@ -22,6 +22,7 @@ EVERY_HELP = [
     *[(each,) for each in COMMANDS],
     *[("incidents", each) for each in ("list", "show", "ack", "snooze", "resolve", "assign", "note")],
     ("rules", "retire"),
+    *[("notify", each) for each in ("test", "preview")],
     *[("keys", each) for each in ("create", "list", "rotate", "revoke")],
 ]
 
@@ -134,6 +135,10 @@ EXIT_CODES = [
     (nothing, ("wrap", "--", "true"), USAGE),
     (nothing, ("wrap", "--key", "a", "--url", "http://127.0.0.1/b", "--", "true"), USAGE),
     (configured, ("incidents", "show", "abc"), REFUSED),
+    (configured, ("notify", "test", "log"), DONE),
+    (configured, ("notify", "preview", "log"), DONE),
+    (configured, ("notify", "test", "nobody"), REFUSED),
+    (configured, ("notify", "preview", "log", "--incident", "abc"), REFUSED),
     (configured, ("restore", "nothing.zip"), REFUSED),
 ]
 

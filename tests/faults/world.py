@@ -47,8 +47,8 @@ class World:
         self.polls = 0
         self._ledger = folder / "received.jsonl"
         self._lock = threading.Lock()
-        self.target = _serve(self._answer_target)
-        self.sink = _serve(self._answer_sink)
+        self.target = serve_here(self._answer_target)
+        self.sink = serve_here(self._answer_sink)
         self.log = folder / "program.log"
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class World:
 
     def _answer_target(self, handler: BaseHTTPRequestHandler) -> None:
         self.polls += 1
-        _reply(handler, self.target_status)
+        reply(handler, self.target_status)
 
     def _answer_sink(self, handler: BaseHTTPRequestHandler) -> None:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
@@ -141,10 +141,10 @@ class World:
             ledger.flush()
             os.fsync(ledger.fileno())
         time.sleep(self.sink_delay)
-        _reply(handler, message.status)
+        reply(handler, message.status)
 
 
-def _serve(answer: Callable[[BaseHTTPRequestHandler], None]) -> ThreadingHTTPServer:
+def serve_here(answer: Callable[[BaseHTTPRequestHandler], None]) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer(self)
@@ -160,7 +160,7 @@ def _serve(answer: Callable[[BaseHTTPRequestHandler], None]) -> ThreadingHTTPSer
     return server
 
 
-def _reply(handler: BaseHTTPRequestHandler, status: int) -> None:
+def reply(handler: BaseHTTPRequestHandler, status: int) -> None:
     try:
         handler.send_response(status)
         handler.send_header("Content-Length", "0")

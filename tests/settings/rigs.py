@@ -150,6 +150,7 @@ def read(
     *,
     environment: Mapping[str, str] | None = None,
     template: Callable[[str], str | None] | None = None,
+    channel_template: Callable[[str], str | None] | None = None,
     **files: str,
 ) -> Settings:
     """Load `text` as monitoring.yaml, beside `files` by name without .yaml."""
@@ -157,7 +158,14 @@ def read(
         (folder / f"{name}.yaml").write_text(dedent(content), encoding="utf-8")
     path = folder / "monitoring.yaml"
     path.write_text(dedent(text), encoding="utf-8")
-    return load(path, sources=SOURCES, sinks=SINKS, environment=environment or {}, template=template)
+    return load(
+        path,
+        sources=SOURCES,
+        sinks=SINKS,
+        environment=environment or {},
+        template=template,
+        channel_template=channel_template,
+    )
 
 
 def complaints(folder: Path, text: str, **given: Any) -> list[str]:

@@ -155,6 +155,28 @@ def test_a_template_is_checked_where_somebody_knows_how(tmp_path: Path) -> None:
     read(tmp_path, text)
 
 
+def test_a_channels_template_is_checked_at_its_place(tmp_path: Path) -> None:
+    def said(text: str) -> list[str]:
+        changed = WHOLE.replace("{log: {console: true}}", text)
+        return complaints(tmp_path, changed, channel_template=lambda given: f"{given} is not known")
+
+    assert said('{log: {console: true, template: {subject: plain, text: "{{ nope }}"}}}') == [
+        (
+            "monitoring.yaml:9:66 channels.log.template.text: the template cannot be used: "
+            "{{ nope }} is not known; mend it"
+        )
+    ]
+    assert said("{log: {console: true, template: {sbject: a}}}") == [
+        "monitoring.yaml:9:44 channels.log.template.sbject: nothing of this name is known here; write subject"
+    ]
+    assert said("{log: {console: true, tmplate: {subject: a}}}") == [
+        "monitoring.yaml:9:33 channels.log.tmplate: nothing of this name is known here; write template"
+    ]
+    assert said("{log: {console: true, template: short}}") == [
+        "monitoring.yaml:9:43 channels.log.template: a mapping is expected here; write key: value"
+    ]
+
+
 def test_a_missing_file_is_a_complaint_like_any_other(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"cannot be read \(No such file or directory\); name a readable file"):
         load(tmp_path / "monitoring.yaml", sources={}, sinks={}, environment={})

@@ -28,6 +28,7 @@ from service_monitoring.domain.strategies import (
     LastOf,
     Threshold,
 )
+from service_monitoring.ports import Template
 from service_monitoring.settings import InvalidSettings, Secret, Settings, load
 from service_monitoring.testing.builders import span
 from tests.settings.rigs import SINKS, SOURCES, WHOLE, complaints, read, rule
@@ -242,6 +243,22 @@ def test_the_modifiers_of_a_rule_reach_the_domain(tmp_path: Path) -> None:
     )
 
 
+def test_the_outward_heartbeat_is_a_url_that_is_a_secret(tmp_path: Path) -> None:
+    plain = WHOLE.replace("self: {notify: [channel.log]}", "self: {notify: [channel.log], HEARTBEAT}")
+    settings = read(tmp_path, plain.replace("HEARTBEAT", "heartbeat: {env: URL}"), environment={"URL": "http://a/key"})
+    assert settings.not_yet == ()
+    assert settings.heartbeat is not None
+    assert (settings.heartbeat.check.kind, settings.heartbeat.every) == ("http", MINUTE)
+    assert settings.heartbeat.check.options.http == settings.heartbeat.url.reveal() == "http://a/key"
+    assert "key" not in repr(settings)
+    often = read(tmp_path, plain.replace("HEARTBEAT", "heartbeat: http://a/key, heartbeat_every: 30s"))
+    assert often.heartbeat is not None
+    assert often.heartbeat.every == 30 * SECOND
+    assert read(tmp_path, WHOLE).heartbeat is None
+    said = complaints(tmp_path, plain.replace("HEARTBEAT", "heartbeat: http://a/key, heartbeat_every: 1ms"))
+    assert said == ["monitoring.yaml:11:73 self.heartbeat_every: nobody outside wants it that often; write 60s"]
+
+
 def test_canaries_are_urls_or_addresses(tmp_path: Path) -> None:
     plain = WHOLE.replace("self: {notify: [channel.log]}", "self: {notify: [channel.log], canaries: CANARIES}")
     text = plain.replace("CANARIES", '["https://example.com/", "192.0.2.1:443"]')
@@ -325,6 +342,17 @@ def test_every_file_that_is_not_yaml_is_told(tmp_path: Path) -> None:
     said = complaints(tmp_path, "include: [a.yaml, b.yaml, c.yaml]", a="[", b="{")
     assert [line.partition(":")[0] for line in said] == ["monitoring.yaml", "a.yaml", "b.yaml"]
     assert 'include[2]: no file is called "c.yaml"' in said[0]
+
+
+def test_a_channel_may_have_words_of_its_own_wherever_it_is_written(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        WHOLE.replace("{log: {console: true}}", '{log: {console: true, template: {subject: "{{ page }}"}}}')
+        + 'people: {ann: {contact: [{webhook: "http://a/", template: {text: hi}}]}, bob: {contact: [channel.log]}}\n',
+    )
+    assert settings.channels["log"].template == Template(subject="{{ page }}")
+    assert settings.channels["ann.webhook"].template == Template(text="hi")
+    assert settings.contacts == {"ann": "ann.webhook", "bob": "log"}
 
 
 def test_a_person_is_told_through_their_first_contact(tmp_path: Path) -> None:

@@ -103,4 +103,5 @@ def test_checks_of_each_kind_have_the_common_keys_and_later_kinds_say_so() -> No
     assert "Not in this version" in forms["check icmp"]["description"]
     assert "Not in this version" not in forms["check heartbeat"]["description"]
     assert len(forms["channel"]["oneOf"]) == len(SINKS)
+    assert all("template" in forms[f"channel {name}"]["properties"] for name in SINKS)
     assert "http" not in forms["defaults"]["properties"]["http"].get("required", [])

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.ports import Accepted, Later, Rejected, Sink, Surroundings
+from service_monitoring.ports import Accepted, Later, Rejected, Sink, Surroundings, Template
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
 from service_monitoring.sinks.console import LONGEST_LINE, Console, Kind, Options, to_standard_output
@@ -66,6 +67,14 @@ async def test_a_notice_is_one_line_with_its_instant_and_runbook() -> None:
     sink = printed(lines)
     assert await sink.send(sink.render(a_notice()), a_deadline()) == Accepted()
     assert lines == ["2026-01-05T09:00:15Z [critical] shop.down: shop is down: timeout - https://wiki.example/down\n"]
+
+
+async def test_a_line_is_in_the_channels_own_words_where_it_has_any() -> None:
+    lines: list[str] = []
+    world = msgspec.structs.replace(WORLD, template=Template("{{ service }}", "{{ summary }}\n{{ rule }}"))
+    sink = Kind(lines.append).open_sink(Options(console=True), surroundings=world)
+    assert await sink.send(sink.render(a_notice()), a_deadline()) == Accepted()
+    assert lines == ["2026-01-05T09:00:15Z shop - shop is down: timeout down\n"]
 
 
 async def test_nothing_that_a_far_side_says_can_move_the_cursor_or_begin_a_line() -> None:

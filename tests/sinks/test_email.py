@@ -16,9 +16,20 @@ from aiosmtpd.smtp import AuthResult
 from pydantic import ValidationError
 
 from service_monitoring.domain.notices import Facts, Page
+from service_monitoring.domain.samples import Reason
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.errors import Refused
-from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Uncertain
+from service_monitoring.ports import (
+    NO_TEMPLATE,
+    Accepted,
+    Answer,
+    Later,
+    Message,
+    Rejected,
+    Surroundings,
+    Template,
+    Uncertain,
+)
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
 from service_monitoring.sinks.email import Email, Kind, Options
@@ -49,10 +60,10 @@ async def server() -> AsyncIterator[SmtpServer]:
         yield server
 
 
-def a_sink(kind: Kind, port: int, **smtp: Any) -> Email:
+def a_sink(kind: Kind, port: int, *, template: Template = NO_TEMPLATE, **smtp: Any) -> Email:
     block = {"host": "127.0.0.1", "port": port, "from": "monitoring@example.com", **smtp}
     options = Options.model_validate({"email": "desk@example.com", "smtp": block})
-    return kind.open_sink(options, surroundings=WORLD)
+    return kind.open_sink(options, surroundings=msgspec.structs.replace(WORLD, template=template))
 
 
 async def answer_to(sink: Email) -> Answer:
@@ -141,6 +152,16 @@ async def test_a_far_side_cannot_write_headers_into_our_mail(kind: Kind, server:
     message = msgspec.structs.replace(message, headers=(("X-Evil", "a\r\nBcc: everybody@example.com"),))
     assert isinstance(await sink.send(message, a_deadline()), Rejected)
     assert len(server.received) == 2
+
+
+async def test_a_mail_in_the_channels_own_words_is_these_words_alone(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port, template=Template("{{ detail }}\r\nBcc: all@example.com", "{{ summary }}\n"))
+    evil = Evidence(reason=Reason.TIMEOUT, detail="x\r\nBcc: everybody@example.com\r\n\r\nbody")
+    assert isinstance(await sink.send(sink.render(a_notice(evidence=evil)), a_deadline()), Accepted)
+    mail = arrived(server)
+    assert mail["Bcc"] is None
+    assert mail["Subject"] == "x Bcc: everybody@example.com  body Bcc: all@example.com"
+    assert body(server) == "shop is down: timeout\n"
 
 
 async def test_a_message_of_the_builtin_text_can_be_sent_too(kind: Kind, server: SmtpServer) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from service_monitoring.domain.instants import MINUTE, SECOND, Duration, Instant
-from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Uncertain
+from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Template, Uncertain
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy, Secret
 from service_monitoring.sinks.webhook import FIELDS, Kind, Options, Webhook
@@ -78,7 +78,7 @@ def test_what_may_be_done_is_in_the_body_the_same_in_every_attempt() -> None:
 
 
 def test_the_body_is_canonical_json_of_documented_fields() -> None:
-    sink = Webhook(Options(webhook=Secret("http://127.0.0.1/")), None)  # type: ignore[arg-type] # renders only
+    sink = Webhook(Options(webhook=Secret("http://127.0.0.1/")), None, Surroundings(SystemClock(), LOCAL))  # type: ignore[arg-type] # renders only
     notice = a_notice()
     message = sink.render(notice)
     content = json.loads(message.body)
@@ -95,6 +95,7 @@ def test_the_body_is_canonical_json_of_documented_fields() -> None:
         "severity": "critical",
         "state": "open",
         "labels": {"team": "payments", "tier": "gold"},
+        "headline": "[critical] shop.down: shop is down: timeout",
         "summary": "shop is down: timeout",
         "runbook": "https://wiki.example/down",
         "value": 0.0,
@@ -111,6 +112,16 @@ def test_the_body_is_canonical_json_of_documented_fields() -> None:
     assert message.body == json.dumps(content, sort_keys=True, separators=(",", ":"))
     assert message.content_type == "application/json"
     assert message.subject == "[critical] shop.down: shop is down: timeout"
+
+
+def test_the_channels_own_words_are_headline_and_summary() -> None:
+    world = Surroundings(SystemClock(), LOCAL, template=Template("{{ rule }}", "{{ summary }} {{ nope }}"))
+    sink = Webhook(Options(webhook=Secret("http://127.0.0.1/")), None, world)  # type: ignore[arg-type] # renders only
+    message = sink.render(a_notice())
+    content = json.loads(message.body)
+    assert (content["headline"], message.subject) == ("down", "down")
+    assert content["summary"] == "shop is down: timeout"
+    assert content["degraded"] == message.degraded == "template.text: 'nope' is undefined"
 
 
 async def test_the_key_goes_along_as_idempotency_key_and_secrets_only_on_the_wire(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from service_monitoring.bootstrap.desk import StoreDesk
     from service_monitoring.bootstrap.program import Program, open_desk, opened, probe_once
+    from service_monitoring.bootstrap.telling import preview, send_test
     from service_monitoring.bootstrap.wiring import initial, load, schema, socket_in, socket_path, the_clock
 
 _HOME = {
@@ -22,7 +23,9 @@ _HOME = {
     "open_desk": "program",
     "opened": "program",
     "probe_once": "program",
+    "preview": "telling",
     "schema": "wiring",
+    "send_test": "telling",
     "socket_in": "wiring",
     "socket_path": "wiring",
     "the_clock": "wiring",
@@ -35,8 +38,10 @@ __all__ = [
     "load",
     "open_desk",
     "opened",
+    "preview",
     "probe_once",
     "schema",
+    "send_test",
     "socket_in",
     "socket_path",
     "the_clock",

@@ -45,6 +45,7 @@ from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.housekeeping import keep_house
 from service_monitoring.runtime.poll import Poller
+from service_monitoring.runtime.pulse import STALE, Pulse, ailment
 from service_monitoring.runtime.reload import Reloads
 from service_monitoring.runtime.supervise import JobState, Loop, Supervisor
 from service_monitoring.runtime.uplink import Uplink
@@ -89,7 +90,13 @@ class Program:
             wanted=self._hasten,
         )
         fitted = opening(settings, clock, links=no_links if signer is None else signer.links)
-        self._alarm = Alarm(fitted.sinks, settings.configuration.owners, clock)
+        self._alarm = Alarm(
+            fitted.sinks,
+            settings.configuration.owners,
+            clock,
+            missed=lambda sentence: log().warning("owner not told", problem=sentence),
+        )
+        self._pulse = Pulse(fitted.heartbeat, clock, ailing=self._ailing, changed=self._pulse_changed)
         self._deliverer = Deliverer(
             store,
             clock,
@@ -108,7 +115,7 @@ class Program:
             load=lambda: load(settings.file),
             decided=lambda: self._cycle.course.configuration,
             ask=self._cycle.ask,
-            users=Users(self._poller, self._deliverer, self._alarm),
+            users=Users(self._poller, self._deliverer, self._alarm, self._pulse),
             troubled=self._trouble,
             ending=lambda: self._supervisor.ending,
         )
@@ -212,6 +219,7 @@ class Program:
             ),
             Loop("watchdog", self._watchdog.run),
             Loop("uplink", self._uplink.watch),
+            Loop("heartbeat", self._pulse.run),
         ]
 
     async def _observed(self, observed: Observed) -> None:
@@ -243,19 +251,34 @@ class Program:
         self._trouble(loop, sentence)
 
     def _trouble(self, kind: str, sentence: str) -> None:
-        """Something is in trouble, or no more; the owners hear of it once, by a way that needs no store."""
-        if not sentence:
-            self._troubles.pop(kind, None)
-            return
-        if kind not in self._troubles:
-            self._alarm.ring(sentence)
-        self._troubles[kind] = sentence
+        """Something is in trouble, or no more; the owners hear of either once, by a way that needs no store."""
+        if sentence:
+            self._troubles[kind] = sentence
+            self._alarm.trouble(kind, sentence)
+        elif self._troubles.pop(kind, None) is not None:
+            self._alarm.over(kind)
 
     def _store_troubled(self, sentence: str) -> None:
         self._troubled("store", f"nothing can be stored: {sentence}" if sentence else "")
 
     def _blocked(self, lag: Duration, stack: str) -> None:
         log().error("event loop blocked", seconds=round(lag / SECOND, 3), stack=stack)
+
+    def _pulse_changed(self, what: str, sentence: str) -> None:
+        """Nobody is told: where the far side is down, it tells somebody itself; a trouble of ours is told anyway."""
+        if sentence:
+            log().warning(f"heartbeat {what}", problem=sentence)
+        else:
+            log().info("heartbeat goes on")
+
+    def _ailing(self) -> str:
+        """Why nobody outside should believe that the monitor does its work, or nothing."""
+        if self._supervisor.ending:
+            return "the program is stopping"
+        if reason := self._troubles.get("store", "") or ailment(self._supervisor.statistics()):
+            return reason
+        lag = self._clock.now().since(self._cycle.course.progress.judged.at)
+        return f"judging lags by {in_seconds(lag):.0f} s" if lag > STALE else ""
 
     def _not_ready(self) -> tuple[str, ...]:
         """Why nobody should rely on the program now, a sentence each."""
@@ -278,6 +301,7 @@ class Program:
             },
             "polling": to_builtins(self._poller.statistics()) | {"longest_lag": self._watchdog.longest / SECOND},
             "listens": "" if self._door is None else self._door.address,
+            "heartbeat": to_builtins(self._pulse.statistics()) or {},
         }
 
 

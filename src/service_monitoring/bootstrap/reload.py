@@ -22,6 +22,7 @@ from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.deliver import Deliverer
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
+from service_monitoring.runtime.pulse import Pulse
 from service_monitoring.runtime.reload import aside
 from service_monitoring.settings import Complaint, InvalidSettings, Origin, Place, Redactor, Settings
 from service_monitoring.views.desk import Reloaded
@@ -37,6 +38,7 @@ class Users:
     poller: Poller
     deliverer: Deliverer
     alarm: Alarm
+    pulse: Pulse
 
 
 class Reloader:
@@ -64,6 +66,7 @@ class Reloader:
         self._decided = decided
         self._ask = ask
         self._poller, self._deliverer, self._alarm = users.poller, users.deliverer, users.alarm
+        self._pulse = users.pulse
         self._troubled = troubled
         self._ending = ending
         self._origin: Origin | None = opened.chosen.origin
@@ -165,6 +168,9 @@ class Reloader:
         if before.sources != opened.sources or checks_of(before.chosen) != checks_of(chosen):
             await self._poller.replace(checks_of(chosen), opened.sources)
             changed.append("checks")
+        if before.heartbeat != opened.heartbeat:
+            self._pulse.replace(opened.heartbeat)
+            changed.append("heartbeat")
         if before.chosen.store != chosen.store:
             changed.append("retention")
         return changed

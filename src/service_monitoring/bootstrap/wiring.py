@@ -11,17 +11,29 @@ from functools import cache
 from pathlib import Path
 from secrets import token_hex  # noqa: TID251 - the one place that makes keys
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from service_monitoring import plugins, settings
 from service_monitoring.domain.configuration import Check
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Clock, Links, Sink, SinkKind, Source, SourceKind, Surroundings, no_links
 from service_monitoring.runtime.clock import SystemClock
-from service_monitoring.settings import ChannelSettings, CheckSettings, Complaint, InvalidSettings, Place, Settings
+from service_monitoring.runtime.pulse import Outside
+from service_monitoring.settings import (
+    ChannelSettings,
+    CheckSettings,
+    Complaint,
+    InvalidSettings,
+    Place,
+    Redactor,
+    Secret,
+    Settings,
+)
 from service_monitoring.settings.anchoring import named_files
-from service_monitoring.views.wording import complaint
+from service_monitoring.views.wording import complaint, complaint_of_channel
 
 
 def the_clock() -> Clock:
@@ -53,7 +65,14 @@ def sink_kinds() -> Mapping[str, SinkKind]:
 
 def load(config: Path) -> Settings:
     """Read a configuration with the kinds installed and the secrets of the environment; `InvalidSettings`."""
-    return settings.load(config, sources=source_kinds(), sinks=sink_kinds(), environment=os.environ, template=complaint)
+    return settings.load(
+        config,
+        sources=source_kinds(),
+        sinks=sink_kinds(),
+        environment=os.environ,
+        template=complaint,
+        channel_template=complaint_of_channel,
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -84,6 +103,7 @@ def surroundings(chosen: Settings, clock: Clock, links: Links = no_links) -> Sur
 class Opened(Struct, frozen=True):
     """The sources and sinks of one configuration; sources by `service.check`, sinks by the names of channels.
 
+    `heartbeat` is whom to call outside, if anybody.
     `looks` has how the files looked that the options of a source name, where they name any: as certificates.
     """
 
@@ -92,6 +112,7 @@ class Opened(Struct, frozen=True):
     sinks: dict[str, Sink]
     looks: dict[str, tuple[object, ...]]
     links: Links = no_links
+    heartbeat: Outside | None = None
 
 
 def opening(chosen: Settings, clock: Clock, before: Opened | None = None, *, links: Links = no_links) -> Opened:
@@ -106,7 +127,7 @@ def opening(chosen: Settings, clock: Clock, before: Opened | None = None, *, lin
     looks = {check.id: look for check in chosen.checks if (look := _look(check.options))}
     sources = _sources(chosen, clock, before, refused, looks)
     sinks = _sinks(chosen, surroundings(chosen, clock, links), before, refused)
-    opened = Opened(chosen, sources, sinks, looks, links)
+    opened = Opened(chosen, sources, sinks, looks, links, _heartbeat(chosen, clock, before))
     if refused:
         raise InvalidSettings(refused)
     return opened
@@ -125,6 +146,20 @@ def open_canaries(chosen: Settings, clock: Clock) -> list[Source]:
     """A source for each canary. Call it inside the running loop."""
     world = surroundings(chosen, clock)
     return [source_kinds()[canary.kind].open_source(canary.options, surroundings=world) for canary in chosen.canaries]
+
+
+def _heartbeat(chosen: Settings, clock: Clock, before: Opened | None) -> Outside | None:
+    heartbeat = chosen.heartbeat
+    if heartbeat is None:
+        return None
+    if before is not None and before.chosen.heartbeat == heartbeat:
+        return before.heartbeat
+    check = heartbeat.check
+    source = source_kinds()[check.kind].open_source(check.options, surroundings=surroundings(chosen, clock))
+    parts = urlsplit(heartbeat.url.reveal())
+    # What is said of a call may name the place without the rest of it.
+    secrets = [Secret(part) for part in (parts.path, parts.query) if len(part) > 1]
+    return Outside(source, heartbeat.every, Redactor((heartbeat.url, *secrets)))
 
 
 def _sources(
@@ -157,10 +192,16 @@ def _sinks(chosen: Settings, world: Surroundings, before: Opened | None, refused
             sinks[name] = before.sinks[name]
             continue
         try:
-            sinks[name] = sink_kinds()[channel.kind].open_sink(channel.options, surroundings=world)
+            sinks[name] = open_sink(channel, world)
         except Refused as refusal:
             refused.append(Complaint(Place(str(chosen.file)), f"channels.{name}", str(refusal)))
     return sinks
+
+
+def open_sink(channel: ChannelSettings, world: Surroundings) -> Sink:
+    """A sink that speaks in the channel's words; `Refused` where its options cannot work."""
+    kind = sink_kinds()[channel.kind]
+    return kind.open_sink(channel.options, surroundings=replace(world, template=channel.template))
 
 
 def checks_of(chosen: Settings) -> list[Check]:
@@ -171,7 +212,8 @@ def checks_of(chosen: Settings) -> list[Check]:
 
 def kinds_of(chosen: Settings) -> set[tuple[str, str]]:
     """The kinds that a configuration uses, each after the group of its entry point."""
-    checks = {(plugins.SOURCES, check.kind) for check in (*chosen.checks, *chosen.canaries)}
+    heartbeat = () if chosen.heartbeat is None else (chosen.heartbeat.check,)
+    checks = {(plugins.SOURCES, check.kind) for check in (*chosen.checks, *chosen.canaries, *heartbeat)}
     return checks | {(plugins.SINKS, channel.kind) for channel in chosen.channels.values()}
 
 
@@ -191,4 +233,6 @@ def _look(options: object) -> tuple[object, ...]:
 
 
 def _same(one: CheckSettings | ChannelSettings | None, other: CheckSettings | ChannelSettings) -> bool:
+    if isinstance(one, ChannelSettings) and isinstance(other, ChannelSettings) and one.template != other.template:
+        return False
     return one is not None and one.kind == other.kind and bool(one.options == other.options)

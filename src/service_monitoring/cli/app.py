@@ -34,10 +34,14 @@ oncall_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+notify_app = typer.Typer(
+    help="Try channels: send a test, or show what would be sent.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(rules_app, name="rules")
 app.add_typer(keys_app, name="keys")
 app.add_typer(oncall_app, name="oncall")
+app.add_typer(notify_app, name="notify")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="SERVICE_MONITORING_CONFIG", help="The configuration file.")
@@ -48,6 +52,7 @@ Comment = Annotated[str, typer.Option(help="A word about it.")]
 Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous beginning of it.")]
 Check = Annotated[str, typer.Argument(help="service.check")]
 RuleName = Annotated[str, typer.Argument(help="service.rule")]
+Recipient = Annotated[str, typer.Argument(help="A channel's name, or person.NAME.")]
 Server = Annotated[
     str,
     typer.Option(envvar="SERVICE_MONITORING_SERVER", help="Where the monitor listens, for a key."),
@@ -372,6 +377,30 @@ def rules_retire(
     from service_monitoring.cli import commands
 
     commands.retire(name, by, reason, config, _form(json=json))
+
+
+@notify_app.command("test")
+def notify_test(recipient: Recipient, config: Config = _FILE, *, json: Json = False) -> None:
+    """Send one notice that says that it is a test. Exit 0 only when the far side took it."""
+    from service_monitoring.cli import telling
+
+    raise typer.Exit(telling.test(recipient, config, _form(json=json)))
+
+
+@notify_app.command("preview")
+def notify_preview(
+    recipient: Recipient,
+    incident: Annotated[
+        str, typer.Option(help="The id of a stored incident, or its beginning; a made-up one without.")
+    ] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Show what a channel would send: subject, body and content type. Nothing is sent."""
+    from service_monitoring.cli import telling
+
+    telling.preview(recipient, incident, config, _form(json=json))
 
 
 @keys_app.command("create")

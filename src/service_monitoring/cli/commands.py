@@ -173,6 +173,7 @@ def _nothing_stored(settings: Settings) -> dict[str, Any]:
         "polling": {},
         "sizes": {},
         "listens": "",
+        "heartbeat": {},
     }
 
 
@@ -237,7 +238,7 @@ def list_incidents(
 
 def show_incident(id: str, config: Path, form: Form) -> None:
     """One incident with its transitions and notices."""
-    whole = _identified(config, id)
+    whole = identified(config, id)
     detail = ask(config, "GET", f"/api/v1/incidents/{quote(whole, safe='')}", lambda desk: desk.incident(whole))
     if form is Form.JSON:
         show.as_json(detail)
@@ -296,7 +297,7 @@ def _until(row: Mapping[str, Any]) -> str:
 
 def _act(act: Acted, config: Path, **more: str) -> dict[str, Any]:
     """Have it done; `more` is what the route takes besides who says so."""
-    whole = _identified(config, act.incident)
+    whole = identified(config, act.incident)
     written = "text" if act.act is Act.NOTE else "comment"
     row: dict[str, Any] = ask(
         config,
@@ -391,7 +392,7 @@ def _rows(
     return rows
 
 
-def _identified(config: Path, beginning: str) -> str:
+def identified(config: Path, beginning: str) -> str:
     """The whole id that begins like this, among the newest thousand; a whole one is taken as it is."""
     if len(beginning) >= _WHOLE:
         _exists(config)

@@ -235,6 +235,7 @@ def status(answer: Mapping[str, Any], now: Instant) -> None:
         ("on disk", Text(counts({f"KiB of {name}": -(-size // 1024) for name, size in answer["sizes"].items()}))),
         ("loops", word(", ".join(f"{name} {_loop(loop)}" for name, loop in answer["loops"].items()))),
         ("queues", word(", ".join(f"{name} {_queue(queue)}" for name, queue in answer["queues"].items()))),
+        ("heartbeat", word(_heartbeat(answer.get("heartbeat") or {}))),
         ("runs", Text(_counted(answer["polling"], ("done", "outstanding", "skipped", "shed", "overran")))),
     ]
     facts = [(name, what) for name, what in facts if str(what)]
@@ -245,7 +246,21 @@ def status(answer: Mapping[str, Any], now: Instant) -> None:
 
 def _loop(loop: Mapping[str, Any]) -> str:
     restarts = loop.get("restarts", 0)
-    return str(loop.get("state", "")) + (f" ({amount(restarts, 'restart')})" if restarts else "")
+    said = [amount(restarts, "restart")] if restarts else []
+    if loop.get("last_error"):
+        said.append(str(loop["last_error"]))
+    return str(loop.get("state", "")) + (f" ({', '.join(said)})" if said else "")
+
+
+def _heartbeat(pulse: Mapping[str, Any]) -> str:
+    """How the outward heartbeat stands; nothing where nobody is called."""
+    if not pulse:
+        return ""
+    silent = pulse.get("silent_seconds")
+    said = "not called yet" if silent is None else f"called {silent:.0f} s ago"
+    if pulse.get("withheld"):
+        said += f", withheld: {pulse['withheld']}"
+    return said + (f", failing: {pulse['failing']}" if pulse.get("failing") else "")
 
 
 def _queue(queue: Mapping[str, Any]) -> str:

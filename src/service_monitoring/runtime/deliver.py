@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 from msgspec import Struct
 
 from service_monitoring.domain.inputs import Delivery, Settled
-from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Unavailable
 from service_monitoring.ports import (
@@ -34,10 +34,10 @@ from service_monitoring.ports import (
     Tick,
     Uncertain,
 )
+from service_monitoring.runtime.attempts import BUDGET, LATENESS, attempt, builtin, message_of
 from service_monitoring.runtime.deadlines import deadline_after, within
 from service_monitoring.runtime.lanes import AHEAD, CAPACITY, Channel, Job, JobState, Lane, LaneStatistics
 from service_monitoring.runtime.retry import LONGEST_ASKED, RetryAt, after
-from service_monitoring.views import wording
 
 _PAGE: Final = 1000
 _AGAIN: Final = Duration(SECOND)
@@ -53,10 +53,8 @@ Result = TypeVar("Result")
 class Terms(Struct, frozen=True):
     """The times of delivery, and how many notices of a channel are held in memory."""
 
-    budget: Duration = Duration(10 * SECOND)
-    """What one attempt may take."""
-    lateness: Duration = Duration(400 * MILLISECOND)
-    """What a sink gets on top of it to end by itself before it is cut off."""
+    budget: Duration = BUDGET
+    lateness: Duration = LATENESS
     sweep: Duration = Duration(5 * SECOND)
     grace: Duration = Duration(5 * SECOND)
     capacity: int = CAPACITY
@@ -254,7 +252,7 @@ class Deliverer:
                 await self._leased(lane, jobs)
 
     async def _leased(self, lane: Lane, jobs: list[Job]) -> None:
-        wanted = [(job, job.message or _rendered(lane, job.notice)) for job in jobs]
+        wanted = [(job, job.message or message_of(lane.channel.sink, job.notice)) for job in jobs]
         try:
             await self._claims.submit(wanted, self._spawn_busy)
         except Exception as trouble:  # noqa: BLE001 - the sweep finds them again
@@ -313,22 +311,8 @@ class Deliverer:
         self._spawn_busy(self._settled(lane, job, lease, answer))
 
     async def _send(self, lane: Lane, sink: Sink, lease: Lease) -> Answer:
-        deadline = deadline_after(self._clock, self._terms.budget)
-        state = JobState.DONE
-        answer: Answer
-        try:
-            async with within(self._clock, Deadline(deadline.tick.plus(self._terms.lateness))):
-                answer = await sink.send(lease.message, deadline)
-            if not isinstance(answer, Answer):
-                raise TypeError(f"{answer!r} is no answer")
-            if deadline.tick <= self._clock.tick():
-                state = JobState.TIMED_OUT
-        except TimeoutError:
-            state = JobState.TIMED_OUT
-            answer = Uncertain(f"no answer within {self._terms.budget / SECOND:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's sink raises, the notice is tried again
-            state = JobState.FAILED
-            answer = Uncertain(f"the sink failed: {type(error).__name__}: {error}")
+        terms = self._terms
+        answer, state = await attempt(sink, lease.message, self._clock, budget=terms.budget, lateness=terms.lateness)
         lane.jobs[state] += 1
         return answer
 
@@ -487,25 +471,7 @@ class _Nowhere:
         self._name = name
 
     def render(self, notice: Notice) -> Message:
-        return _builtin(notice, degraded="")
+        return builtin(notice, degraded="")
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
         return Rejected(f"there is no channel {self._name}")
-
-
-def _rendered(lane: Lane, notice: Notice) -> Message:
-    try:
-        return lane.channel.sink.render(notice)
-    except Exception as error:  # noqa: BLE001 - a stranger's sink may fail, a notice may not
-        return _builtin(notice, degraded=f"rendering failed: {type(error).__name__}: {error}")
-
-
-def _builtin(notice: Notice, *, degraded: str) -> Message:
-    words = wording.Wording(wording.minimal(notice.facts))
-    return Message(
-        key=notice.key,
-        thread=notice.thread,
-        subject=wording.headline(notice, words),
-        body=words.summary,
-        degraded=degraded,
-    )

@@ -18,6 +18,7 @@ from service_monitoring.settings.secrets import Redactor, Secret, redact
 from service_monitoring.settings.values import (
     ChannelSettings,
     CheckSettings,
+    HeartbeatSettings,
     NotYet,
     Settings,
     SmtpSettings,
@@ -31,6 +32,7 @@ __all__ = [
     "CheckSettings",
     "Complaint",
     "DurationField",
+    "HeartbeatSettings",
     "InvalidSettings",
     "InvalidValue",
     "NotYet",

@@ -13,7 +13,14 @@ from pydantic.json_schema import models_json_schema
 
 from service_monitoring.ports import Kind
 from service_monitoring.settings.kinds import ARRIVING, LATER, LATER_REASONS, Kinds
-from service_monitoring.settings.shapes import CheckShape, EveryCheckShape, FileShape, PersonShape, ServiceShape
+from service_monitoring.settings.shapes import (
+    CheckShape,
+    EveryChannelShape,
+    EveryCheckShape,
+    FileShape,
+    PersonShape,
+    ServiceShape,
+)
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE: Final = "#/$defs/"
@@ -23,6 +30,7 @@ def schema(sources: Mapping[str, Kind], sinks: Mapping[str, Kind]) -> dict[str, 
     """The schema of the whole file. Imports every kind, so it blocks; `Refused` where a package cannot be used."""
     checks, channels = Kinds("check", sources, arriving=ARRIVING, later=LATER), Kinds("channel", sinks)
     models: dict[str, type[BaseModel]] = {"file": FileShape, "polled": CheckShape, "arriving": EveryCheckShape}
+    models["told"] = EveryChannelShape
     models |= {f"check {name}": checks.model(name) for name in checks.names}
     models |= {f"channel {name}": channels.model(name) for name in channels.names}
     # The same model under two names would be one key of pydantic's answer, and that is right: it is one definition.
@@ -35,7 +43,14 @@ def schema(sources: Mapping[str, Kind], sinks: Mapping[str, Kind]) -> dict[str, 
     forms["check"] = _either(
         {f"check {name}": _check(forms[names[f"check {name}"]], name, common[name]) for name in checks.names}, forms
     )
-    forms["channel"] = _either({f"channel {name}": forms[names[f"channel {name}"]] for name in channels.names}, forms)
+    told = forms[names["told"]]["properties"]
+    forms["channel"] = _either(
+        {
+            key: {**forms[names[key]], "properties": {**told, **forms[names[key]]["properties"]}}
+            for key in (f"channel {name}" for name in channels.names)
+        },
+        forms,
+    )
     forms["defaults"] = _defaults({name: forms[f"check {name}"]["properties"] for name in checks.names})
     file = forms.pop(names["file"])
     _fill(file, forms, found)

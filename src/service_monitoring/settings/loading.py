@@ -22,11 +22,18 @@ from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.oncall import read_rotas
 from service_monitoring.settings.origin import Trail
-from service_monitoring.settings.reading import Reading
+from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.routes import Recipients, read_inhibitions, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader
-from service_monitoring.settings.sections import check_rest, read_canaries, read_smtp, read_store, read_web
-from service_monitoring.settings.services import TemplateCheck, read_services
+from service_monitoring.settings.sections import (
+    check_rest,
+    read_canaries,
+    read_heartbeat,
+    read_smtp,
+    read_store,
+    read_web,
+)
+from service_monitoring.settings.services import read_services
 from service_monitoring.settings.shapes import FileShape
 from service_monitoring.settings.validation import faults
 from service_monitoring.settings.values import Settings
@@ -41,17 +48,19 @@ def load(
     sinks: Mapping[str, Kind],
     environment: Mapping[str, str],
     template: TemplateCheck | None = None,
+    channel_template: TemplateCheck | None = None,
 ) -> Settings:
     """Read the configuration at `path`. Blocks on its files, on those of secrets and on the import of kinds.
 
-    `template` says what is wrong with a text's template, where somebody knows. Raises `InvalidSettings` with all
+    `template` says what is wrong with the template of a rule's text, `channel_template` with that of a channel, where
+    somebody knows. Raises `InvalidSettings` with all
     complaints, from which every known secret is struck out; nothing else for anything that a file may contain.
     """
     path = Path(path)
     trail = Trail(path)
     try:
         with uncollected():
-            settings = _load(path, sources, sinks, environment, template, trail)
+            settings = _load(path, sources, sinks, environment, (template, channel_template), trail)
     except InvalidSettings as invalid:
         invalid.origin = trail.origin()
         raise
@@ -63,13 +72,16 @@ def _load(
     sources: Mapping[str, Kind],
     sinks: Mapping[str, Kind],
     environment: Mapping[str, str],
-    template: TemplateCheck | None,
+    templates: tuple[TemplateCheck | None, TemplateCheck | None],
     trail: Trail,
 ) -> Settings:
     gathered = gather(path, trail)
     secrets = SecretReader(folder=path.parent, environment=environment, saw=trail.saw)
     kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER)
-    reading = Reading(gathered, secrets=secrets, sources=kinds, sinks=Kinds("channel", sinks))
+    template, of_channel = templates
+    reading = Reading(
+        gathered, secrets=secrets, sources=kinds, sinks=Kinds("channel", sinks), channel_template=of_channel
+    )
     shape = _shaped(gathered, reading)
     settings = _read(path, shape, reading, template)
     redact = Redactor(secrets.found)
@@ -108,6 +120,8 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
             services, routes, owners, read_inhibitions(shape), recipients.people, read_rotas(shape, reading)
         ),
         people=tuple(shape.people),
+        heartbeat=read_heartbeat(shape, reading),
+        contacts={person.name: person.contacts[0] for person in recipients.people if person.contacts},
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))
         ),

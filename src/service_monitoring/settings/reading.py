@@ -11,17 +11,21 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from service_monitoring.ports import NO_TEMPLATE, Template
 from service_monitoring.settings.anchoring import anchored
 from service_monitoring.settings.complaints import Complaint, Complaints, KeyPath, path_text
 from service_monitoring.settings.gather import Gathered
 from service_monitoring.settings.kinds import Kinds
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.secrets import SecretReader
-from service_monitoring.settings.shapes import CheckShape
-from service_monitoring.settings.validation import Fault, validated
+from service_monitoring.settings.shapes import CheckShape, EveryChannelShape, TemplateShape
+from service_monitoring.settings.validation import Fault, fields_of, validated
 from service_monitoring.settings.values import ChannelSettings, NotYet
 
 Model = TypeVar("Model", bound=BaseModel)
+
+TemplateCheck = Callable[[str], str | None]
+"""What is wrong with a template, or None."""
 
 
 class Reading:
@@ -30,12 +34,21 @@ class Reading:
     `raw` holds the sections as they were written, for names that exist although something within them is wrong.
     """
 
-    def __init__(self, gathered: Gathered, *, secrets: SecretReader, sources: Kinds, sinks: Kinds) -> None:
+    def __init__(
+        self,
+        gathered: Gathered,
+        *,
+        secrets: SecretReader,
+        sources: Kinds,
+        sinks: Kinds,
+        channel_template: TemplateCheck | None = None,
+    ) -> None:
         self.gathered = gathered
         self.raw: Mapping[str, Any] = gathered.data
         self.secrets = secrets
         self.sources = sources
         self.sinks = sinks
+        self._channel_template = channel_template
         self.complaints = Complaints(gathered.place, files=gathered.files)
         self.not_yet: list[NotYet] = []
         self.warnings: list[Complaint] = []
@@ -113,12 +126,15 @@ class Reading:
     def channel(self, name: str, given: Mapping[str, Any], path: KeyPath) -> ChannelSettings | None:
         """A channel as it is written at `path`, or None after complaining."""
         try:
-            kind = self.sinks.of(given)
+            kind = self.sinks.of(given, besides=fields_of(EveryChannelShape))
             model = self.sinks.model(kind)
         except InvalidValue as error:
             self.complaints.invalid(path, error)
             return None
         options = dict(given)
+        template: Template | None = NO_TEMPLATE
+        if "template" not in model.model_fields and "template" in options:
+            template = self._template(options.pop("template"), (*path, "template"))
         inherited: dict[str, KeyPath] = {}
         if "smtp" in model.model_fields and "smtp" not in options:
             # Mail is sent by the one server of the whole configuration unless a channel has its own.
@@ -127,5 +143,16 @@ class Reading:
                 return None
             options["smtp"] = self.raw["smtp"]
             inherited["smtp"] = ("smtp",)
-        made = self.validated(model, options, path, inherited=inherited)
-        return None if made is None else ChannelSettings(name, kind, made)
+        made = self.validated(model, options, path, inherited=inherited, besides=fields_of(EveryChannelShape))
+        return None if made is None or template is None else ChannelSettings(name, kind, made, template)
+
+    def _template(self, given: Any, path: KeyPath) -> Template | None:
+        """A channel's own words, as they are written at `path`, or None after complaining."""
+        shape = validated(TemplateShape, given, secrets=self.secrets, report=lambda fault: self.fault(fault, base=path))
+        if shape is None:
+            return None
+        for key, text in (("subject", shape.subject), ("text", shape.text)):
+            problem = self._channel_template(text) if self._channel_template and "{" in text else None
+            if problem:
+                self.complain((*path, key), f"the template cannot be used: {problem}", "mend it")
+        return Template(shape.subject, shape.text)

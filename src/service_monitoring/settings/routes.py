@@ -6,6 +6,7 @@ anything, and does not know who is on call.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -100,7 +101,7 @@ class Recipients:
             name, number = f"{person}.{channel.kind}", 2
             while name in self.channels:
                 name, number = f"{person}.{channel.kind}{number}", number + 1
-            return ChannelSettings(name, channel.kind, channel.options)
+            return dataclasses.replace(channel, name=name)
         sort, _, name = contact.partition(".") if isinstance(contact, str) else ("", "", "")
         if sort != "channel":
             self._reading.complain(path, "a contact is expected here", "write channel.NAME, or {email: ...}")

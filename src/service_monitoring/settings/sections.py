@@ -16,10 +16,18 @@ from service_monitoring.settings.problems import InvalidValue, one_line
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.shapes import FileShape, MaintenanceShape, SmtpShape
 from service_monitoring.settings.validation import faults_of_given
-from service_monitoring.settings.values import CheckSettings, SmtpSettings, StoreSettings, WebSettings
+from service_monitoring.settings.values import (
+    CheckSettings,
+    HeartbeatSettings,
+    SmtpSettings,
+    StoreSettings,
+    WebSettings,
+)
 
 _CANARY: Final = Duration(3 * SECOND)
 """What a canary may take; nobody asks it at intervals."""
+_HEARTBEAT: Final = Duration(10 * SECOND)
+"""What a call of the outward heartbeat may take."""
 
 
 def read_store(shape: FileShape, folder: Path, reading: Reading) -> StoreSettings:
@@ -84,6 +92,30 @@ def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ..
     return tuple(found)
 
 
+def read_heartbeat(shape: FileShape, reading: Reading) -> HeartbeatSettings | None:
+    """The URL that is called while all is well."""
+    secret, every = shape.itself.heartbeat, shape.itself.heartbeat_every
+    if every < SECOND:
+        reading.complain(("self", "heartbeat_every"), "nobody outside wants it that often", "write 60s")
+    if secret is None:
+        return None
+    path: KeyPath = ("self", "heartbeat")
+    try:
+        model = reading.sources.model("http")
+    except InvalidValue as error:
+        reading.complaints.invalid(path, error)
+        return None
+    given = {"http": secret.reveal()}
+    faulty = list(faults_of_given(model, given, secrets=reading.secrets))
+    for fault in faulty:
+        reading.complain(path, fault.problem, fault.remedy or "write https://watcher.example.com/ping/KEY")
+    if faulty or every < SECOND:
+        return None
+    options = model.model_validate(given)
+    check = CheckSettings("self", "heartbeat", "http", options, every, _HEARTBEAT, 0, every)
+    return HeartbeatSettings(check, every, secret)
+
+
 def check_rest(shape: FileShape, reading: Reading) -> None:
     """What is read and checked, and not done by this version."""
     names: dict[str, int] = {}
@@ -93,9 +125,6 @@ def check_rest(shape: FileShape, reading: Reading) -> None:
             reading.complain((*path, "name"), f"the name {maintenance.name} stands here twice", "choose another")
         _check_maintenance(maintenance, path, reading)
         reading.postpone(path, "maintenance is not kept yet", f"incidents during {maintenance.name} are told")
-    if shape.itself.heartbeat is not None:
-        what = "the monitor does not report its own life yet"
-        reading.postpone(("self", "heartbeat"), what, "the URL is never called")
 
 
 def _kept(length: Duration, path: KeyPath, reading: Reading) -> Duration:

@@ -5,7 +5,7 @@ Knows how a check's keys, defaults and kind go together, and what rules may refe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,14 +31,11 @@ from service_monitoring.settings.dependencies import Dependencies
 from service_monitoring.settings.kinds import LATER_REASONS, HeartbeatOptions, PushOptions
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import duration_text
-from service_monitoring.settings.reading import Reading
+from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.rule_shapes import RuleShape
 from service_monitoring.settings.shapes import CheckShape, EveryCheckShape, FileShape, ServiceShape
 from service_monitoring.settings.validation import faults_of_given, suggestion
 from service_monitoring.settings.values import CheckSettings
-
-TemplateCheck = Callable[[str], str | None]
-"""What is wrong with a template, or None."""
 
 DEFAULT_TIMEOUT: Final = Duration(10 * SECOND)
 SHORTEST_INTERVAL: Final = Duration(SECOND // 100)

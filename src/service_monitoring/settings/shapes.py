@@ -143,6 +143,21 @@ class PersonShape(Shape):
     quiet_hours: QuietHoursShape | None = None
 
 
+class TemplateShape(Shape):
+    """What a channel says in its own words."""
+
+    subject: str = Field("", max_length=8192, description="A template of the subject or title, in one line.")
+    text: str = Field("", max_length=8192, description="A template of the text.")
+
+
+class EveryChannelShape(Shape):
+    """The keys that every channel has besides those of its kind."""
+
+    template: TemplateShape = Field(
+        TemplateShape(), description="What is said in place of the built-in subject and text."
+    )
+
+
 class SmtpShape(Shape):
     """The server that takes mail."""
 
@@ -278,6 +293,7 @@ class SelfShape(Shape):
 
     notify: RecipientsField = Field(default_factory=list)
     heartbeat: Secret | None = Field(None, description="A URL that is called while all is well.")
+    heartbeat_every: DurationField = Field(MINUTE, description="How often it is called; 1m, where it is left out.")
     canaries: list[str] = Field(default_factory=list, description="Targets that tell whether our own network is up.")
 
 

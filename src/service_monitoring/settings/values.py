@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import DAY, Duration
+from service_monitoring.ports import NO_TEMPLATE, Template
 from service_monitoring.settings.complaints import Complaint, Place
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.origin import Origin
@@ -46,6 +47,7 @@ class ChannelSettings:
     name: str
     kind: str
     options: Any = field(repr=False)
+    template: Template = NO_TEMPLATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HeartbeatSettings:
+    """What is called outside while all is well: as a check that nobody judges. Its URL is a secret."""
+
+    check: CheckSettings
+    every: Duration
+    url: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class NotYet:
     """Something that is understood and checked, but not done by this version; `instead` says what happens."""
 
@@ -100,6 +111,7 @@ class NotYet:
 class Settings:
     """One configuration, valid as a whole. `files` are all that it was read from; `folder` is what paths start from.
 
+    `contacts` are the channels of people by name.
     `origin` tells later whether these still say the same. `warnings` are doubts that keep nothing from running.
     `secrets` are all secret values, to be struck out of texts.
     """
@@ -117,6 +129,8 @@ class Settings:
     configuration: Configuration
     people: tuple[str, ...] = ()
     canaries: tuple[CheckSettings, ...] = ()
+    heartbeat: HeartbeatSettings | None = None
+    contacts: Mapping[str, str] = field(default_factory=dict)
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

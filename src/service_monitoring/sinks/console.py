@@ -14,8 +14,18 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service_monitoring.domain.notices import Notice
-from service_monitoring.ports import Accepted, Answer, Deadline, Later, Message, Rejected, Surroundings
-from service_monitoring.views.wording import headline, one_line, word
+from service_monitoring.ports import (
+    NO_TEMPLATE,
+    Accepted,
+    Answer,
+    Deadline,
+    Later,
+    Message,
+    Rejected,
+    Surroundings,
+    Template,
+)
+from service_monitoring.views.wording import article, one_line
 
 LONGEST_LINE: Final = 2048
 """Bytes of a line: what a pipe that is ready takes whole without blocking is at least 4096 (PIPE_BUF)."""
@@ -43,7 +53,7 @@ class Kind:
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Console:
         """A sink that prints."""
-        return Console(self._write)
+        return Console(self._write, surroundings.template)
 
     async def close(self) -> None:
         """There is nothing to let go of."""
@@ -52,17 +62,24 @@ class Kind:
 class Console:
     """A `ports.Sink` that writes one line a notice. Never waits, so it cannot be cancelled half-way."""
 
-    def __init__(self, write: Writer) -> None:
+    def __init__(self, write: Writer, template: Template = NO_TEMPLATE) -> None:
         self._write = write
+        self._template = template
 
     def render(self, notice: Notice) -> Message:
-        """When it was decided, what it is, and its runbook; nothing in it can move a terminal's cursor."""
-        words = word(notice.facts)
-        title = headline(notice, words)
-        line = f"{str(notice.decided_at)[:19]}Z {title}"
-        line += f" - {words.runbook}" if words.runbook else ""
+        """When it was decided, what it is, and its runbook, or the text of the channel's template in place of that.
+
+        Nothing in it can move a terminal's cursor.
+        """
+        said = article(notice, self._template)
+        more = said.text if said.complete else said.runbook
+        line = f"{str(notice.decided_at)[:19]}Z {said.headline}" + (f" - {more}" if more else "")
         return Message(
-            key=notice.key, thread=notice.thread, subject=title, body=_cut(one_line(line)), degraded=words.degraded
+            key=notice.key,
+            thread=notice.thread,
+            subject=said.headline,
+            body=_cut(one_line(line)),
+            degraded=said.degraded,
         )
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:

@@ -47,7 +47,7 @@ from service_monitoring.ports import (
 )
 from service_monitoring.settings import InvalidValue, Redactor, Secret
 from service_monitoring.sinks.names import BlockingNames
-from service_monitoring.views.wording import Wording, headline, one_line, word
+from service_monitoring.views.wording import Article, article, one_line
 
 _ADDRESS: Final = re.compile(r"[!#-'*+/-9=?A-Z^_`a-z{-~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _LONGEST_SUBJECT: Final = 200
@@ -153,6 +153,7 @@ class Email:
 
     def __init__(self, mailbox: str, server: Server, names: BlockingNames, surroundings: Surroundings) -> None:
         self._mailbox = mailbox
+        self._template = surroundings.template
         self._server = server
         self._names = names
         self._clock = surroundings.clock
@@ -161,14 +162,18 @@ class Email:
         self._redact = Redactor(() if server.password is None else (server.password,))
 
     def render(self, notice: Notice) -> Message:
-        """Plain text: the summary, then the facts, one a line, then what may be done about it."""
-        words = word(notice.facts)
+        """Plain text: the summary, then the facts, one a line; or the text of the channel's template alone.
+
+        Below it stands what may be done about the notice.
+        """
+        said = article(notice, self._template)
         thread = f"<{notice.thread}@{self._domain}>"
         return Message(
             key=notice.key,
             thread=notice.thread,
-            subject=one_line(headline(notice, words))[:_LONGEST_SUBJECT],
-            body=_text(notice.facts, words) + _offers(self._links(notice, notice.channel)),
+            subject=one_line(said.headline)[:_LONGEST_SUBJECT],
+            body=(f"{said.text}\n" if said.complete else _text(notice.facts, said))
+            + _offers(self._links(notice, notice.channel)),
             headers=(
                 ("From", self._server.sender),
                 ("To", self._mailbox),
@@ -178,7 +183,7 @@ class Email:
                 ("References", thread),
                 ("Auto-Submitted", "auto-generated"),
             ),
-            degraded=words.degraded,
+            degraded=said.degraded,
         )
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
@@ -312,7 +317,7 @@ async def _farewell(client: SMTP) -> None:
         pass
 
 
-def _text(facts: Facts, words: Wording) -> str:
+def _text(facts: Facts, words: Article) -> str:
     evidence = facts.evidence
     why = ": ".join(part for part in (str(evidence.reason or ""), evidence.detail[:2000]) if part)
     lines = [
@@ -335,7 +340,7 @@ def _text(facts: Facts, words: Wording) -> str:
         ),
     ]
     said = "\n".join(f"{name + ':':<10} {one_line(value)}" for name, value in lines if value)
-    return f"{words.summary}\n\n{said}\n" if said else f"{words.summary}\n"
+    return f"{words.text}\n\n{said}\n" if said else f"{words.text}\n"
 
 
 def _offers(links: Sequence[tuple[str, str]]) -> str:

@@ -15,16 +15,16 @@ from yarl import URL
 
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice
-from service_monitoring.ports import Answer, Deadline, Links, Message, Surroundings
+from service_monitoring.ports import Answer, Deadline, Message, Surroundings
 from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_of
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
-from service_monitoring.views.wording import headline, word
+from service_monitoring.views.wording import article
 
 VERSION: Final = 1
 FIELDS: Final = (
     "version", "key", "thread", "page", "decided_at", "incident", "service", "rule", "series", "severity", "state",
-    "labels", "summary", "runbook", "value", "reason", "detail", "cause", "breached_at", "opened_at", "ended_at",
-    "degraded", "links",
+    "labels", "headline", "summary", "runbook", "value", "reason", "detail", "cause", "breached_at", "opened_at",
+    "ended_at", "degraded", "links",
 )  # fmt: skip
 
 
@@ -50,22 +50,23 @@ class Kind(PostingKind):
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Webhook:
         """A sink for one URL; opens no connection yet."""
         secrets = secrets_of(options.webhook, *options.headers.values())
-        return Webhook(options, self.poster(surroundings, secrets=secrets), surroundings.links)
+        return Webhook(options, self.poster(surroundings, secrets=secrets), surroundings)
 
 
 class Webhook:
     """A `ports.Sink` over HTTP. Several sends may run at once; one that is cancelled closes its connection."""
 
-    def __init__(self, options: Options, poster: Poster, links: Links) -> None:
+    def __init__(self, options: Options, poster: Poster, surroundings: Surroundings) -> None:
         self._poster = poster
-        self._links = links
+        self._links = surroundings.links
+        self._template = surroundings.template
         self._url = URL(options.webhook.reveal())
         self._method = options.method
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
 
     def render(self, notice: Notice) -> Message:
-        """The object as canonical JSON: sorted keys, no spaces."""
-        facts, words = notice.facts, word(notice.facts)
+        """The object as canonical JSON: sorted keys, no spaces. `summary` is the text of the channel's template."""
+        facts, said = notice.facts, article(notice, self._template)
         content = {
             "version": VERSION,
             "key": notice.key,
@@ -79,8 +80,9 @@ class Webhook:
             "severity": facts.severity.value,
             "state": facts.state or None,
             "labels": dict(facts.labels),
-            "summary": words.summary,
-            "runbook": words.runbook or None,
+            "headline": said.headline,
+            "summary": said.text,
+            "runbook": said.runbook or None,
             "value": facts.evidence.value,
             "reason": facts.evidence.reason.value if facts.evidence.reason is not None else None,
             "detail": facts.evidence.detail or None,
@@ -88,17 +90,17 @@ class Webhook:
             "breached_at": _moment(facts.breached_at),
             "opened_at": _moment(facts.opened_at),
             "ended_at": _moment(facts.ended_at),
-            "degraded": words.degraded or None,
+            "degraded": said.degraded or None,
             "links": dict(self._links(notice, notice.channel)),
         }
         return Message(
             key=notice.key,
             thread=notice.thread,
-            subject=headline(notice, words),
+            subject=said.headline,
             body=canonical(content),
             content_type="application/json",
             headers=(("Idempotency-Key", notice.key),),
-            degraded=words.degraded,
+            degraded=said.degraded,
         )
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:

@@ -92,7 +92,8 @@ class IncidentDetail(Struct, frozen=True):
 class Status(Struct, frozen=True):
     """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well.
 
-    `listens` is the address where reports and samples arrive, if there is one.
+    `listens` is the address where reports and samples arrive, if there is one. `heartbeat` is how the outward heartbeat
+    stands, empty where nobody is called.
     """
 
     version: str
@@ -109,13 +110,14 @@ class Status(Struct, frozen=True):
     polling: dict[str, Any] = {}
     sizes: dict[str, int] = {}
     listens: str = ""
+    heartbeat: dict[str, Any] = {}
 
 
 class Reloaded(Struct, frozen=True):
     """What came of a reload that was not refused.
 
-    `changed` names what is another now: rules (with services and routes), checks, channels, retention. `restart` are
-    sentences about what the file says and only a start can do, `remarks` what else is to be said about it.
+    `changed` names what is another now: rules (with services and routes), checks, channels, heartbeat, retention.
+    `restart` are sentences about what the file says and only a start can do, `remarks` what else is to be said.
     """
 
     file: str

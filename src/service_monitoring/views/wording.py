@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, wraps
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, nodes
+from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import Template as Compiled
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -21,6 +22,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Facts, Notice, Page
+from service_monitoring.ports import NO_TEMPLATE, Template
 
 LARGEST_TEXT: Final = 32 * 1024
 """Bytes of UTF-8 that a rendered text has at most."""
@@ -34,6 +36,9 @@ VARIABLES: Final = (
     "incident", "breached_at", "opened_at", "ended_at",
 )  # fmt: skip
 """What a template may name. `labels` is a mapping; instants are texts in UTC; what does not apply is empty."""
+
+OF_A_CHANNEL: Final = ("headline", "summary", "runbook", "page", "decided_at")
+"""What the template of a channel may name besides: the words that would be sent without it, and the notice's own."""
 
 _MARKS: Final = {
     Page.RECOVERED: "recovered",
@@ -81,26 +86,46 @@ def word(facts: Facts) -> Wording:
     variables = _variables(facts)
     summary, complaint = _rendered(facts.summary, variables)
     runbook, other = _rendered(facts.runbook, variables)
-    problems = [f"{name}: {said}" for name, said in (("summary", complaint), ("runbook", other)) if said]
+    problems = _complaints(("summary", complaint), ("runbook", other))
     return Wording(summary or minimal(facts), runbook, "; ".join(problems))
 
 
 class Article(Struct, frozen=True):
     """A notice in words, for any channel: a line for subjects and titles, the text below it, and a link or how-to.
 
-    `degraded` says why built-in text stands in for a template, or is empty.
+    `degraded` says why built-in text stands in for a template, or is empty. A `complete` text is the channel's own: a
+    channel that would add facts to it leaves them out.
     """
 
     headline: str
     text: str
     runbook: str = ""
     degraded: str = ""
+    complete: bool = False
 
 
-def article(notice: Notice) -> Article:
-    """What a channel says of a notice. Never fails. All of it is strangers' text, for the channel to escape."""
+def article(notice: Notice, template: Template = NO_TEMPLATE) -> Article:
+    """What a channel says of a notice, by its `template`, if it has one. Never fails.
+
+    All of it is strangers' text, for the channel to escape. A template that fails, or says nothing, gives way to what
+    would be said without it. What concerns the monitor itself has no incident to speak of, and is said as it is.
+    """
     words = word(notice.facts)
-    return Article(headline(notice, words), words.summary, words.runbook, words.degraded)
+    builtin = Article(headline(notice, words), words.summary, words.runbook, words.degraded)
+    if template == NO_TEMPLATE or not notice.facts.incident:
+        return builtin
+    variables = _variables(notice.facts) | _of_a_channel(notice, builtin)
+    subject, complaint = _rendered(template.subject, variables)
+    text, other = _rendered(template.text, variables)
+    said = (words.degraded, *_complaints(("template.subject", complaint), ("template.text", other)))
+    line = " ".join(part.strip() for part in subject.splitlines()).strip()
+    return Article(
+        line or builtin.headline,
+        text if text.strip() else builtin.text,
+        builtin.runbook,
+        "; ".join(problem for problem in said if problem),
+        complete=bool(text.strip()),
+    )
 
 
 def render_summary(facts: Facts) -> str:
@@ -139,18 +164,23 @@ def one_line(text: str) -> str:
 
 # Thousands of services share a handful of templates.
 @lru_cache(maxsize=1024)
-def complaint(template: str) -> str | None:
-    """What is wrong with a template, in one sentence, or None: for whoever checks a configuration."""
+def complaint(template: str, variables: tuple[str, ...] = VARIABLES) -> str | None:
+    """What is wrong with a template that may name `variables`, in one sentence, or None: for whoever checks a file."""
     try:
         source = _parsed(template)
     except _UNUSABLE as error:
         return _sentence(error)
     names = list(source.find_all(nodes.Name))
-    known = {*VARIABLES, "loop", *(name.name for name in names if name.ctx == "store")}
+    known = {*variables, "loop", *(name.name for name in names if name.ctx == "store")}
     for name in names:
         if name.name not in known:
-            return f"'{name.name}' is undefined: there are {', '.join(VARIABLES)}"
+            return f"'{name.name}' is undefined: there are {', '.join(variables)}"
     return None
+
+
+def complaint_of_channel(template: str) -> str | None:
+    """The same for the template of a channel."""
+    return complaint(template, (*VARIABLES, *OF_A_CHANNEL))
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -270,7 +300,7 @@ def _walk(node: nodes.Node, depth: int = 0) -> Iterator[nodes.Node]:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(template: str) -> Template | str:
+def _compiled(template: str) -> Compiled | str:
     """The compiled template or what is wrong with it, by its source text, which never changes meaning."""
     try:
         return _ENVIRONMENT.from_string(_parsed(template))
@@ -320,6 +350,20 @@ def _variables(facts: Facts) -> dict[str, object]:
         "opened_at": _moment(facts.opened_at),
         "ended_at": _moment(facts.ended_at),
     }
+
+
+def _of_a_channel(notice: Notice, builtin: Article) -> dict[str, object]:
+    return {
+        "headline": _short(builtin.headline),
+        "summary": builtin.text,
+        "runbook": builtin.runbook,
+        "page": str(notice.page),
+        "decided_at": _moment(notice.decided_at),
+    }
+
+
+def _complaints(*said: tuple[str, str]) -> list[str]:
+    return [f"{name}: {problem}" for name, problem in said if problem]
 
 
 def _moment(instant: Instant | None) -> str:
