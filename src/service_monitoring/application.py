@@ -96,6 +96,7 @@ class Monitor:
             incidents=stored.incidents,
             groups=stored.groups,
             jobs=stored.jobs,
+            silences=stored.silences,
         )
         judged_until, versions = stored.progress.judged, dict(stored.versions)
         del stored  # the windows take its place
@@ -205,6 +206,7 @@ class Monitor:
             incidents=changes.incidents,
             groups=changes.groups,
             jobs=changes.jobs,
+            silences=changes.silences,
             notices=tuple(record for _, record in records if isinstance(record, Notice)),
             settlements=tuple(settlements),
             configuration=_newest_configuration(records),

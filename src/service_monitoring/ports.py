@@ -26,6 +26,7 @@ from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Observation, Series
+from service_monitoring.domain.silences import StoredSilence
 
 
 class Tick:
@@ -267,6 +268,7 @@ class Stored(Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
     jobs: tuple[StoredJob, ...] = ()
+    silences: tuple[StoredSilence, ...] = ()
 
 
 class Asked(Struct, frozen=True):
@@ -339,6 +341,7 @@ class Commit(Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     groups: tuple[Group, ...] = ()
     jobs: tuple[StoredJob, ...] = ()
+    silences: tuple[StoredSilence, ...] = ()
     notices: tuple[Notice, ...] = ()
     settlements: tuple[Settlement, ...] = ()
     configuration: Configuration | None = None

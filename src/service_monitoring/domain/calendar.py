@@ -1,8 +1,8 @@
 """Calendars: zones, cron, recurrences and hours of a week, and the only place that knows the libraries behind them.
 
-Pure functions of text and instants; what is not text here is UTC. Does not know what a slot or a change of hours is for
-(`heartbeats`, `policy`). A zone is read once, as a table of its changes: what local time means is then decided here, by
-two rules that leave nothing to a library:
+Pure functions of text and instants; what is not text here is UTC. Does not know what a slot, a beginning or a change of
+hours is for (`heartbeats`, `maintenance`, `policy`). A zone is read once, as a table of its changes: what local time
+means is then decided here, by two rules that leave nothing to a library:
 
 - local time *reaches* 02:30 at the first instant that shows 02:30 or later. Where the clock goes from 02:00 to 03:00
   that is the first valid instant, where an hour is repeated its first pass. Here slots are, and here hours begin.
@@ -13,11 +13,12 @@ two rules that leave nothing to a library:
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from cronsim import CronSim, CronSimError
@@ -26,7 +27,7 @@ from whenever import Instant as Moment
 from whenever import ZonedDateTime
 
 from service_monitoring.domain.instants import SECOND, Instant
-from service_monitoring.domain.schedules import ActiveHours, Cron, Span
+from service_monitoring.domain.schedules import ActiveHours, Cron, Monthly, Recurrence, Recurring, Span, Weekly
 from service_monitoring.errors import Refused
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -39,6 +40,12 @@ _EARLIEST: Final = -(1 << 63) // SECOND + 2 * _DAY
 _LATEST: Final = (1 << 63) // SECOND - 2 * _DAY
 _HOURS: Final = re.compile(r"(\d{2}):([0-5]\d)\s*-\s*(\d{2}):([0-5]\d)", re.ASCII)
 _WEEKS_ASKED: Final = 4
+_YEARS_ASKED: Final = 12
+"""Years without a beginning after which there is none: from one 29th of February to the next it may be eight."""
+_NO_STARTS: Final = datetime(2020, 1, 1)  # noqa: DTZ001 - local time, of whatever zone
+_WALKED: Final = re.compile(r"FREQ=(SECONDLY|MINUTELY)", re.IGNORECASE)
+_COUNTED: Final = re.compile(r"COUNT=|INTERVAL=0*([2-9]|1\d)", re.IGNORECASE)
+_LIMITS: Final = re.compile(r";?\b(COUNT|UNTIL)=([0-9T]+)")
 
 
 def refuse_unknown_zone(name: str) -> None:
@@ -70,6 +77,49 @@ def refuse_bad_recurrence(text: str) -> None:
         raise Refused(str(error)) from error
 
 
+def local_instant(text: str, zone: str) -> Instant:
+    """The instant of `2026-12-24T09:00`, or of a date's midnight, in a zone; one with an offset stands for itself.
+
+    Where the clock skips the moment, or shows it twice, it is the first instant at which it is reached. `Refused`.
+    """
+    refuse_unknown_zone(zone)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused(f"{text} is not a date or a local time") from error
+    if moment.tzinfo is None:
+        second, rest = _local(moment), moment.microsecond
+        return Instant(_zone(zone).reaches(second) * SECOND + rest * 1_000)
+    since = moment - _EPOCH.replace(tzinfo=UTC)
+    return Instant(since // timedelta(microseconds=1) * 1_000)
+
+
+def recurrence(rule: str, starts: str | None, zone: str) -> Recurrence:
+    """A rule of RFC 5545 that begins on the hour or more seldom; `Refused` for one that never does.
+
+    A rule that counts, every second week or ten times, says from where it `starts`; without that, a rule gives its time
+    of day itself, and begins at midnight where it gives none.
+    """
+    refuse_unknown_zone(zone)
+    refuse_bad_recurrence(rule)
+    if ":" in rule:
+        raise Refused("write the rule alone, as FREQ=WEEKLY;BYDAY=SU;BYHOUR=3")
+    if _WALKED.search(rule):
+        raise Refused("it begins more often than every hour")
+    if starts is None and _COUNTED.search(rule):
+        raise Refused("it counts from a beginning, and there is none")
+    try:
+        begins = _NO_STARTS if starts is None else datetime.fromisoformat(starts)
+    except ValueError as error:
+        raise Refused(f"{starts} is not a date or a local time") from error
+    if begins.tzinfo is not None:
+        begins = _EPOCH + timedelta(seconds=_zone(zone).local(local_instant(str(starts), zone).ns // SECOND))
+    made = Recurrence(zone, rule, _local(begins.replace(microsecond=0)))
+    if not any(_of_rule(made, begins.year + years) for years in range(_YEARS_ASKED)):
+        raise Refused("it names a day that never comes")
+    return made
+
+
 def active_hours(weekdays: tuple[str, ...] | None, times: str | None, zone: str) -> ActiveHours:
     """The hours that `mon`, `tue`, ... and `07:00-22:00` stand for; all days, or the whole day, where one is None."""
     refuse_unknown_zone(zone)
@@ -93,6 +143,34 @@ def next_slot(schedule: Cron, after: Instant) -> Instant | None:
 def previous_slot(schedule: Cron, at: Instant) -> Instant | None:
     """The last slot at or before `at`; None where there was none in fifty years."""
     return _slot_until(schedule, at.ns)
+
+
+def next_begin(when: Recurring, after: Instant) -> Instant | None:
+    """The first beginning strictly after `after`: when local time reaches a moment that is meant; None: never again."""
+    if isinstance(when, Cron):
+        return next_slot(when, after)
+    zone, second = _zone(when.zone), after.ns // SECOND
+    shown = zone.local(second) - 2 * _DAY
+    for year in range(_year(shown), _year(shown) + _YEARS_ASKED + 1):
+        moments = _moments(when, year)
+        for local in moments[bisect_left(moments, shown) :]:
+            if (begin := zone.reaches(local)) > second:
+                return _instant(begin)
+    return None
+
+
+def last_begin(when: Recurring, at: Instant) -> Instant | None:
+    """The last beginning at or before `at`; None where there was none yet."""
+    if isinstance(when, Cron):
+        return previous_slot(when, at)
+    zone, second = _zone(when.zone), at.ns // SECOND
+    shown = zone.local(second) + 2 * _DAY
+    for year in range(_year(shown), _year(shown) - _YEARS_ASKED - 1, -1):
+        moments = _moments(when, year)
+        for local in reversed(moments[: bisect_right(moments, shown)]):
+            if (begin := zone.reaches(local)) <= second:
+                return _instant(begin)
+    return None
 
 
 def is_active(hours: ActiveHours, at: Instant) -> bool:
@@ -257,6 +335,50 @@ def _minute(local: int) -> datetime:
     return _EPOCH + timedelta(minutes=local // 60)
 
 
+@lru_cache(maxsize=4096)
+def _moments(when: Weekly | Monthly | Recurrence, year: int) -> tuple[int, ...]:
+    """The moments of local time that are meant in a year, in order."""
+    first, beyond = (_local(datetime(each, 1, 1)) // _DAY for each in (year, year + 1))  # noqa: DTZ001 - local time
+    match when:
+        case Weekly():
+            # 1970-01-01 was a Thursday.
+            days: Iterable[int] = range(first + (when.weekday - first - 3) % 7, beyond, 7)
+        case Monthly():
+            days = _days_of_months(year, when.day)
+        case Recurrence():
+            return _of_rule(when, year)
+    return tuple(day * _DAY + when.minute * 60 for day in days)
+
+
+def _days_of_months(year: int, day: int) -> Iterator[int]:
+    """A day of each month that has it, counted from 1970-01-01; 0 is the last of each."""
+    for month in range(12):
+        first, beyond = (
+            _local(datetime(year + later // 12, later % 12 + 1, 1)) // _DAY  # noqa: DTZ001 - local time
+            for later in (month, month + 1)
+        )
+        wanted = beyond - 1 if day == 0 else first + day - 1
+        if wanted < beyond:
+            yield wanted
+
+
+@lru_cache(maxsize=4096)
+def _of_rule(when: Recurrence, year: int) -> tuple[int, ...]:
+    """What a rule means in one year. The library walks from the rule's start each time: a year is asked for as one."""
+    first, last = datetime(year, 1, 1), datetime(year, 12, 31, 23, 59, 59)  # noqa: DTZ001 - local time
+    starts = _EPOCH + timedelta(seconds=when.starts)
+    # Of a rule that never comes again the library would walk to the year 9999: it is told where to stop, and its own
+    # end and number are seen to here.
+    rule = when.rule.upper()
+    limits = dict(_LIMITS.findall(rule))
+    until = min(last, datetime.fromisoformat(limits["UNTIL"]) if "UNTIL" in limits else last)
+    if until < starts:
+        return ()
+    walk = rrulestr(_LIMITS.sub("", rule).strip(";"), dtstart=starts).replace(until=until)
+    counted = islice(walk, int(limits["COUNT"]) if "COUNT" in limits else None)
+    return tuple(_local(moment) for moment in counted if moment >= first)
+
+
 def _stretches(hours: ActiveHours, zone: _Zone, first: int, last: int) -> Iterator[tuple[int, int]]:
     """From where to where (exclusive) it is active, in seconds, for the spans that begin on the days `first` to `last`.
 
@@ -310,6 +432,15 @@ def _span(text: str) -> Span:
     if since == until:
         raise Refused(f'{text} is empty: write "00:00-24:00" for the whole day')
     return Span(since, until)
+
+
+def _local(moment: datetime) -> int:
+    """A local time in seconds, as if it were UTC."""
+    return (moment - _EPOCH) // timedelta(seconds=1)
+
+
+def _year(local: int) -> int:
+    return (_EPOCH + timedelta(seconds=local)).year
 
 
 def _day(local: int) -> int:

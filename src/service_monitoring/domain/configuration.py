@@ -1,6 +1,6 @@
 """What decisions need to know of the configuration: one revision of it, as a value without secrets.
 
-Knows services, checks' names and cadence, rules and routes. Does not know how to reach anything: targets, credentials
+Knows services, checks' names and cadence, rules, routes and planned work. Does not know how to reach anything: targets, credentials
 and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be rehearsed.
 """
 
@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from service_monitoring.domain.instants import DAY, SECOND, Duration
+from service_monitoring.domain.maintenance import Maintenance
 from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.schedules import Expectation
@@ -71,6 +72,7 @@ class Configuration(Struct, frozen=True):
     services: tuple[Service, ...] = ()
     routes: tuple[Route, ...] = ()
     owners: tuple[str, ...] = ()
+    maintenances: tuple[Maintenance, ...] = ()
 
 
 def reach_of(service: Service, check: str) -> Reach:

@@ -17,7 +17,14 @@ from service_monitoring.domain import parents, routing
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.composites import Labels, composites_of, members_of, together
 from service_monitoring.domain.configuration import Configuration, Service, judged_metrics, reach_of, refuse_twins
-from service_monitoring.domain.events import Event, IncidentMoved, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import (
+    Event,
+    IncidentMoved,
+    RuleMoved,
+    SeriesFlapped,
+    SilenceMove,
+    SilenceMoved,
+)
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import (
@@ -36,9 +43,11 @@ from service_monitoring.domain.inputs import (
     Pushed,
     Retired,
     Settled,
+    Silenced,
     Stamp,
     Stepped,
     Taken,
+    Unsilenced,
 )
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
@@ -49,6 +58,7 @@ from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Outcome, Series
+from service_monitoring.domain.silences import Silence, Silences, StoredSilence
 from service_monitoring.domain.strategies import Composite
 from service_monitoring.domain.tracks import HoldKey, Key
 from service_monitoring.domain.verdicts import Code
@@ -93,11 +103,14 @@ class Changes(Struct, frozen=True):
     incidents: tuple[Incident, ...]
     groups: tuple[Group, ...]
     jobs: tuple[StoredJob, ...] = ()
+    silences: tuple[StoredSilence, ...] = ()
 
 
 _ORDERS: Final[dict[type[Input], Order]] = {
     Acted: Order.PERSON,
     Retired: Order.PERSON,
+    Silenced: Order.PERSON,
+    Unsilenced: Order.PERSON,
     Configured: Order.CONFIGURATION,
     Stepped: Order.CONFIGURATION,
     Observed: Order.OBSERVATION,
@@ -147,6 +160,7 @@ class Course:
         self._place = (0, 0, Order.PERSON)
         self._shifts: tuple[tuple[int, Duration], ...] = ()
         self._retired: tuple[tuple[str, str], ...] = ()
+        self._silences = Silences()
 
     # What it is asked -------------------------------------------------------------------------------------------------
 
@@ -175,6 +189,10 @@ class Course:
     def incidents(self) -> list[Incident]:
         """All incidents that are not over."""
         return [incident for name in sorted(self._policies) for incident in self._policies[name].incidents()]
+
+    def silences(self) -> tuple[Silence, ...]:
+        """The silences that decisions ask for: those that hold or will, and some that have ended lately."""
+        return self._silences.all()
 
     def reach(self, service: str, check: str) -> Reach:
         """The history that decisions on a check look back at."""
@@ -227,7 +245,8 @@ class Course:
         """What changed since the last call; None when nothing did but time."""
         touched = tuple(name for name in sorted(self._touched) if self._policies[name].changed)
         self._touched = {}
-        if not touched and not self._told:
+        silences = self._silences.take_changes()
+        if not touched and not self._told and not silences:
             return None
         parts = [self._policies[name].take_changes() for name in touched]
         told, self._told = tuple(self._told.values()), {}
@@ -239,6 +258,7 @@ class Course:
             incidents=tuple(incident for part in parts for incident in part.incidents),
             groups=told,
             jobs=tuple(job for part in parts for job in part.jobs),
+            silences=silences,
         )
 
     # What it is given back after a restart ----------------------------------------------------------------------------
@@ -253,12 +273,14 @@ class Course:
         incidents: Iterable[Incident],
         groups: Iterable[Group],
         jobs: Iterable[StoredJob] = (),
+        silences: Iterable[StoredSilence] = (),
     ) -> Course:
         """The course as it was stored; `recall` what it had heard, then `rebook`."""
         course = cls()
         course._configuration, course._judged = configuration, progress.judged
         course._place = (progress.judged.epoch, progress.judged.at.ns, Order.PERSON)
         course._shifts, course._retired = progress.shifts, progress.retired
+        course._silences = Silences(each.silence for each in silences if not each.over)
         members = members_of(configuration)
         for service in configuration.services:
             policy = course._policies[service.name] = MonitoringPolicy(service.name, course._agenda)
@@ -344,6 +366,8 @@ class Course:
                 return self._follow(self._act(what, at), at)
             case Retired():
                 return self._retire(what, at)
+            case Silenced() | Unsilenced():
+                return self._follow([self._silence(what, at)], at)
             case Configured():
                 return self._configure(what.configuration, at)
             case Settled():
@@ -399,6 +423,11 @@ class Course:
         decisions = self._follow(policy.retire(what.rule, what.reason, at), at)
         self._retired = (*self._retired, (what.service, what.rule))
         return decisions
+
+    def _silence(self, what: Silenced | Unsilenced, at: Instant) -> Event:
+        if isinstance(what, Silenced):
+            return SilenceMoved(at, at, SilenceMove.MADE, self._silences.make(what.wanted, at))
+        return SilenceMoved(at, at, SilenceMove.EXPIRED, self._silences.expire(what.silence, what.by, at))
 
     def _act(self, what: Acted, at: Instant) -> list[Event]:
         incident = self._incident(what.incident)
@@ -464,7 +493,7 @@ class Course:
                     decisions += self._tell(event.incident, at)
                 case SeriesFlapped():
                     decisions += self._flap(event, at)
-                case RuleMoved():
+                case RuleMoved() | SilenceMoved():
                     pass
                 case _:
                     assert_never(event)

@@ -46,6 +46,11 @@ _JOBS: Final = Insert(
     ("service", "check_name", "body"),
     after="ON CONFLICT (service, check_name) DO UPDATE SET body = excluded.body",
 )
+_SILENCES: Final = Insert(
+    "silences",
+    ("id", "ends", "over", "body"),
+    after="ON CONFLICT (id) DO UPDATE SET ends = excluded.ends, over = excluded.over, body = excluded.body",
+)
 _INCIDENTS: Final = Insert(
     "incidents",
     (
@@ -191,7 +196,7 @@ class _Rows:
 
     __slots__ = (
         *("configurations", "forgotten", "groups", "holds", "incidents", "jobs", "journal", "notices", "pings"),
-        *("policies", "position", "progress", "settlements"),
+        *("policies", "position", "progress", "settlements", "silences"),
     )
 
     def __init__(self, position: int) -> None:
@@ -201,6 +206,7 @@ class _Rows:
         self.holds: list[Any] = []
         self.incidents: list[Any] = []
         self.jobs: list[Any] = []
+        self.silences: list[Any] = []
         self.groups: list[Any] = []
         self.notices: list[Any] = []
         self.pings: list[Any] = []
@@ -228,6 +234,8 @@ class _Rows:
             self.holds += (stored.service, stored.rule, series_text(stored.series), encode(stored))
         for job in commit.jobs:
             self.jobs += (job.service, job.check, encode(job))
+        for kept in commit.silences:
+            self.silences += (kept.silence.id, kept.silence.ends.ns, int(kept.over), encode(kept))
         for incident in commit.incidents:
             self.incidents += _incident(incident)
         for group in commit.groups:
@@ -252,6 +260,7 @@ class _Rows:
         _JOURNAL.run(connection, self.journal)
         _HOLDS.run(connection, self.holds)
         _JOBS.run(connection, self.jobs)
+        _SILENCES.run(connection, self.silences)
         _INCIDENTS.run(connection, self.incidents)
         _GROUPS.run(connection, self.groups)
         _NOTICES.run(connection, self.notices)

@@ -22,6 +22,7 @@ from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.routing import Group
 from service_monitoring.domain.samples import Series
+from service_monitoring.domain.silences import StoredSilence
 from service_monitoring.errors import Conflict, Unavailable
 from service_monitoring.ports import NO_MARKS, Asked, Commit, Due, Lease, Message, Recalled, Settlement, Stored
 
@@ -64,6 +65,7 @@ class MemoryStore:
         self._incidents: dict[str, Incident] = {}
         self._groups: dict[str, Group] = {}
         self._jobs: dict[tuple[str, str], StoredJob] = {}
+        self._silences: dict[str, StoredSilence] = {}
 
     def row(self, key: str) -> Row:
         """The notice of that key, as it stands in the outbox."""
@@ -86,6 +88,7 @@ class MemoryStore:
             incidents=tuple(incident for incident in self._incidents.values() if incident.state not in FINAL),
             groups=tuple(group for group in self._groups.values() if not group.ended),
             jobs=tuple(self._jobs.values()),
+            silences=tuple(kept for kept in self._silences.values() if not kept.over),
         )
 
     async def record(
@@ -120,6 +123,7 @@ class MemoryStore:
         self._incidents.update((incident.id, incident) for incident in commit.incidents)
         self._groups.update((group.id, group) for group in commit.groups)
         self._jobs.update(((job.service, job.check), job) for job in commit.jobs)
+        self._silences.update((kept.silence.id, kept) for kept in commit.silences)
         for notice in commit.notices:
             status = "owed" if notice.held is None else "held"
             self._outbox.setdefault(notice.key, Row(notice, status, notice.decided_at))
