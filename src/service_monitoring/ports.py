@@ -240,6 +240,13 @@ class Drafts(Enum):
     SHOWN = "shown"
 
 
+class Ended(Enum):
+    """Whether a list has silences that have ended."""
+
+    LEFT_OUT = "left out"
+    SHOWN = "shown"
+
+
 class Lease(Struct, frozen=True):
     """The right to send one notice once: `token` is refused when a younger claim exists."""
 

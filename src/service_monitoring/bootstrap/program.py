@@ -112,6 +112,7 @@ class Program:
             vitals=self._vitals,
             keyring=keyring,
             reload=self._reloads.ask,
+            clock=clock,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
         self._door: Door | None = None
@@ -310,6 +311,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
             ask=ask,
             keyring=keyring,
             configured=settings.configuration,
+            clock=clock,
         )
 
 

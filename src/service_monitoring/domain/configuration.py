@@ -1,7 +1,8 @@
 """What decisions need to know of the configuration: one revision of it, as a value without secrets.
 
-Knows services, checks' names and cadence, rules, routes and planned work. Does not know how to reach anything: targets, credentials
-and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be rehearsed.
+Knows services, checks' names and cadence, rules, routes and planned work. Does not know how to reach anything: targets,
+credentials and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be
+rehearsed.
 """
 
 from __future__ import annotations

@@ -373,10 +373,8 @@ class Course:
             case Settled():
                 owners = self._configuration.owners if what.delivery is Delivery.PARKED else ()
                 return list(routing.tell_owners(owners, what, decided_at=at))
-            case GapBegan():
-                return self._blind(at)
-            case GapEnded():
-                return self._sight(at)
+            case GapBegan() | GapEnded():
+                return self._blind(at) if isinstance(what, GapBegan) else self._sight(at)
             case Stepped():
                 events = [event for _, policy in sorted(self._policies.items()) for event in policy.wake(at)]
                 return self._conclude(events, at)

@@ -19,6 +19,7 @@ from service_monitoring.settings.complaints import Complaint, InvalidSettings, K
 from service_monitoring.settings.document import uncollected
 from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
 from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
+from service_monitoring.settings.maintenance import read_maintenances
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.origin import Trail
 from service_monitoring.settings.reading import Reading
@@ -103,7 +104,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         smtp=read_smtp(shape.smtp, reading),
         web=read_web(shape, reading),
         canaries=read_canaries(shape, reading),
-        configuration=Configuration(services, routes, owners),
+        configuration=Configuration(services, routes, owners, read_maintenances(shape, reading)),
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))
         ),

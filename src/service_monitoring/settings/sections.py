@@ -1,4 +1,4 @@
-"""The other sections: store, network, web, mail, rotas, inhibitions, maintenance, and what concerns the monitor itself.
+"""The other sections: store, network, web, mail, rotas, inhibitions, and what concerns the monitor itself.
 
 Knows what must hold across their keys, and which of them this version only reads. Does not know services or routes.
 """
@@ -13,7 +13,7 @@ from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.problems import InvalidValue, one_line, shown
 from service_monitoring.settings.reading import Reading
-from service_monitoring.settings.shapes import FileShape, MaintenanceShape, OncallShape, SmtpShape
+from service_monitoring.settings.shapes import FileShape, OncallShape, SmtpShape
 from service_monitoring.settings.validation import faults_of_given, suggestion
 from service_monitoring.settings.values import CheckSettings, SmtpSettings, StoreSettings, WebSettings
 
@@ -87,13 +87,6 @@ def check_rest(shape: FileShape, reading: Reading) -> None:
         reading.postpone(("oncall", name), "rotas are not asked yet", f"nobody is told through oncall.{name}")
     for index, _ in enumerate(shape.inhibit):
         reading.postpone(("inhibit", index), "inhibition is not done yet", "what it mutes is told")
-    names: dict[str, int] = {}
-    for index, maintenance in enumerate(shape.maintenance):
-        path: KeyPath = ("maintenance", index)
-        if names.setdefault(maintenance.name, index) != index:
-            reading.complain((*path, "name"), f"the name {maintenance.name} stands here twice", "choose another")
-        _check_maintenance(maintenance, path, reading)
-        reading.postpone(path, "maintenance is not kept yet", f"incidents during {maintenance.name} are told")
     if shape.itself.heartbeat is not None:
         what = "the monitor does not report its own life yet"
         reading.postpone(("self", "heartbeat"), what, "the URL is never called")
@@ -121,20 +114,6 @@ def _check_rota(rota: OncallShape, path: KeyPath, reading: Reading) -> None:
         where = (*path, "overrides", position)
         check(override.person, (*where, "person"))
         _check_span(override.begins, override.ends, where, reading)
-
-
-def _check_maintenance(shape: MaintenanceShape, path: KeyPath, reading: Reading) -> None:
-    sorts = ("once", "weekly", "monthly", "cron", "rrule")
-    given = [sort for sort in sorts if getattr(shape, sort) is not None]
-    if len(given) != 1:
-        problem = f"{' and '.join(given)} do not go together" if given else "nothing says when it is"
-        reading.complain(path, problem, f"write one of {', '.join(sorts)}")
-    elif shape.once is not None:
-        _check_span(shape.once.begins, shape.once.ends, (*path, "once"), reading)
-    elif shape.lasts is None:
-        reading.complain(path, "lasts is missing", "add lasts: 1h")
-    if shape.lasts is not None and shape.lasts <= 0:
-        reading.complain((*path, "lasts"), "it would be over at once", "write lasts: 1h")
 
 
 def _check_span(begins: str, ends: str, path: KeyPath, reading: Reading) -> None:
