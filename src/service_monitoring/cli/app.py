@@ -51,7 +51,7 @@ Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous be
 Check = Annotated[str, typer.Argument(help="service.check")]
 Matchers = Annotated[
     list[str],
-    typer.Argument(metavar="MATCHER...", help="""What all must hold: service=shop, rule!=slow, team=~"pay.*\"."""),
+    typer.Argument(metavar="MATCHER...", help="What all must hold: service=shop, rule!=slow, 'team=~\"pay.*\"'."),
 ]
 RuleName = Annotated[str, typer.Argument(help="service.rule")]
 Server = Annotated[

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Final
 
 from cronsim import CronSim, CronSimError
-from dateutil.rrule import rrulestr
+from dateutil.rrule import rrule, rrulestr
 from whenever import Instant as Moment
 from whenever import ZonedDateTime
 
@@ -43,8 +43,11 @@ _WEEKS_ASKED: Final = 4
 _YEARS_ASKED: Final = 12
 """Years without a beginning after which there is none: from one 29th of February to the next it may be eight."""
 _NO_STARTS: Final = datetime(2020, 1, 1)  # noqa: DTZ001 - local time, of whatever zone
-_WALKED: Final = re.compile(r"FREQ=(SECONDLY|MINUTELY)", re.IGNORECASE)
-_COUNTED: Final = re.compile(r"COUNT=|INTERVAL=0*([2-9]|1\d)", re.IGNORECASE)
+_PARTS: Final = frozenset(
+    {"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"}
+    | {"BYMONTH", "BYMONTHDAY", "BYDAY", "BYSETPOS", "BYHOUR", "BYMINUTE"}
+)
+_LONGEST_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _LIMITS: Final = re.compile(r";?\b(COUNT|UNTIL)=([0-9T]+)")
 
 
@@ -95,18 +98,15 @@ def local_instant(text: str, zone: str) -> Instant:
 
 
 def recurrence(rule: str, starts: str | None, zone: str) -> Recurrence:
-    """A rule of RFC 5545 that begins on the hour or more seldom; `Refused` for one that never does.
+    """A rule of RFC 5545 that begins every hour or more seldom; `Refused` for one that never does.
 
     A rule that counts, every second week or ten times, says from where it `starts`; without that, a rule gives its time
     of day itself, and begins at midnight where it gives none.
     """
     refuse_unknown_zone(zone)
     refuse_bad_recurrence(rule)
-    if ":" in rule:
-        raise Refused("write the rule alone, as FREQ=WEEKLY;BYDAY=SU;BYHOUR=3")
-    if _WALKED.search(rule):
-        raise Refused("it begins more often than every hour")
-    if starts is None and _COUNTED.search(rule):
+    counts = _refuse_never(dict(part.split("=", 1) for part in rule.upper().strip(";").split(";") if "=" in part))
+    if starts is None and counts:
         raise Refused("it counts from a beginning, and there is none")
     try:
         begins = _NO_STARTS if starts is None else datetime.fromisoformat(starts)
@@ -339,15 +339,51 @@ def _minute(local: int) -> datetime:
 def _moments(when: Weekly | Monthly | Recurrence, year: int) -> tuple[int, ...]:
     """The moments of local time that are meant in a year, in order."""
     first, beyond = (_local(datetime(each, 1, 1)) // _DAY for each in (year, year + 1))  # noqa: DTZ001 - local time
-    match when:
-        case Weekly():
-            # 1970-01-01 was a Thursday.
-            days: Iterable[int] = range(first + (when.weekday - first - 3) % 7, beyond, 7)
-        case Monthly():
-            days = _days_of_months(year, when.day)
-        case Recurrence():
-            return _of_rule(when, year)
+    if isinstance(when, Recurrence):
+        return _of_rule(when, year)
+    # 1970-01-01 was a Thursday.
+    days = (
+        range(first + (when.weekday - first - 3) % 7, beyond, 7)
+        if isinstance(when, Weekly)
+        else _days_of_months(year, when.day)
+    )
     return tuple(day * _DAY + when.minute * 60 for day in days)
+
+
+def _refuse_never(parts: dict[str, str]) -> bool:
+    """Whether a rule counts from its beginning; `Refused` where it names what never comes.
+
+    The library looks for that to the year 9999, and stops for nothing on the way: so it is not asked.
+    """
+    frequency, interval = parts.get("FREQ", ""), int(parts.get("INTERVAL", "1"))
+    strange = sorted(parts.keys() - _PARTS)
+    if strange or frequency not in {"HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"}:
+        raise Refused(f"{strange[0] if strange else f'FREQ={frequency}'} is not done here")
+    if interval < 1:
+        raise Refused("its interval is none")
+    days = parts.keys() & {"BYMONTH", "BYMONTHDAY", "BYDAY"}
+    if interval > 1 and days and frequency in {"HOURLY", "DAILY"}:
+        raise Refused("days that are counted and days that are named may never meet: write FREQ=WEEKLY or MONTHLY")
+    places = _numbers(parts, "BYSETPOS", 4)
+    if places and (frequency != "MONTHLY" or days - {"BYMONTH"} != {"BYDAY"}):
+        raise Refused("BYSETPOS is done for FREQ=MONTHLY with BYDAY alone")
+    if any(not 1 <= int(each[:-2]) ** 2 <= 25 for each in parts.get("BYDAY", "").split(",") if len(each) > 2):
+        raise Refused("no month has that day of the week so often")
+    months = _numbers(parts, "BYMONTH", 12) or range(1, 13)
+    wanted = _numbers(parts, "BYMONTHDAY", 31)
+    if any(month < 1 for month in months) or (
+        wanted and not any(abs(day) <= _LONGEST_MONTHS[month - 1] for month in months for day in wanted)
+    ):
+        raise Refused("it names a day that never comes")
+    return interval > 1 or "COUNT" in parts
+
+
+def _numbers(parts: dict[str, str], name: str, most: int) -> list[int]:
+    """The numbers of a part of a rule, counted from either end."""
+    found = [int(each) for each in parts.get(name, "").split(",") if each]
+    if any(not 1 <= abs(each) <= most for each in found):
+        raise Refused(f"{name} is beyond {most}")
+    return found
 
 
 def _days_of_months(year: int, day: int) -> Iterator[int]:
@@ -367,15 +403,16 @@ def _of_rule(when: Recurrence, year: int) -> tuple[int, ...]:
     """What a rule means in one year. The library walks from the rule's start each time: a year is asked for as one."""
     first, last = datetime(year, 1, 1), datetime(year, 12, 31, 23, 59, 59)  # noqa: DTZ001 - local time
     starts = _EPOCH + timedelta(seconds=when.starts)
-    # Of a rule that never comes again the library would walk to the year 9999: it is told where to stop, and its own
-    # end and number are seen to here.
-    rule = when.rule.upper()
-    limits = dict(_LIMITS.findall(rule))
+    # The library would walk on through whatever comes later: it is told where to stop, and the rule's own end and
+    # number are seen to here.
+    text = when.rule.upper()
+    limits = dict(_LIMITS.findall(text))
     until = min(last, datetime.fromisoformat(limits["UNTIL"]) if "UNTIL" in limits else last)
     if until < starts:
         return ()
-    walk = rrulestr(_LIMITS.sub("", rule).strip(";"), dtstart=starts).replace(until=until)
-    counted = islice(walk, int(limits["COUNT"]) if "COUNT" in limits else None)
+    walk = rrulestr(_LIMITS.sub("", text).strip(";"), dtstart=starts)
+    assert isinstance(walk, rrule)
+    counted = islice(walk.replace(until=until), int(limits["COUNT"]) if "COUNT" in limits else None)
     return tuple(_local(moment) for moment in counted if moment >= first)
 
 

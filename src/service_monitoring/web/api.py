@@ -44,6 +44,7 @@ _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
 
 _LATER: Final = {"Retry-After": "5"}
 _LONGEST_MATCHER: Final = 1_000
+_MATCHER_REMEDY: Final = """write service=shop, or team=~"pay.*\""""
 
 
 class ByPerson(BaseModel):
@@ -101,23 +102,23 @@ class Acknowledgement(ByPerson):
 
 def _matcher(given: object) -> Matcher:
     """A matcher as people write it."""
-    if not isinstance(given, str):
-        raise InvalidValue("a matcher is expected here", """write service=shop, or team=~"pay.*\"""")
-    return matcher(given[:_LONGEST_MATCHER])
+    if not isinstance(given, str) or len(given) > _LONGEST_MATCHER:
+        raise InvalidValue("a matcher is expected here", _MATCHER_REMEDY)
+    return matcher(given)
 
 
-Matchers = Annotated[
-    list[
-        Annotated[Matcher, PlainValidator(_matcher), WithJsonSchema({"type": "string", "examples": ["service=shop"]})]
-    ],
-    Field(min_length=1, max_length=100, description="""What all must hold: service=shop, rule!=slow, team=~"pay.*\""""),
+MatcherField = Annotated[
+    Matcher,
+    PlainValidator(_matcher),
+    WithJsonSchema({"type": "string", "maxLength": _LONGEST_MATCHER, "examples": ["service=shop", 'team=~"pay.*"']}),
 ]
+"""A matcher as text."""
 
 
 class Preview(BaseModel):
     """What might be silenced."""
 
-    matchers: Matchers
+    matchers: list[MatcherField] = Field(min_length=1, max_length=100, description="What all must hold")
 
 
 class NewSilence(Preview):
