@@ -13,7 +13,7 @@ from service_monitoring.domain.baselines import Deviation, Direction, Forecast
 from service_monitoring.domain.budgets import FAST, Budget, Burn
 from service_monitoring.domain.comparisons import Comparison, Operator
 from service_monitoring.domain.configuration import ALLOWANCE, Route
-from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant
 from service_monitoring.domain.maintenance import Maintenance, Once
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
@@ -617,7 +617,8 @@ def test_planned_work_is_read_with_every_moment_in_its_zone(tmp_path: Path) -> N
         """
         timezone: America/New_York
         maintenance:
-          - {name: move, match: {service: shop}, once: {from: "2026-12-24", until: "2026-12-24T12:00+01:00"}, comment: x}
+          - {name: move, match: {service: shop}, comment: x,
+             once: {from: "2026-12-24", until: "2026-12-24T12:00+01:00"}}
           - {name: restart, match: {team: a}, weekly: sunday 03:00, lasts: 1h, timezone: Europe/Berlin}
           - {name: invoices, match: {}, monthly: last 23:30, lasts: 90m}
           - {name: patches, match: {}, cron: 0 3 * * sun, lasts: 2h}
