@@ -96,6 +96,7 @@ class Monitor:
             incidents=stored.incidents,
             jobs=stored.jobs,
             told=stored.told,
+            silences=stored.silences,
         )
         judged_until, versions = stored.progress.judged, dict(stored.versions)
         del stored  # the windows take its place
@@ -205,6 +206,7 @@ class Monitor:
             incidents=changes.incidents,
             told=changes.told,
             jobs=changes.jobs,
+            silences=changes.silences,
             notices=tuple(record for _, record in records if isinstance(record, Notice)),
             settlements=tuple(settlements),
             configuration=_newest_configuration(records),

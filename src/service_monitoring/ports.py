@@ -26,6 +26,7 @@ from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.samples import Observation, Series
+from service_monitoring.domain.silences import StoredSilence
 
 
 class Tick:
@@ -273,6 +274,13 @@ class Drafts(Enum):
     SHOWN = "shown"
 
 
+class Ended(Enum):
+    """Whether a list has silences that have ended."""
+
+    LEFT_OUT = "left out"
+    SHOWN = "shown"
+
+
 class Lease(Struct, frozen=True):
     """The right to send one notice once: `token` is refused when a younger claim exists."""
 
@@ -301,6 +309,7 @@ class Stored(Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     jobs: tuple[StoredJob, ...] = ()
     told: Told = Told()
+    silences: tuple[StoredSilence, ...] = ()
 
 
 class Asked(Struct, frozen=True):
@@ -373,6 +382,7 @@ class Commit(Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     jobs: tuple[StoredJob, ...] = ()
     told: Told = Told()
+    silences: tuple[StoredSilence, ...] = ()
     notices: tuple[Notice, ...] = ()
     settlements: tuple[Settlement, ...] = ()
     configuration: Configuration | None = None

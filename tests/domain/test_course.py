@@ -40,16 +40,20 @@ from service_monitoring.domain.inputs import (
     Retired,
     Settled,
     Signal,
+    Silenced,
     Stamp,
     Stepped,
     Taken,
+    Unsilenced,
 )
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.jobs import StoredJob
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
+from service_monitoring.domain.silences import Wanted
 from service_monitoring.domain.tracks import HoldKey as Key
 from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule, an_observation
 from service_monitoring.wire.codec import decode, encode
@@ -65,6 +69,8 @@ a_day = cache(days.a_day)
 EXAMPLES: list[Input] = [
     Acted("", Act.RESOLVE, "ada"),
     Retired("shop", "slow", "-", "ada"),
+    Silenced(Wanted((Matcher("service", MatchOperator.EQUALS, "shop"),), "ada", lasts=Duration(1))),
+    Unsilenced("", "ada"),
     Configured(a_configuration()),
     Stepped(Duration(1)),
     Observed("shop", "health", an_observation(), START),
@@ -116,7 +122,7 @@ def test_every_kind_of_input_has_its_place_in_the_order() -> None:
     assert set(get_args(Input)) == {type(what) for what in EXAMPLES}
     assert sorted(order_of(what).name for what in EXAMPLES) == [
         "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OBSERVATION",
-        "OBSERVATION", "OUTCOME", "PERSON", "PERSON",
+        "OBSERVATION", "OUTCOME", "PERSON", "PERSON", "PERSON", "PERSON",
     ]  # fmt: skip
 
 

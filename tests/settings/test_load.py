@@ -14,10 +14,21 @@ from service_monitoring.domain.baselines import Deviation, Direction, Forecast
 from service_monitoring.domain.budgets import FAST, Budget, Burn
 from service_monitoring.domain.comparisons import Comparison, Operator
 from service_monitoring.domain.configuration import ALLOWANCE, Person, Route, Step
-from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant
+from service_monitoring.domain.maintenance import Maintenance, Once
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
-from service_monitoring.domain.schedules import ActiveHours, Cron, Expectation, Failing, Period, Span
+from service_monitoring.domain.schedules import (
+    ActiveHours,
+    Cron,
+    Expectation,
+    Failing,
+    Monthly,
+    Period,
+    Recurrence,
+    Span,
+    Weekly,
+)
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
@@ -638,3 +649,37 @@ services:
     assert options["inherited"].tls.ca == tmp_path / "default.pem"
     assert options["certificate"].ca == tmp_path / "more/own.pem"
     assert (options["script"].command, options["script"].directory) == (("./script", "own.pem"), tmp_path / "more/here")
+
+
+def test_planned_work_is_read_with_every_moment_in_its_zone(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        timezone: America/New_York
+        maintenance:
+          - {name: move, match: {service: shop}, comment: x,
+             once: {from: "2026-12-24", until: "2026-12-24T12:00+01:00"}}
+          - {name: restart, match: {team: a}, weekly: sunday 03:00, lasts: 1h, timezone: Europe/Berlin}
+          - {name: invoices, match: {}, monthly: last 23:30, lasts: 90m}
+          - {name: patches, match: {}, cron: 0 3 * * sun, lasts: 2h}
+          - {name: upgrade, match: {}, rrule: FREQ=WEEKLY;INTERVAL=2, starts: "2026-01-04T04:00", lasts: 1h}
+          - {name: kernel, match: {}, monthly: 1 03:00, lasts: 20m, flexible: true, within: 4h}
+          - {name: disk, match: {}, once: {from: "2026-01-01", until: "2026-01-02"}, lasts: 1h, flexible: true}
+        """,
+    )
+    new_year = Instant.parse("2026-01-01T00:00:00-05:00")
+    shop, team = (
+        Matcher(*each) for each in (("service", MatchOperator.EQUALS, "shop"), ("team", MatchOperator.EQUALS, "a"))
+    )
+    christmas = Once(Instant.parse("2026-12-24T00:00:00-05:00"), Instant.parse("2026-12-24T12:00:00+01:00"))
+    home, starts = "America/New_York", Instant.parse("2026-01-04T04:00:00Z").ns // 10**9
+    assert settings.configuration.maintenances == (
+        Maintenance("move", (shop,), christmas, comment="x"),
+        Maintenance("restart", (team,), Weekly("Europe/Berlin", 6, 180), HOUR),
+        Maintenance("invoices", (), Monthly(home, 0, 23 * 60 + 30), Duration(90 * MINUTE)),
+        Maintenance("patches", (), Cron("0 3 * * sun", home), Duration(2 * HOUR)),
+        Maintenance("upgrade", (), Recurrence(home, "FREQ=WEEKLY;INTERVAL=2", starts), HOUR),
+        Maintenance("kernel", (), Monthly(home, 1, 180), Duration(4 * HOUR), after_failure=Duration(20 * MINUTE)),
+        Maintenance("disk", (), Once(new_year, new_year.plus(DAY)), after_failure=HOUR),
+    )
+    assert settings.not_yet == ()

@@ -11,12 +11,14 @@ from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
 from service_monitoring.domain.instants import MINUTE, Duration
 from service_monitoring.domain.schedules import Expectation, Period
+from service_monitoring.domain.silences import StoredSilence
 from service_monitoring.ports import Asked, Drafts, Settlement
 from service_monitoring.storage.files import connect
 from service_monitoring.storage.history import History
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.builders import a_rule
 from service_monitoring.testing.store_laws import (
+    A_SILENCE,
     START,
     a_commit,
     a_message,
@@ -32,6 +34,7 @@ from tests.storage.conftest import Open
 WHOLE = re.compile(
     r"SCAN (wanted|near|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
     r"|series"
+    r"|silences USING INDEX silences_(alive|ends)"
     r"|groups USING INDEX groups_alive|groups USING COVERING INDEX groups_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
 )
@@ -54,9 +57,11 @@ def whole_tables(path: Path, statements: set[str]) -> dict[str, list[str]]:
 
 async def exercise(store: SqliteStore) -> None:
     """Everything that reads, and retention."""
-    incident = an_incident()
+    incident, kept = an_incident(), StoredSilence(A_SILENCE)
     notice = a_notice(incident)
-    await store.commit(replace(a_commit(1, versions=[("shop", 0)], notices=[notice]), incidents=(incident,)))
+    await store.commit(
+        replace(a_commit(1, versions=[("shop", 0)], notices=[notice]), incidents=(incident,), silences=(kept,))
+    )
     await store.record([an_observation(1), an_observation(1, epoch=1), a_push(2), a_push(2, epoch=1)])
     (lease,) = await store.claim([a_message(notice)])
     await store.settle([Settlement(lease.key, lease.token, "delivered", "", START)])
@@ -74,6 +79,9 @@ async def exercise(store: SqliteStore) -> None:
     await store.newest()
     await store.listed(states=[State.ACKNOWLEDGED], drafts=Drafts.LEFT_OUT)
     await store.held_back([incident.id])
+    await store.lately(START, limit=10)
+    await store.silences(limit=10)
+    await store.silence(A_SILENCE.id)
     checks = (
         Check("shop", "health", "http", MINUTE, MINUTE, MINUTE),
         Check("shop", "orders", "push", MINUTE, MINUTE, MINUTE, allowance=MINUTE),

@@ -22,7 +22,7 @@ from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.limits import Limit, Limits
 from service_monitoring.testing.builders import a_configuration, a_rule, a_service, instant
 from service_monitoring.testing.clock import SimulatedClock
-from service_monitoring.views.desk import IncidentRow
+from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.web.acts import Acts
 from service_monitoring.web.arrivals import Public
 from service_monitoring.web.door import Door

@@ -17,7 +17,15 @@ from service_monitoring.domain.configuration import (
     Service,
 )
 from service_monitoring.domain.course import order_of
-from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import (
+    Event,
+    IncidentMoved,
+    IncidentNoted,
+    RuleMoved,
+    SeriesFlapped,
+    SilenceMove,
+    SilenceMoved,
+)
 from service_monitoring.domain.inputs import (
     Act,
     Acted,
@@ -34,13 +42,17 @@ from service_monitoring.domain.inputs import (
     Retired,
     Settled,
     Signal,
+    Silenced,
     Stepped,
+    Unsilenced,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.maintenance import Maintenance, Once
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld
 from service_monitoring.domain.rules import Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
-from service_monitoring.domain.schedules import ActiveHours, Failing, Span
+from service_monitoring.domain.schedules import ActiveHours, Cron, Failing, Monthly, Recurrence, Span, Weekly
+from service_monitoring.domain.silences import Wanted
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
@@ -55,7 +67,15 @@ from service_monitoring.domain.strategies import (
     Threshold,
 )
 from service_monitoring.errors import Refused, Unusable
-from service_monitoring.testing.store_laws import START, a_notice, a_push, a_stamp, an_incident, an_observation
+from service_monitoring.testing.store_laws import (
+    A_SILENCE,
+    START,
+    a_notice,
+    a_push,
+    a_stamp,
+    an_incident,
+    an_observation,
+)
 from service_monitoring.wire import configuration as configurations
 from service_monitoring.wire.codec import canonical, decode, encode
 from service_monitoring.wire.journal import VERSION, Opaque, read, written
@@ -102,6 +122,13 @@ CONFIGURATION = Configuration(
     ),
     routes=(Route("all", (Matcher("severity", MatchOperator.MATCHES_NOT, "info"),), ("web",)),),
     owners=("mail",),
+    maintenances=(
+        Maintenance("once", (Matcher("service", MatchOperator.EQUALS, "shop"),), Once(Instant(0), Instant(SECOND))),
+        Maintenance("weekly", (), Weekly("Europe/Berlin", 6, 180), Duration(SECOND), "planned"),
+        Maintenance("monthly", (), Monthly("UTC", 0, 180), Duration(SECOND), after_failure=Duration(SECOND)),
+        Maintenance("cron", (), Cron("0 3 * * *", "UTC"), Duration(SECOND)),
+        Maintenance("rule", (), Recurrence("UTC", "FREQ=DAILY", 0), Duration(SECOND)),
+    ),
 )
 INPUTS: list[Input] = [
     an_observation(1).input,
@@ -110,6 +137,9 @@ INPUTS: list[Input] = [
     Acted("0123", Act.ACKNOWLEDGE, "ada", "looking", Duration(SECOND)),
     Acted("0123", Act.ASSIGN, "ada", to="grace"),
     Retired("shop", "down", "gone", "ada"),
+    Silenced(Wanted(A_SILENCE.matchers, "ada", "deploy", lasts=Duration(SECOND))),
+    Silenced(Wanted(A_SILENCE.matchers, "ada", "deploy", START, ends=START.plus(Duration(SECOND)))),
+    Unsilenced(A_SILENCE.id, "grace"),
     Configured(CONFIGURATION),
     GapBegan(GapCause.SUSPEND),
     GapEnded(),
@@ -126,6 +156,7 @@ DECISIONS: list[Event | Notice] = [
     SeriesFlapped(START, START, "shop", "down", an_incident().series, flapping=True, percent=31.5),
     a_notice(an_incident()),
     replace(a_notice(an_incident()), held=Held(Withheld.UNREACHABLE, "0123")),
+    SilenceMoved(START, START, SilenceMove.EXPIRED, replace(A_SILENCE, expired_by="grace")),
 ]
 REVISIONS = {configurations.revision(CONFIGURATION): CONFIGURATION}
 
@@ -154,11 +185,12 @@ def test_a_decision_comes_back_as_it_was(decision: Event | Notice) -> None:
 
 def test_records_can_be_found_by_service_and_subject() -> None:
     incident = an_incident()
-    moved, _, noted, _, rule, _, notice, _ = (written(decision) for decision in DECISIONS)
+    moved, _, noted, _, rule, _, notice, _, silence = (written(decision) for decision in DECISIONS)
     assert (moved.service, moved.subject) == ("shop", incident.id)
     assert (noted.service, noted.subject) == ("shop", "0123")
     assert (rule.service, rule.subject) == ("shop", "shop.down")
-    assert (notice.service, notice.subject) == ("shop", incident.id)
+    assert (notice.service, notice.subject) == ("shop", a_notice(incident).group)
+    assert (silence.service, silence.subject) == ("", A_SILENCE.id)
     assert [written(Admitted(a_stamp(0), given)).subject for given in INPUTS[:4]] == [
         "shop.health",
         "shop.backup",

@@ -6,14 +6,14 @@ from itertools import permutations
 import pytest
 from msgspec.structs import replace
 
-from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SilenceMove, SilenceMoved
 from service_monitoring.domain.incidents import Cause, Move, move
 from service_monitoring.domain.inputs import Act
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Held, Notice, Page, Withheld
 from service_monitoring.domain.rules import Lifecycle
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.testing.store_laws import START, a_notice, a_stamp, an_incident
+from service_monitoring.testing.store_laws import A_SILENCE, START, a_notice, a_stamp, an_incident
 from service_monitoring.wire.codec import decode, encode
 from service_monitoring.wire.ledger import digest, ledger, line
 
@@ -48,6 +48,19 @@ def test_who_noted_is_in_the_ledger_and_the_text_is_not() -> None:
         '"series":"shop/health/up","service":"shop","to":"grace"}'
     )
     assert ledger([noted, OPENED, BEGAN]) == ledger([BEGAN, noted, OPENED])
+
+
+def test_a_silence_says_who_silenced_what_and_until_when() -> None:
+    made = SilenceMoved(START, START, SilenceMove.MADE, A_SILENCE)
+    assert line(made) == (
+        '{"at":"2026-01-05T00:00:00.000000001Z","begins":"2026-01-05T00:00:00.000000001Z","by":"ada","class":"silence",'
+        '"decided_at":"2026-01-05T00:00:00.000000001Z","ends":"2026-01-05T01:00:00.000000001Z",'
+        f'"key":"{A_SILENCE.id}",'
+        '"matchers":["service=\\"shop\\"","rule!~\\"a\\\\\\"b.*\\""],"reason":"made","rule":"","service":""}'
+    )
+    early = SilenceMoved(START, START, SilenceMove.EXPIRED, replace(A_SILENCE, expired_by="grace"))
+    assert json.loads(line(early)).items() >= {"reason": "expired", "by": "grace"}.items()
+    assert ledger([early, BEGAN]) == ledger([BEGAN, early])
 
 
 def test_a_notice_says_for_whom_and_why_it_was_held() -> None:

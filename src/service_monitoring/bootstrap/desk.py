@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -17,17 +17,31 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.domain.configuration import Configuration, Service
 from service_monitoring.domain.course import Course
 from service_monitoring.domain.incidents import FINAL, State
-from service_monitoring.domain.inputs import Acted, Input, Retired
+from service_monitoring.domain.inputs import Acted, Input, Retired, Silenced, Unsilenced
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import NotFound, Unavailable
-from service_monitoring.ports import Drafts, Ping
+from service_monitoring.ports import Clock, Drafts, Ended, Ping
 from service_monitoring.storage.reading import Posted
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.views.desk import IncidentDetail, IncidentRow, Reloaded, Status, Telling, row, transitions
+from service_monitoring.views.desk import IncidentDetail, Reloaded, Status, Telling, row, transitions
 from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
 from service_monitoring.views.rules import RuleDetail, RuleRow, rule_row, series_rows
+from service_monitoring.views.silences import (
+    LATELY,
+    MOST_MATCHED,
+    SilencePreview,
+    SilenceRow,
+    matching,
+    preview_of,
+    silence_row,
+)
+
+_MOST_SILENCES: Final = 1_000
 
 
 class StoreDesk:
@@ -47,8 +61,12 @@ class StoreDesk:
         keyring: Keyring | None = None,
         configured: Configuration | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`configured` is what the file says where no program runs: keys may be made before the first start."""
+        """`configured` is what the file says where no program runs: keys may be made before the first start.
+
+        `clock` says whether a silence has ended; without one that is asked at the last instant that is decided.
+        """
         self._store = store
         self._keyring = keyring
         self._reload = reload
@@ -56,6 +74,7 @@ class StoreDesk:
         self._now = course
         self._ask = ask
         self._vitals = vitals
+        self._clock = clock
 
     async def incidents(
         self, *, states: Sequence[State], service: str | None, limit: int, drafts: Drafts = Drafts.LEFT_OUT
@@ -84,6 +103,32 @@ class StoreDesk:
     async def retire(self, retired: Retired) -> None:
         """Retire a rule."""
         await self._ask(retired)
+
+    async def silences(self, *, ended: Ended) -> list[SilenceRow]:
+        """The latest to end first."""
+        rows = [silence_row(each, self._at) for each in await self._store.silences(limit=_MOST_SILENCES)]
+        return [each for each in rows if ended is Ended.SHOWN or each.state != "ended"]
+
+    async def silence(self, wanted: Wanted) -> SilenceRow:
+        """Make a silence."""
+        await self._ask(Silenced(wanted))
+        # Somebody may have said the very same before: the one that begins last is this one, or as good.
+        said = (wanted.matchers, wanted.author, wanted.comment)
+        made = [each for each in self._course.silences() if (each.matchers, each.author, each.comment) == said]
+        return silence_row(max(made, key=lambda each: (each.begins, each.ends)), self._at)
+
+    async def expire(self, id: str, by: str) -> SilenceRow:
+        """End a silence."""
+        whole = (await self._store.silence(id)).id
+        await self._ask(Unsilenced(whole, by))
+        return silence_row(await self._store.silence(whole), self._at)
+
+    async def preview(self, matchers: tuple[Matcher, ...]) -> SilencePreview:
+        """Which incidents these matchers match."""
+        since = self._at.plus(Duration(-LATELY))
+        found = matching(await self._store.lately(since, limit=MOST_MATCHED), matchers, self._configuration)
+        rows = [row(each, None, self._configuration) for each in found]
+        return preview_of(matchers, since, [each for each in rows if each.resolved_at is None], rows)
 
     async def rules(self) -> list[RuleRow]:
         """All rules, by service."""
@@ -196,6 +241,10 @@ class StoreDesk:
         if self._keyring is None:
             raise Unavailable("this desk has no keys")
         return self._keyring
+
+    @property
+    def _at(self) -> Instant:
+        return self._course.progress.judged.at if self._clock is None else self._clock.now()
 
     @property
     def _known(self) -> Configuration:

@@ -29,8 +29,10 @@ async def uptime_of(
     began = ended.plus(Duration(-LATELY)) if began is None else began
     # A range may begin before the first instant that can be written down.
     began = max(began, Instant(-FOR_EVER))
-    known = await store.known(service, began, ended)
-    known = replace(known, unwatched=(*known.unwatched, Span(judged.ns, FOR_EVER)))
+    known = await store.known(service, began, ended, maintenances=course.configuration.maintenances)
+    # What is announced for later has not been yet.
+    planned = tuple(Span(span.began, min(span.ended, judged.ns)) for span in known.maintenance)
+    known = replace(known, unwatched=(*known.unwatched, Span(judged.ns, FOR_EVER)), maintenance=planned)
     return uptime_row(service.name, began, ended, uptime(began, ended, known))
 
 

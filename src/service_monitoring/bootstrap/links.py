@@ -17,7 +17,8 @@ from service_monitoring.ports import Clock
 from service_monitoring.runtime.deadlines import deadline_after, within
 from service_monitoring.settings import Settings
 from service_monitoring.storage.folder import kept_secret
-from service_monitoring.views.desk import Desk, IncidentRow
+from service_monitoring.views.desk import Desk
+from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.links import Offer
 from service_monitoring.views.wording import one_line
 from service_monitoring.wire.links import Permission, Signer

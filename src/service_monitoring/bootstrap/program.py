@@ -129,6 +129,7 @@ class Program:
             vitals=self._vitals,
             keyring=keyring,
             reload=self._reloads.ask,
+            clock=clock,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
         self._links = None if signer is None else StoreLinks(signer, self.desk, clock)
@@ -345,6 +346,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
             ask=ask,
             keyring=keyring,
             configured=settings.configuration,
+            clock=clock,
         )
 
 

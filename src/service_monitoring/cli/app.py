@@ -39,9 +39,17 @@ notify_app = typer.Typer(
 )
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(rules_app, name="rules")
+silence_app = typer.Typer(
+    help="Hear nothing of something for a while: add, list, end and preview silences.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+maintenance_app = typer.Typer(help="List planned work.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(oncall_app, name="oncall")
 app.add_typer(notify_app, name="notify")
+app.add_typer(silence_app, name="silence")
+app.add_typer(maintenance_app, name="maintenance")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="SERVICE_MONITORING_CONFIG", help="The configuration file.")
@@ -51,6 +59,10 @@ By = Annotated[str, typer.Option("--by", envvar="USER", help="Who does it.")]
 Comment = Annotated[str, typer.Option(help="A word about it.")]
 Id = Annotated[str, typer.Argument(help="The incident's id, or an unambiguous beginning of it.")]
 Check = Annotated[str, typer.Argument(help="service.check")]
+Matchers = Annotated[
+    list[str],
+    typer.Argument(metavar="MATCHER...", help="What all must hold: service=shop, rule!=slow, 'team=~\"pay.*\"'."),
+]
 RuleName = Annotated[str, typer.Argument(help="service.rule")]
 Recipient = Annotated[str, typer.Argument(help="A channel's name, or person.NAME.")]
 Server = Annotated[
@@ -401,6 +413,77 @@ def notify_preview(
     from service_monitoring.cli import telling
 
     telling.preview(recipient, incident, config, _form(json=json))
+
+
+@silence_app.command("add")
+def silence_add(  # noqa: PLR0913 - one argument an option
+    matchers: Matchers,
+    by: By,
+    comment: Annotated[str, typer.Option(help="Why.")],
+    lasts: Annotated[str, typer.Option("--for", help="For how long: 2h.")] = "",
+    ends: Annotated[str, typer.Option("--until", help="Its end, in place of --for: 2026-01-05T12:00:00Z.")] = "",
+    begins: Annotated[str, typer.Option("--from", help="Its begin; now without it.")] = "",
+    config: Config = _FILE,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it would silence.")] = False,
+    json: Json = False,
+) -> None:
+    """Tell nobody of what has these labels, for a while."""
+    if bool(lasts) == bool(ends):
+        raise typer.BadParameter("--for and --until both say when the silence ends: give one of them")
+    from service_monitoring.cli import silences
+
+    said = silences.Said(matchers, by, comment, begins, ends, lasts)
+    silences.add(said, config, _form(json=json), dry_run=dry_run)
+
+
+@silence_app.command("list")
+def silence_list(
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    ended: Annotated[bool, typer.Option("--ended", help="Also those that have ended.")] = False,
+) -> None:
+    """List silences, the latest to end first."""
+    from service_monitoring.cli import silences
+    from service_monitoring.ports import Ended
+
+    silences.list_silences(config, _form(json=json), ended=Ended.SHOWN if ended else Ended.LEFT_OUT)
+
+
+@silence_app.command("expire")
+def silence_expire(
+    id: Annotated[str, typer.Argument(help="The silence's id, or an unambiguous beginning of it.")],
+    by: By,
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """End a silence now."""
+    from service_monitoring.cli import silences
+
+    silences.expire(id, by, config, _form(json=json))
+
+
+@silence_app.command("preview")
+def silence_preview(matchers: Matchers, config: Config = _FILE, *, json: Json = False) -> None:
+    """Show which incidents matchers match now, and did in the last week. Nothing is silenced."""
+    from service_monitoring.cli import silences
+
+    silences.preview(matchers, config, _form(json=json))
+
+
+@maintenance_app.command("list")
+def maintenance_list(
+    config: Config = _FILE,
+    over: Annotated[str, typer.Option(help="How far to look ahead.")] = "4w",
+    *,
+    json: Json = False,
+) -> None:
+    """List the windows of planned work that the file names, from now on."""
+    from service_monitoring.cli import silences
+
+    silences.list_maintenance(over, config, _form(json=json))
 
 
 @keys_app.command("create")

@@ -1,8 +1,8 @@
 """Calendars: zones, cron, recurrences and hours of a week, and the only place that knows the libraries behind them.
 
-Pure functions of text and instants; what is not text here is UTC. Does not know what a slot or a change of hours is for
-(`heartbeats`, `policy`). A zone is read once, as a table of its changes: what local time means is then decided here, by
-two rules that leave nothing to a library:
+Pure functions of text and instants; what is not text here is UTC. Does not know what a slot, a beginning or a change of
+hours is for (`heartbeats`, `maintenance`, `policy`). A zone is read once, as a table of its changes: what local time
+means is then decided here, by two rules that leave nothing to a library:
 
 - local time *reaches* 02:30 at the first instant that shows 02:30 or later. Where the clock goes from 02:00 to 03:00
   that is the first valid instant, where an hour is repeated its first pass. Here slots are, and here hours begin.
@@ -13,20 +13,21 @@ two rules that leave nothing to a library:
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from cronsim import CronSim, CronSimError
-from dateutil.rrule import rrulestr
+from dateutil.rrule import rrule, rrulestr
 from whenever import Instant as Moment
 from whenever import ZonedDateTime
 
 from service_monitoring.domain.instants import SECOND, Instant
-from service_monitoring.domain.schedules import ActiveHours, Cron, Span
+from service_monitoring.domain.schedules import ActiveHours, Cron, Monthly, Recurrence, Recurring, Span, Weekly
 from service_monitoring.errors import Refused
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -39,6 +40,15 @@ _EARLIEST: Final = -(1 << 63) // SECOND + 2 * _DAY
 _LATEST: Final = (1 << 63) // SECOND - 2 * _DAY
 _HOURS: Final = re.compile(r"(\d{2}):([0-5]\d)\s*-\s*(\d{2}):([0-5]\d)", re.ASCII)
 _WEEKS_ASKED: Final = 4
+_YEARS_ASKED: Final = 12
+"""Years without a beginning after which there is none: from one 29th of February to the next it may be eight."""
+_NO_STARTS: Final = datetime(2020, 1, 1)  # noqa: DTZ001 - local time, of whatever zone
+_PARTS: Final = frozenset(
+    {"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"}
+    | {"BYMONTH", "BYMONTHDAY", "BYDAY", "BYSETPOS", "BYHOUR", "BYMINUTE"}
+)
+_LONGEST_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_LIMITS: Final = re.compile(r";?\b(COUNT|UNTIL)=([0-9T]+)")
 
 
 def refuse_unknown_zone(name: str) -> None:
@@ -70,6 +80,29 @@ def refuse_bad_recurrence(text: str) -> None:
         raise Refused(str(error)) from error
 
 
+def recurrence(rule: str, starts: str | None, zone: str) -> Recurrence:
+    """A rule of RFC 5545 that begins every hour or more seldom; `Refused` for one that never does.
+
+    A rule that counts, every second week or ten times, says from where it `starts`; without that, a rule gives its time
+    of day itself, and begins at midnight where it gives none.
+    """
+    refuse_unknown_zone(zone)
+    refuse_bad_recurrence(rule)
+    counts = _refuse_never(dict(part.split("=", 1) for part in rule.upper().strip(";").split(";") if "=" in part))
+    if starts is None and counts:
+        raise Refused("it counts from a beginning, and there is none")
+    try:
+        begins = _NO_STARTS if starts is None else datetime.fromisoformat(starts)
+    except ValueError as error:
+        raise Refused(f"{starts} is not a date or a local time") from error
+    if begins.tzinfo is not None:
+        begins = _EPOCH + timedelta(seconds=_zone(zone).local(local_instant(str(starts), zone).ns // SECOND))
+    made = Recurrence(zone, rule, _local(begins.replace(microsecond=0)))
+    if not any(_of_rule(made, begins.year + years) for years in range(_YEARS_ASKED)):
+        raise Refused("it names a day that never comes")
+    return made
+
+
 def active_hours(weekdays: tuple[str, ...] | None, times: str | None, zone: str) -> ActiveHours:
     """The hours that `mon`, `tue`, ... and `07:00-22:00` stand for; all days, or the whole day, where one is None."""
     refuse_unknown_zone(zone)
@@ -93,6 +126,34 @@ def next_slot(schedule: Cron, after: Instant) -> Instant | None:
 def previous_slot(schedule: Cron, at: Instant) -> Instant | None:
     """The last slot at or before `at`; None where there was none in fifty years."""
     return _slot_until(schedule, at.ns)
+
+
+def next_begin(when: Recurring, after: Instant) -> Instant | None:
+    """The first beginning strictly after `after`: when local time reaches a moment that is meant; None: never again."""
+    if isinstance(when, Cron):
+        return next_slot(when, after)
+    zone, second = _zone(when.zone), after.ns // SECOND
+    shown = zone.local(second) - 2 * _DAY
+    for year in range(_year(shown), _year(shown) + _YEARS_ASKED + 1):
+        moments = _moments(when, year)
+        for local in moments[bisect_left(moments, shown) :]:
+            if (begin := zone.reaches(local)) > second:
+                return _instant(begin)
+    return None
+
+
+def last_begin(when: Recurring, at: Instant) -> Instant | None:
+    """The last beginning at or before `at`; None where there was none yet."""
+    if isinstance(when, Cron):
+        return previous_slot(when, at)
+    zone, second = _zone(when.zone), at.ns // SECOND
+    shown = zone.local(second) + 2 * _DAY
+    for year in range(_year(shown), _year(shown) - _YEARS_ASKED - 1, -1):
+        moments = _moments(when, year)
+        for local in reversed(moments[: bisect_right(moments, shown)]):
+            if (begin := zone.reaches(local)) <= second:
+                return _instant(begin)
+    return None
 
 
 def is_active(hours: ActiveHours, at: Instant) -> bool:
@@ -127,6 +188,7 @@ def local_instant(text: str, zone: str) -> Instant:
 
     A date alone is its midnight. `Refused` for what is neither, or too far away.
     """
+    refuse_unknown_zone(zone)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -320,6 +382,87 @@ def _minute(local: int) -> datetime:
     return _EPOCH + timedelta(minutes=local // 60)
 
 
+@lru_cache(maxsize=4096)
+def _moments(when: Weekly | Monthly | Recurrence, year: int) -> tuple[int, ...]:
+    """The moments of local time that are meant in a year, in order."""
+    first, beyond = (_local(datetime(each, 1, 1)) // _DAY for each in (year, year + 1))  # noqa: DTZ001 - local time
+    if isinstance(when, Recurrence):
+        return _of_rule(when, year)
+    # 1970-01-01 was a Thursday.
+    days = (
+        range(first + (when.weekday - first - 3) % 7, beyond, 7)
+        if isinstance(when, Weekly)
+        else _days_of_months(year, when.day)
+    )
+    return tuple(day * _DAY + when.minute * 60 for day in days)
+
+
+def _refuse_never(parts: dict[str, str]) -> bool:
+    """Whether a rule counts from its beginning; `Refused` where it names what never comes.
+
+    The library looks for that to the year 9999, and stops for nothing on the way: so it is not asked.
+    """
+    frequency, interval = parts.get("FREQ", ""), int(parts.get("INTERVAL", "1"))
+    strange = sorted(parts.keys() - _PARTS)
+    if strange or frequency not in {"HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"}:
+        raise Refused(f"{strange[0] if strange else f'FREQ={frequency}'} is not done here")
+    if interval < 1:
+        raise Refused("its interval is none")
+    days = parts.keys() & {"BYMONTH", "BYMONTHDAY", "BYDAY"}
+    if interval > 1 and days and frequency in {"HOURLY", "DAILY"}:
+        raise Refused("days that are counted and days that are named may never meet: write FREQ=WEEKLY or MONTHLY")
+    places = _numbers(parts, "BYSETPOS", 4)
+    if places and (frequency != "MONTHLY" or days - {"BYMONTH"} != {"BYDAY"}):
+        raise Refused("BYSETPOS is done for FREQ=MONTHLY with BYDAY alone")
+    if any(not 1 <= int(each[:-2]) ** 2 <= 25 for each in parts.get("BYDAY", "").split(",") if len(each) > 2):
+        raise Refused("no month has that day of the week so often")
+    months = _numbers(parts, "BYMONTH", 12) or range(1, 13)
+    wanted = _numbers(parts, "BYMONTHDAY", 31)
+    if any(month < 1 for month in months) or (
+        wanted and not any(abs(day) <= _LONGEST_MONTHS[month - 1] for month in months for day in wanted)
+    ):
+        raise Refused("it names a day that never comes")
+    return interval > 1 or "COUNT" in parts
+
+
+def _numbers(parts: dict[str, str], name: str, most: int) -> list[int]:
+    """The numbers of a part of a rule, counted from either end."""
+    found = [int(each) for each in parts.get(name, "").split(",") if each]
+    if any(not 1 <= abs(each) <= most for each in found):
+        raise Refused(f"{name} is beyond {most}")
+    return found
+
+
+def _days_of_months(year: int, day: int) -> Iterator[int]:
+    """A day of each month that has it, counted from 1970-01-01; 0 is the last of each."""
+    for month in range(12):
+        first, beyond = (
+            _local(datetime(year + later // 12, later % 12 + 1, 1)) // _DAY  # noqa: DTZ001 - local time
+            for later in (month, month + 1)
+        )
+        wanted = beyond - 1 if day == 0 else first + day - 1
+        if wanted < beyond:
+            yield wanted
+
+
+@lru_cache(maxsize=4096)
+def _of_rule(when: Recurrence, year: int) -> tuple[int, ...]:
+    """What a rule means in one year. The library walks from the rule's start each time: a year is asked for as one."""
+    first, last = datetime(year, 1, 1), datetime(year, 12, 31, 23, 59, 59)  # noqa: DTZ001 - local time
+    starts = _EPOCH + timedelta(seconds=when.starts)
+    # The library would walk on through whatever comes later: it is told where to stop, and the rule's own end and
+    # number are seen to here.
+    text = when.rule.upper()
+    limits = dict(_LIMITS.findall(text))
+    until = min(last, datetime.fromisoformat(limits["UNTIL"]) if "UNTIL" in limits else last)
+    if until < starts:
+        return ()
+    walk = rrulestr(_LIMITS.sub("", text).strip(";"), dtstart=starts)
+    assert isinstance(walk, rrule)
+    counted = islice(walk.replace(until=until), int(limits["COUNT"]) if "COUNT" in limits else None)
+    return tuple(_local(moment) for moment in counted if moment >= first)
+
+
 def _stretches(hours: ActiveHours, zone: _Zone, first: int, last: int) -> Iterator[tuple[int, int]]:
     """From where to where (exclusive) it is active, in seconds, for the spans that begin on the days `first` to `last`.
 
@@ -373,6 +516,15 @@ def _span(text: str) -> Span:
     if since == until:
         raise Refused(f'{text} is empty: write "00:00-24:00" for the whole day')
     return Span(since, until)
+
+
+def _local(moment: datetime) -> int:
+    """A local time in seconds, as if it were UTC."""
+    return (moment - _EPOCH) // timedelta(seconds=1)
+
+
+def _year(local: int) -> int:
+    return (_EPOCH + timedelta(seconds=local)).year
 
 
 def _day(local: int) -> int:

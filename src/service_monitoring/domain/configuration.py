@@ -1,8 +1,8 @@
 """What decisions need to know of the configuration: one revision of it, as a value without secrets.
 
-Knows services, checks' names and cadence, rules, routes and people. Does not know how to reach anything: targets,
-credentials and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded day can be
-rehearsed.
+Knows services, checks' names and cadence, rules, routes, people and planned work. Does not know how to reach anything:
+targets, credentials and channels' addresses stay in the settings. A revision is journalled whole, so that a recorded
+day can be rehearsed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
+from service_monitoring.domain.maintenance import Maintenance
 from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.rotas import Rota
 from service_monitoring.domain.rules import Lifecycle, Rule, Severity
@@ -135,6 +136,7 @@ class Configuration(Struct, frozen=True):
     inhibitions: tuple[Inhibition, ...] = ()
     people: tuple[Person, ...] = ()
     rotas: tuple[Rota, ...] = ()
+    maintenances: tuple[Maintenance, ...] = ()
 
 
 def reach_of(service: Service, check: str) -> Reach:

@@ -18,7 +18,15 @@ from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.composites import Labels, composites_of, members_of, together
 from service_monitoring.domain.configuration import Configuration, Service, judged_metrics, reach_of, refuse_twins
 from service_monitoring.domain.dispatch import Dispatch, Told
-from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import (
+    Event,
+    IncidentMoved,
+    IncidentNoted,
+    RuleMoved,
+    SeriesFlapped,
+    SilenceMove,
+    SilenceMoved,
+)
 from service_monitoring.domain.groups import Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident, State
@@ -38,9 +46,11 @@ from service_monitoring.domain.inputs import (
     Pushed,
     Retired,
     Settled,
+    Silenced,
     Stamp,
     Stepped,
     Taken,
+    Unsilenced,
 )
 from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
@@ -50,6 +60,7 @@ from service_monitoring.domain.policy import MonitoringPolicy, noted
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Outcome, Series
+from service_monitoring.domain.silences import Silence, Silences, StoredSilence
 from service_monitoring.domain.strategies import Composite
 from service_monitoring.domain.tracks import HoldKey, Key
 from service_monitoring.domain.verdicts import Code
@@ -94,11 +105,14 @@ class Changes(Struct, frozen=True):
     incidents: tuple[Incident, ...]
     jobs: tuple[StoredJob, ...] = ()
     told: Told = Told()
+    silences: tuple[StoredSilence, ...] = ()
 
 
 _ORDERS: Final[dict[type[Input], Order]] = {
     Acted: Order.PERSON,
     Retired: Order.PERSON,
+    Silenced: Order.PERSON,
+    Unsilenced: Order.PERSON,
     Configured: Order.CONFIGURATION,
     Stepped: Order.CONFIGURATION,
     Observed: Order.OBSERVATION,
@@ -135,7 +149,7 @@ class Course:
         self._agenda: Agenda[Key] = Agenda()
         self._configuration = Configuration()
         self._policies: dict[str, MonitoringPolicy] = {}
-        self._dispatch = Dispatch(self._agenda)
+        self._dispatch = Dispatch(self._agenda, self.silences)
         self._carriers: dict[str, str] = {}
         self._postponed: list[Key] = []
         self._wants: dict[str, None] = {}
@@ -146,6 +160,7 @@ class Course:
         self._shifts: tuple[tuple[int, Duration], ...] = ()
         self._retired: tuple[tuple[str, str], ...] = ()
         self._in_gap = False
+        self._silences = Silences()
 
     # What it is asked -------------------------------------------------------------------------------------------------
 
@@ -174,6 +189,10 @@ class Course:
     def incidents(self) -> list[Incident]:
         """All incidents that are not over."""
         return [incident for name in sorted(self._policies) for incident in self._policies[name].incidents()]
+
+    def silences(self) -> tuple[Silence, ...]:
+        """The silences that decisions ask for: those that hold or will, and some that have ended lately."""
+        return self._silences.all()
 
     def reach(self, service: str, check: str) -> Reach:
         """The history that decisions on a check look back at."""
@@ -226,7 +245,8 @@ class Course:
         """What changed since the last call; None when nothing did but time."""
         touched = tuple(name for name in sorted(self._touched) if self._policies[name].changed)
         self._touched = {}
-        if not touched and not self._dispatch.changed:
+        silences = self._silences.take_changes()
+        if not touched and not self._dispatch.changed and not silences:
             return None
         parts = [self._policies[name].take_changes() for name in touched]
         return Changes(
@@ -237,6 +257,7 @@ class Course:
             incidents=tuple(incident for part in parts for incident in part.incidents),
             jobs=tuple(job for part in parts for job in part.jobs),
             told=self._dispatch.take_changes(),
+            silences=silences,
         )
 
     # What it is given back after a restart ----------------------------------------------------------------------------
@@ -251,12 +272,14 @@ class Course:
         incidents: Iterable[Incident],
         jobs: Iterable[StoredJob] = (),
         told: Told | None = None,
+        silences: Iterable[StoredSilence] = (),
     ) -> Course:
         """The course as it was stored; `recall` what it had heard, then `rebook`."""
         course = cls()
         course._configuration, course._judged = configuration, progress.judged
         course._place = (progress.judged.epoch, progress.judged.at.ns, Order.PERSON)
         course._shifts, course._retired = progress.shifts, progress.retired
+        course._silences = Silences(each.silence for each in silences if not each.over)
         members = members_of(configuration)
         for service in configuration.services:
             policy = course._policies[service.name] = MonitoringPolicy(service.name, course._agenda)
@@ -343,14 +366,14 @@ class Course:
                 return self._follow(self._act(what, at), at)
             case Retired():
                 return self._retire(what, at)
+            case Silenced() | Unsilenced():
+                return self._follow([self._silence(what, at)], at)
             case Configured():
                 return self._configure(what.configuration, at)
             case Settled():
                 return self._settle(what, at)
-            case GapBegan():
-                return self._blind(at)
-            case GapEnded():
-                return self._sight(at)
+            case GapBegan() | GapEnded():
+                return self._blind(at) if isinstance(what, GapBegan) else self._sight(at)
             case Stepped():
                 events = [event for _, policy in sorted(self._policies.items()) for event in policy.wake(at)]
                 return self._conclude(events, at)
@@ -410,6 +433,11 @@ class Course:
         decisions = self._follow(policy.retire(what.rule, what.reason, at), at)
         self._retired = (*self._retired, (what.service, what.rule))
         return decisions
+
+    def _silence(self, what: Silenced | Unsilenced, at: Instant) -> Event:
+        if isinstance(what, Silenced):
+            return SilenceMoved(at, at, SilenceMove.MADE, self._silences.make(what.wanted, at))
+        return SilenceMoved(at, at, SilenceMove.EXPIRED, self._silences.expire(what.silence, what.by, at))
 
     def _act(self, what: Acted, at: Instant) -> list[Event]:
         incident = self._incident(what.incident)
@@ -475,7 +503,7 @@ class Course:
                     decisions += self._tell(event.incident, at)
                 case SeriesFlapped():
                     decisions += self._flap(event, at)
-                case RuleMoved() | IncidentNoted():
+                case RuleMoved() | IncidentNoted() | SilenceMoved():
                     pass
                 case _:
                     assert_never(event)

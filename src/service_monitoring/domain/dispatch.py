@@ -7,7 +7,7 @@ does not know parents of incidents (`parents`), what a flush says (`groups`), or
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -21,12 +21,14 @@ from service_monitoring.domain.incidents import FINAL
 from service_monitoring.domain.inhibition import Inhibitor
 from service_monitoring.domain.inputs import Delivery, Order, Settled
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.maintenance import Maintenance, in_maintenance
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.parents import Wait
 from service_monitoring.domain.rotas import Rota
 from service_monitoring.domain.routing import facts_of_flapping, matching, shared
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Series
+from service_monitoring.domain.silences import Silence, silencing
 from service_monitoring.domain.tracks import Key
 
 _FLUSH, _WAKE, _STEP = "flush", "wake", "step"
@@ -61,8 +63,11 @@ class Dispatch:
     returns the notices that follow, in order.
     """
 
-    def __init__(self, agenda: Agenda[Key]) -> None:
+    def __init__(self, agenda: Agenda[Key], silences: Callable[[], Iterable[Silence]] = tuple) -> None:
+        """`silences` gives those that people made, as they are at the time of asking."""
         self._agenda = agenda
+        self._silences = silences
+        self._maintenances: tuple[Maintenance, ...] = ()
         self._routes: tuple[Route, ...] = ()
         self._people: dict[str, Person] = {}
         self._rotas: dict[str, Rota] = {}
@@ -345,6 +350,12 @@ class Dispatch:
     def why(self, group: Group, facts: Facts, at: Instant) -> Held | None:
         """Why nobody is told of an incident now, if there is a reason."""
         labels = dict(facts.labels)
+        silence = silencing(self._silences(), labels, at)
+        if silence is not None:
+            return Held(Withheld.SILENCED, silence.id)
+        planned = in_maintenance(self._maintenances, labels, at, failed_at=facts.breached_at)
+        if planned is not None:
+            return Held(Withheld.MAINTENANCE, planned.name)
         muting = self._inhibitor.muting(facts.incident, labels)
         if muting is not None:
             return Held(Withheld.INHIBITED, muting)
@@ -390,6 +401,7 @@ class Dispatch:
     def _adopt(self, configuration: Configuration) -> None:
         self._routes = configuration.routes
         self._people = {person.name: person for person in configuration.people}
+        self._maintenances = configuration.maintenances
         self._rotas = {rota.name: rota for rota in configuration.rotas}
         self._inhibitor = Inhibitor(configuration.inhibitions)
 

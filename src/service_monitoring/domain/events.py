@@ -5,6 +5,8 @@ Knows what can be said to have happened; not why it did, nor who will read it.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from msgspec import Struct
 
 from service_monitoring.domain.incidents import Incident
@@ -12,6 +14,7 @@ from service_monitoring.domain.inputs import Act
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.rules import Lifecycle
 from service_monitoring.domain.samples import Series
+from service_monitoring.domain.silences import Silence
 
 
 class IncidentMoved(Struct, frozen=True, tag="incident_moved", omit_defaults=True):
@@ -70,4 +73,20 @@ class SeriesFlapped(Struct, frozen=True, tag="series_flapped"):
     percent: float
 
 
-Event = IncidentMoved | IncidentNoted | RuleMoved | SeriesFlapped
+class SilenceMove(StrEnum):
+    """What happened to a silence. That it ended when it was to end is no event: time alone tells."""
+
+    MADE = "made"
+    EXPIRED = "expired"
+
+
+class SilenceMoved(Struct, frozen=True, tag="silence_moved"):
+    """Somebody made a silence, or ended it early. The silence is as it is since."""
+
+    at: Instant
+    decided_at: Instant
+    move: SilenceMove
+    silence: Silence
+
+
+Event = IncidentMoved | IncidentNoted | RuleMoved | SeriesFlapped | SilenceMoved

@@ -13,6 +13,7 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Held, Page
 from service_monitoring.domain.samples import Observation
+from service_monitoring.domain.silences import Wanted
 
 
 class Stamp(Struct, frozen=True, order=True):
@@ -149,6 +150,19 @@ class Retired(Struct, frozen=True, tag="retired"):
     by: str
 
 
+class Silenced(Struct, frozen=True, tag="silenced"):
+    """A person wants to hear nothing of something for a while."""
+
+    wanted: Wanted
+
+
+class Unsilenced(Struct, frozen=True, tag="unsilenced"):
+    """A person ended a silence before it was over."""
+
+    silence: str
+    by: str
+
+
 class Configured(Struct, frozen=True, tag="configured"):
     """This revision of the configuration holds from here on."""
 
@@ -218,7 +232,21 @@ class Settled(Struct, frozen=True, tag="settled"):
     held: Held | None = None
 
 
-Input = Observed | Pinged | Pushed | Acted | Retired | Configured | GapBegan | GapEnded | Stepped | Marked | Settled
+Input = (
+    Observed
+    | Pinged
+    | Pushed
+    | Acted
+    | Retired
+    | Silenced
+    | Unsilenced
+    | Configured
+    | GapBegan
+    | GapEnded
+    | Stepped
+    | Marked
+    | Settled
+)
 
 
 class Admitted(Struct, frozen=True):

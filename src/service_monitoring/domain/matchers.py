@@ -5,6 +5,7 @@ Knows labels as text and how a matcher compares one. Does not know whose labels 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -42,6 +43,11 @@ class Matcher(Struct, frozen=True):
                 return _pattern(self.value).fullmatch(value) is not None
             case MatchOperator.MATCHES_NOT:
                 return _pattern(self.value).fullmatch(value) is None
+
+
+def matcher_text(matcher: Matcher) -> str:
+    """`team=~"pay.*"`: as people write it."""
+    return f"{matcher.label}{matcher.operator}{json.dumps(matcher.value, ensure_ascii=False)}"
 
 
 def all_hold(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""Schedules as values: when a job is expected to report, and at which hours a rule is awake.
+"""Schedules as values: when a job is expected to report, what begins again and again, at which hours a rule is awake.
 
 Knows what people wrote. What a schedule means at an instant, zones and DST included, is asked of `calendar`.
 """
@@ -26,6 +26,34 @@ class Period(Struct, frozen=True, tag="period"):
 
 
 Schedule = Cron | Period
+
+
+class Weekly(Struct, frozen=True, tag="weekly"):
+    """Once a week, on a day (0 is Monday) and at a minute after midnight, local time."""
+
+    zone: str
+    weekday: int
+    minute: int
+
+
+class Monthly(Struct, frozen=True, tag="monthly"):
+    """Once a month, at a minute after midnight of a day; 0 is the last. A month that lacks the day is left out."""
+
+    zone: str
+    day: int
+    minute: int
+
+
+class Recurrence(Struct, frozen=True, tag="recurrence"):
+    """A rule of RFC 5545 that is counted from `starts`, seconds of local time since 1970-01-01T00:00."""
+
+    zone: str
+    rule: str
+    starts: int
+
+
+Recurring = Cron | Weekly | Monthly | Recurrence
+"""What begins again and again at moments of local time."""
 
 
 class Failing(StrEnum):

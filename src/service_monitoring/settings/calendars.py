@@ -134,6 +134,17 @@ def local_moment(text: str) -> str:
     return text
 
 
+def moment_of_day(text: str) -> int:
+    """`09:00` as minutes after midnight."""
+    hour, minute = _clock(text.strip()).split(":")
+    return 60 * int(hour) + int(minute)
+
+
+def weekday(name: str) -> int:
+    """A day of the week by its name or the beginning of it; 0 is Monday."""
+    return _weekday(name.strip().lower(), name)
+
+
 def _clock(text: str) -> str:
     try:
         if len(text) != 5:

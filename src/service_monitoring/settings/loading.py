@@ -19,6 +19,7 @@ from service_monitoring.settings.complaints import Complaint, InvalidSettings, K
 from service_monitoring.settings.document import uncollected
 from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
 from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
+from service_monitoring.settings.maintenance import read_maintenances
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.oncall import read_rotas
 from service_monitoring.settings.origin import Trail
@@ -26,7 +27,6 @@ from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.routes import Recipients, read_inhibitions, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader
 from service_monitoring.settings.sections import (
-    check_rest,
     read_canaries,
     read_heartbeat,
     read_smtp,
@@ -102,7 +102,6 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
     if not services:
         reading.warn(("services",), "nothing is monitored", "write services: {NAME: {checks: ..., rules: ...}}")
     store = read_store(shape, path.parent, reading)
-    check_rest(shape, reading)
     order = {name: position for position, name in enumerate(reading.gathered.files)}
     return Settings(
         file=path,
@@ -117,7 +116,13 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         web=read_web(shape, reading),
         canaries=read_canaries(shape, reading),
         configuration=Configuration(
-            services, routes, owners, read_inhibitions(shape), recipients.people, read_rotas(shape, reading)
+            services,
+            routes,
+            owners,
+            read_inhibitions(shape),
+            recipients.people,
+            read_rotas(shape, reading),
+            read_maintenances(shape, reading),
         ),
         people=tuple(shape.people),
         heartbeat=read_heartbeat(shape, reading),

@@ -1,4 +1,4 @@
-"""The other sections: store, network, web, mail, inhibitions, maintenance, and what concerns the monitor itself.
+"""The other sections: store, network, web, mail, and what concerns the monitor itself.
 
 Knows what must hold across their keys, and which of them this version only reads. Does not know services, routes or
 rotas.
@@ -6,7 +6,6 @@ rotas.
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,7 @@ from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.problems import InvalidValue, one_line
 from service_monitoring.settings.reading import Reading
-from service_monitoring.settings.shapes import FileShape, MaintenanceShape, SmtpShape
+from service_monitoring.settings.shapes import FileShape, SmtpShape
 from service_monitoring.settings.validation import faults_of_given
 from service_monitoring.settings.values import (
     CheckSettings,
@@ -116,39 +115,7 @@ def read_heartbeat(shape: FileShape, reading: Reading) -> HeartbeatSettings | No
     return HeartbeatSettings(check, every, secret)
 
 
-def check_rest(shape: FileShape, reading: Reading) -> None:
-    """What is read and checked, and not done by this version."""
-    names: dict[str, int] = {}
-    for index, maintenance in enumerate(shape.maintenance):
-        path: KeyPath = ("maintenance", index)
-        if names.setdefault(maintenance.name, index) != index:
-            reading.complain((*path, "name"), f"the name {maintenance.name} stands here twice", "choose another")
-        _check_maintenance(maintenance, path, reading)
-        reading.postpone(path, "maintenance is not kept yet", f"incidents during {maintenance.name} are told")
-
-
 def _kept(length: Duration, path: KeyPath, reading: Reading) -> Duration:
     if length <= 0:
         reading.complain(path, "nothing would be kept", "write 90d")
     return length
-
-
-def _check_maintenance(shape: MaintenanceShape, path: KeyPath, reading: Reading) -> None:
-    sorts = ("once", "weekly", "monthly", "cron", "rrule")
-    given = [sort for sort in sorts if getattr(shape, sort) is not None]
-    if len(given) != 1:
-        problem = f"{' and '.join(given)} do not go together" if given else "nothing says when it is"
-        reading.complain(path, problem, f"write one of {', '.join(sorts)}")
-    elif shape.once is not None:
-        _check_span(shape.once.begins, shape.once.ends, (*path, "once"), reading)
-    elif shape.lasts is None:
-        reading.complain(path, "lasts is missing", "add lasts: 1h")
-    if shape.lasts is not None and shape.lasts <= 0:
-        reading.complain((*path, "lasts"), "it would be over at once", "write lasts: 1h")
-
-
-def _check_span(begins: str, ends: str, path: KeyPath, reading: Reading) -> None:
-    """Both are local to one zone, or have an offset; a mixture is compared by later versions only."""
-    first, last = datetime.fromisoformat(begins), datetime.fromisoformat(ends)
-    if (first.tzinfo is None) == (last.tzinfo is None) and last <= first:
-        reading.complain((*path, "until"), "this is not after its beginning", "write a later moment")

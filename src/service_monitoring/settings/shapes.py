@@ -286,6 +286,8 @@ class MaintenanceShape(Shape):
     rrule: RecurrenceField | None = None
     starts: MomentField | None = None
     lasts: DurationField | None = None
+    flexible: bool = Field(False, description="It begins at the first failure within its window, and lasts from there.")
+    within: DurationField | None = Field(None, description="How long the window of a flexible one is; not with once.")
 
 
 class SelfShape(Shape):

@@ -22,6 +22,7 @@ from service_monitoring.domain.inputs import Admitted, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Held, Notice
+from service_monitoring.domain.silences import Silence, StoredSilence
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Drafts, Message, Stored
 from service_monitoring.storage.rows import marks
@@ -108,6 +109,10 @@ def stored(connection: sqlite3.Connection) -> Stored:
             decode(StoredJob, body)
             for (body,) in connection.execute("SELECT body FROM jobs ORDER BY service, check_name").fetchall()
         ),
+        silences=tuple(
+            decode(StoredSilence, body)
+            for (body,) in connection.execute("SELECT body FROM silences WHERE over = 0 ORDER BY id").fetchall()
+        ),
         incidents=tuple(
             decode(Incident, body)
             for (body,) in connection.execute(
@@ -189,6 +194,36 @@ def _expiry(connection: sqlite3.Connection, incident: Incident) -> Instant | Non
     ).fetchone()
     hold = None if row is None else decode(StoredHold, row[0])
     return Instant(hold.expires) if hold is not None and hold.incident == incident.id and hold.expires else None
+
+
+def lately(connection: sqlite3.Connection, since: Instant, limit: int) -> list[Incident]:
+    """Incidents that were open after `since`, the latest opened first; drafts and what never opened excepted."""
+    rows = connection.execute(
+        "SELECT body FROM incidents WHERE ended_at IS NULL AND opened_at IS NOT NULL UNION ALL "
+        "SELECT body FROM incidents WHERE ended_at IS NOT NULL AND ended_at > ? AND opened_at IS NOT NULL",
+        (since.ns,),
+    ).fetchall()
+    found = [incident for (body,) in rows if not (incident := decode(Incident, body)).draft]
+    found.sort(key=lambda each: (each.opened_at or each.breached_at, each.id), reverse=True)
+    return found[:limit]
+
+
+def silences(connection: sqlite3.Connection, *, limit: int) -> list[Silence]:
+    """All silences that are kept, the latest to end first."""
+    rows = connection.execute("SELECT body FROM silences ORDER BY ends DESC, id LIMIT ?", (limit,)).fetchall()
+    return [decode(StoredSilence, body).silence for (body,) in rows]
+
+
+def silence(connection: sqlite3.Connection, start: str) -> Silence:
+    """The silence whose id begins so; `NotFound`, or `Refused` when there are several."""
+    rows = connection.execute(
+        "SELECT id, body FROM silences WHERE id >= ? AND id < ? ORDER BY id LIMIT 2", (start, f"{start}g")
+    ).fetchall()
+    if not rows or not start:
+        raise NotFound(f"there is no silence {start!r}: `service-monitoring silence list` names them")
+    if len(rows) > 1 and rows[0][0] != start:
+        raise Refused(f"several silences begin with {start!r}: write more of the id")
+    return decode(StoredSilence, rows[0][1]).silence
 
 
 def story(connection: sqlite3.Connection, incident: str) -> Story:

@@ -29,6 +29,7 @@ class Pruned(Struct, frozen=True):
     notices: int = 0
     observations: int = 0
     pings: int = 0
+    silences: int = 0
 
 
 class PruneJournal:
@@ -116,6 +117,21 @@ class PrunePings:
         ).fetchall()
         connection.executemany("DELETE FROM pings WHERE position = ?", positions)
         return len(positions)
+
+
+class PruneSilences:
+    """Forget a piece of the silences that are over."""
+
+    def __init__(self, before: Instant) -> None:
+        self._before = before
+
+    def run(self, connection: sqlite3.Connection) -> int:
+        """How many silences are gone."""
+        ids = connection.execute(
+            "SELECT id FROM silences WHERE ends < ? AND over = 1 ORDER BY ends LIMIT ?", (self._before.ns, PIECE)
+        ).fetchall()
+        connection.executemany("DELETE FROM silences WHERE id = ?", ids)
+        return len(ids)
 
 
 class PruneSamples:

@@ -46,6 +46,11 @@ _JOBS: Final = Insert(
     ("service", "check_name", "body"),
     after="ON CONFLICT (service, check_name) DO UPDATE SET body = excluded.body",
 )
+_SILENCES: Final = Insert(
+    "silences",
+    ("id", "ends", "over", "body"),
+    after="ON CONFLICT (id) DO UPDATE SET ends = excluded.ends, over = excluded.over, body = excluded.body",
+)
 _INCIDENTS: Final = Insert(
     "incidents",
     (
@@ -201,7 +206,7 @@ class _Rows:
 
     __slots__ = (
         *("configurations", "flaps", "forgotten", "groups", "holds", "incidents", "jobs", "journal", "members"),
-        *("notices", "pings", "policies", "position", "progress", "settlements"),
+        *("notices", "pings", "policies", "position", "progress", "settlements", "silences"),
     )
 
     def __init__(self, position: int) -> None:
@@ -211,6 +216,7 @@ class _Rows:
         self.holds: list[Any] = []
         self.incidents: list[Any] = []
         self.jobs: list[Any] = []
+        self.silences: list[Any] = []
         self.groups: list[Any] = []
         self.members: list[Any] = []
         self.flaps: list[Any] = []
@@ -240,6 +246,8 @@ class _Rows:
             self.holds += (stored.service, stored.rule, series_text(stored.series), encode(stored))
         for job in commit.jobs:
             self.jobs += (job.service, job.check, encode(job))
+        for kept in commit.silences:
+            self.silences += (kept.silence.id, kept.silence.ends.ns, int(kept.over), encode(kept))
         for incident in commit.incidents:
             self.incidents += _incident(incident)
         for group in commit.told.groups:
@@ -268,6 +276,7 @@ class _Rows:
         _JOURNAL.run(connection, self.journal)
         _HOLDS.run(connection, self.holds)
         _JOBS.run(connection, self.jobs)
+        _SILENCES.run(connection, self.silences)
         _INCIDENTS.run(connection, self.incidents)
         _GROUPS.run(connection, self.groups)
         _MEMBERS.run(connection, self.members)

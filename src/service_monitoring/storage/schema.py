@@ -169,6 +169,18 @@ jobs: Final = Table(
     sqlite_with_rowid=False,
 )
 
+silences: Final = Table(
+    "silences",
+    facts,
+    _text("id", primary_key=True),
+    _integer("ends"),
+    _integer("over"),  # 1 where no decision asks for it any more
+    _body(),
+    sqlite_with_rowid=False,
+)
+Index("silences_ends", silences.c.ends)
+Index("silences_alive", silences.c.id, sqlite_where=text("over = 0"))
+
 # A key itself is nowhere: `hash` is its SHA-256. Past `expires_at` it opens nothing.
 keys: Final = Table(
     "keys",

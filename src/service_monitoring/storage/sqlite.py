@@ -21,9 +21,11 @@ from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.maintenance import Maintenance
 from service_monitoring.domain.notices import Held, Notice
 from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.samples import Series
+from service_monitoring.domain.silences import Silence
 from service_monitoring.domain.uptime import FOR_EVER, Known, Span
 from service_monitoring.domain.windows import FloatColumn, InstantColumn
 from service_monitoring.errors import Unusable
@@ -56,6 +58,7 @@ from service_monitoring.storage.retention import (
     PruneOutbox,
     PrunePings,
     PruneSamples,
+    PruneSilences,
 )
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
@@ -236,6 +239,18 @@ class SqliteStore:
         """What holds the notices of incidents back, by the incident."""
         return await self._facts_readers.read(lambda connection: reading.held_back(connection, ids)) if ids else {}
 
+    async def lately(self, since: Instant, *, limit: int) -> list[Incident]:
+        """Incidents that were open after `since`, the latest opened first, without drafts."""
+        return await self._facts_readers.read(lambda one: reading.lately(one, since, limit))
+
+    async def silences(self, *, limit: int) -> list[Silence]:
+        """All silences that are kept, those that are over included, the latest to end first."""
+        return await self._facts_readers.read(lambda one: reading.silences(one, limit=limit))
+
+    async def silence(self, name: str) -> Silence:
+        """The silence whose id begins so; `NotFound`, `Refused`."""
+        return await self._facts_readers.read(lambda one: reading.silence(one, name))
+
     async def journal(self, *, after: int = 0, limit: int = _PAGE) -> list[reading.Recorded]:
         """Records after a position, oldest first; the last one's position is where the next page starts."""
         return await self._facts_readers.read(lambda one: reading.journal(one, after=after, limit=limit))
@@ -250,15 +265,20 @@ class SqliteStore:
         async for admitted in self._through(History.inputs):
             yield admitted
 
-    async def known(self, service: Service, began: Instant, ended: Instant) -> Known:
+    async def known(
+        self, service: Service, began: Instant, ended: Instant, *, maintenances: Sequence[Maintenance] = ()
+    ) -> Known:
         """When incidents of a service were open, nobody watched and no check was heard, as far as it touches a range.
 
-        The checks that count are those it is configured with.
+        The checks that count are those it is configured with. Of `maintenances` those count that cover all of it.
         """
         names, within = self._recording.names, Span(began.ns, ended.ns)
         seen = await self._facts_readers.read(lambda one: watching.watched(one, service, within))
+        planned = await self._facts_readers.read(
+            lambda one: watching.maintained_spans(one, service, maintenances, seen.eras, within)
+        )
         silent = await self._samples_readers.read(lambda one: watching.unheard(one, names, service, seen, within))
-        return Known(spells=tuple(seen.spells), unwatched=tuple(seen.unwatched), unheard=silent)
+        return Known(tuple(seen.spells), tuple(seen.unwatched), silent, planned)
 
     async def columns(
         self, rule: Rule, *, since: Instant, until: Stamp, shifts: Mapping[int, Duration], pushed: bool
@@ -324,7 +344,7 @@ class SqliteStore:
 
         Open incidents with their journal and notices that are not settled stay. Cancelled, what is gone is gone.
         """
-        records = notices = incidents = observations = reports = 0
+        records = notices = incidents = observations = reports = silences = 0
         while gone := await self._facts.write(PruneOutbox(facts)):
             notices += gone
         position: int | None = 0
@@ -335,9 +355,11 @@ class SqliteStore:
             incidents += gone
         while gone := await self._facts.write(PrunePings(facts)):
             reports += gone
+        while gone := await self._facts.write(PruneSilences(facts)):
+            silences += gone
         while gone := await self._samples.write(PruneSamples(samples)):
             observations += gone
-        return Pruned(records, incidents, notices, observations, reports)
+        return Pruned(records, incidents, notices, observations, reports, silences)
 
     async def backup(self, target: Path) -> archive.Manifest:
         """Write a backup beside everything else that goes on; see `archive.backup`."""

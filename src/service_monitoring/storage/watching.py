@@ -18,6 +18,7 @@ from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.inputs import Order, Stepped, Taken
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.maintenance import Maintenance, covers, length_of, maintained
 from service_monitoring.domain.rules import Rule, Severity
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.uptime import FOR_EVER, Span, Spell, common, spells_of
@@ -171,6 +172,34 @@ def spells(connection: sqlite3.Connection, service: str, within: Span) -> list[S
             event = decode(IncidentMoved, body)
             moves[event.incident.id].append((event.at, event.incident.severity))
     return [spell for incident in found for spell in spells_of(incident, moves[incident.id])]
+
+
+def maintained_spans(
+    connection: sqlite3.Connection,
+    service: Service,
+    maintenances: Sequence[Maintenance],
+    known: Sequence[Era],
+    within: Span,
+) -> tuple[Span, ...]:
+    """When a whole service was in maintenance. Before the first start nothing was announced.
+
+    A flexible one begins at the first incident of the service.
+    """
+    own = {**dict(service.labels), "service": service.name}
+    first = max(within.began, known[0].began) if known else within.ended
+    found: list[Span] = []
+    for maintenance in maintenances:
+        if not covers(maintenance, own) or first >= within.ended:
+            continue
+        failures: list[tuple[Instant, Instant]] = []
+        if maintenance.after_failure is not None:
+            # Its window may have begun before the range, and a failure in it be over by then.
+            longest = maintenance.after_failure + length_of(maintenance)
+            failed = spells(connection, service.name, Span(first - longest, within.ended))
+            failures = [(Instant(each.span.began), Instant(each.span.ended)) for each in failed]
+        held = maintained(maintenance, Instant(first), Instant(within.ended), failures)
+        found += [Span(begins.ns, ends.ns) for begins, ends in held]
+    return tuple(found)
 
 
 def _reported_since(connection: sqlite3.Connection, check: Check) -> int:

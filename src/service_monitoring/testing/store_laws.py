@@ -39,16 +39,26 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Attempt, Measurement, Observation, Outcome, Reason, Sample, Series
+from service_monitoring.domain.silences import Silence, StoredSilence
 from service_monitoring.domain.verdicts import Code, Evidence
 from service_monitoring.errors import Conflict
 from service_monitoring.ports import Asked, Commit, Message, Recalled, Settlement, Store, Stored
 
 START = Instant.parse("2026-01-05T00:00:00.000000001Z")
 SERIES = Series("shop", "health", "up")
+A_SILENCE = Silence(
+    "0123456789abcdef",
+    (Matcher("service", MatchOperator.EQUALS, "shop"), Matcher("rule", MatchOperator.MATCHES_NOT, 'a"b.*')),
+    START,
+    START.plus(Duration(3_600 * SECOND)),
+    "ada",
+    "deploy",
+)
 
 Restart = Callable[[Store], Awaitable[Store]]
 
@@ -214,6 +224,7 @@ class StoreLaws:
             records=((a_stamp(3), IncidentMoved(a_stamp(3).at, a_stamp(3).at, incident)),),
             holds=(StoredHold("shop", "down", SERIES, Hold(at=7, code=Code.BREACHED, accrued=5), incident.id),),
             jobs=(StoredJob("shop", "backup", heartbeats.begun(7)),),
+            silences=(StoredSilence(A_SILENCE),),
             incidents=(incident,),
             told=a_told(incident),
             configuration=Configuration((Service("shop", (("team", "payments"),), checks=(check,)),), owners=("mail",)),
@@ -225,6 +236,7 @@ class StoreLaws:
         assert stored.versions == {"shop": 1}
         assert stored.holds == commit.holds
         assert stored.jobs == commit.jobs
+        assert stored.silences == commit.silences
         assert stored.incidents == commit.incidents
         assert stored.told == commit.told
 
@@ -238,6 +250,17 @@ class StoreLaws:
         assert await after.load() == before
         assert await after.beyond(a_stamp(3)) == [an_observation(4)]
         assert [due.notice for due in await after.due(10)] == [a_notice(incident)]
+
+    async def test_a_silence_that_is_over_is_loaded_no_more(self, store: Store) -> None:
+        other = replace(A_SILENCE, id="f" * 16)
+        kept = tuple(StoredSilence(silence) for silence in (A_SILENCE, other))
+        await store.commit(replace(a_commit(1), silences=kept))
+        assert (await store.load()).silences == kept
+        ended = StoredSilence(replace(A_SILENCE, expired_by="grace", ends=a_stamp(2).at))
+        await store.commit(replace(a_commit(2), silences=(ended,)))
+        assert (await store.load()).silences == (ended, kept[1])
+        await store.commit(replace(a_commit(3), silences=(replace(ended, over=True),)))
+        assert (await store.load()).silences == (kept[1],)
 
     async def test_a_later_commit_replaces_state_and_forgets_what_it_names(self, store: Store) -> None:
         first = an_incident()

@@ -23,6 +23,7 @@ from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.samples import Series
+from service_monitoring.domain.silences import StoredSilence
 from service_monitoring.errors import Conflict, Unavailable
 from service_monitoring.ports import NO_MARKS, Asked, Commit, Due, Lease, Message, Recalled, Settlement, Stored
 
@@ -67,6 +68,7 @@ class MemoryStore:
         self._members: dict[tuple[str, str], Member] = {}
         self._flaps: dict[str, Flap] = {}
         self._jobs: dict[tuple[str, str], StoredJob] = {}
+        self._silences: dict[str, StoredSilence] = {}
 
     def row(self, key: str) -> Row:
         """The notice of that key, as it stands in the outbox."""
@@ -93,6 +95,7 @@ class MemoryStore:
                 flaps=tuple(flap for _, flap in sorted(self._flaps.items()) if not flap.ended),
             ),
             jobs=tuple(self._jobs.values()),
+            silences=tuple(kept for kept in self._silences.values() if not kept.over),
         )
 
     async def record(
@@ -129,6 +132,7 @@ class MemoryStore:
         self._members.update(((member.incident, member.group), member) for member in commit.told.members)
         self._flaps.update((flap.id, flap) for flap in commit.told.flaps)
         self._jobs.update(((job.service, job.check), job) for job in commit.jobs)
+        self._silences.update((kept.silence.id, kept) for kept in commit.silences)
         for notice in commit.notices:
             status = "owed" if notice.held is None else "held"
             self._outbox.setdefault(notice.key, Row(notice, status, notice.decided_at))

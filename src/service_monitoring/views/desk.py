@@ -16,34 +16,17 @@ from service_monitoring.domain.events import IncidentMoved, IncidentNoted, Serie
 from service_monitoring.domain.incidents import Cause, Incident, State
 from service_monitoring.domain.inputs import Act, Acted, Retired
 from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
-from service_monitoring.ports import Drafts
+from service_monitoring.domain.silences import Wanted
+from service_monitoring.ports import Drafts, Ended
 from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
+from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.views.wording import render_summary
-
-
-class IncidentRow(Struct, frozen=True):
-    """One incident in a list. Instants are RFC 3339; `resolved_at` is the end, however it came.
-
-    `acknowledged_until` is when an acknowledgement in force expires, None where it does not.
-    """
-
-    id: str
-    service: str
-    rule: str
-    series: str
-    severity: str
-    state: str
-    opened_at: str | None
-    acknowledged_at: str | None
-    resolved_at: str | None
-    summary: str
-    acknowledged_until: str | None
-    draft: bool
-    assigned_to: str
 
 
 class Transition(Struct, frozen=True):
@@ -129,9 +112,9 @@ class Reloaded(Struct, frozen=True):
 class Desk(Protocol):
     """What faces ask and tell.
 
-    Questions see committed facts only, but how a rule stands is as it is decided, a commit ahead at most. `act` and
-    `retire` return when what they decided is committed; `Refused` with a sentence when it is not allowed, `NotFound`
-    when there is no such thing, `Unavailable` when it cannot be stored now.
+    Questions see committed facts only, but how a rule stands is as it is decided, a commit ahead at most. `act`,
+    `retire`, `silence` and `expire` return when what they decided is committed; `Refused` with a sentence when it is
+    not allowed, `NotFound` when there is no such thing, `Unavailable` when it cannot be stored now.
     """
 
     async def incidents(
@@ -150,6 +133,22 @@ class Desk(Protocol):
 
     async def retire(self, retired: Retired) -> None:
         """Retire a rule for ever."""
+        ...
+
+    async def silences(self, *, ended: Ended) -> list[SilenceRow]:
+        """The latest to end first."""
+        ...
+
+    async def silence(self, wanted: Wanted) -> SilenceRow:
+        """Make a silence."""
+        ...
+
+    async def expire(self, id: str, by: str) -> SilenceRow:
+        """End a silence now, by its id or an unambiguous beginning of it."""
+        ...
+
+    async def preview(self, matchers: tuple[Matcher, ...]) -> SilencePreview:
+        """Which incidents these matchers match now, and did in the last week."""
         ...
 
     async def rules(self) -> list[RuleRow]:

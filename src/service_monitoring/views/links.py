@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from service_monitoring.views.desk import IncidentRow
+from service_monitoring.views.incidents import IncidentRow
 
 
 class Offer(Struct, frozen=True):

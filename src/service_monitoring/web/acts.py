@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from service_monitoring.errors import Conflict, Expired, NotFound, Refused, TooMuch, Unavailable
-from service_monitoring.views.desk import IncidentRow
+from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.links import LinkDesk, Offer
 from service_monitoring.web.arrivals import Answer, Asgi, Gone, Receive, Scope, Send, body_of, respond
 

@@ -13,20 +13,24 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Retired
 from service_monitoring.domain.instants import SECOND, Duration, Instant, seconds
+from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
-from service_monitoring.ports import Drafts
+from service_monitoring.ports import Drafts, Ended
 from service_monitoring.settings.complaints import MOST_COMPLAINTS, InvalidSettings
+from service_monitoring.settings.matchers import matcher
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
+from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.describing import answers, describe
 
 _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
@@ -39,6 +43,8 @@ _STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
 
 
 _LATER: Final = {"Retry-After": "5"}
+_LONGEST_MATCHER: Final = 1_000
+_MATCHER_REMEDY: Final = """write service=shop, or team=~"pay.*\""""
 
 
 class ByPerson(BaseModel):
@@ -123,6 +129,58 @@ class Note(BaseModel):
     text: str = Field(min_length=1, max_length=4096)
 
 
+def _matcher(given: object) -> Matcher:
+    """A matcher as people write it."""
+    if not isinstance(given, str) or len(given) > _LONGEST_MATCHER:
+        raise InvalidValue("a matcher is expected here", _MATCHER_REMEDY)
+    return matcher(given)
+
+
+MatcherField = Annotated[
+    Matcher,
+    PlainValidator(_matcher),
+    WithJsonSchema({"type": "string", "maxLength": _LONGEST_MATCHER, "examples": ["service=shop", 'team=~"pay.*"']}),
+]
+"""A matcher as text."""
+
+
+class Preview(BaseModel):
+    """What might be silenced."""
+
+    matchers: list[MatcherField] = Field(min_length=1, max_length=100, description="What all must hold")
+
+
+class NewSilence(Preview):
+    """What is to be silenced, from when and until when, by whom and why."""
+
+    by: str = Field(min_length=1, max_length=200, description="Who acts")
+    comment: str = Field(min_length=1, max_length=4096, description="Why")
+    begins: Moment | None = None
+    ends: Moment | None = None
+    lasts: Annotated[
+        Duration | None,
+        BeforeValidator(_length),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+                "description": "How long, in place of its end: 2h, 90s, 1h30m, or a number of seconds.",
+            }
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_end(self) -> NewSilence:
+        if (self.ends is None) == (self.lasts is None):
+            raise InvalidValue("a silence has an end, or a length", "give ends or lasts, and one of them")
+        return self
+
+
+class Person(BaseModel):
+    """Who acts."""
+
+    by: str = Field(min_length=1, max_length=200, description="Who acts")
+
+
 class Retirement(BaseModel):
     """Who retires a rule, and why."""
 
@@ -154,9 +212,10 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     _answer_errors(app)
     _ask_and_tell(app, desk)
     _act_on_incidents(app, desk)
+    _keep_silences(app, desk)
     _show_rules(app, desk)
     _show_figures(app, desk)
-    describe(app, RuleDetail, UptimeRow, BudgetRow)
+    describe(app, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview)
     _keep_keys(app, desk)
     return app
 
@@ -262,6 +321,29 @@ def _act_on_incidents(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/v1/incidents/{id}/note", summary="Keep a text with an incident, over or not")
     async def note(id: str, given: Note) -> Response:
         return _json(await desk.act(Acted(id, Act.NOTE, given.by, given.text)))
+
+
+def _keep_silences(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/v1/silences", summary="Silences, the latest to end first", responses=answers(list[SilenceRow]))
+    async def silences(*, ended: Annotated[bool, Query(description="Also those that have ended")] = False) -> Response:
+        return _json(await desk.silences(ended=Ended.SHOWN if ended else Ended.LEFT_OUT))
+
+    @app.post("/api/v1/silences", summary="Hear nothing of something for a while", status_code=201)
+    async def silence(given: NewSilence) -> Response:
+        wanted = Wanted(tuple(given.matchers), given.by, given.comment, given.begins, given.ends, given.lasts)
+        return _json(await desk.silence(wanted), 201)
+
+    @app.post(
+        "/api/v1/silences/preview",
+        summary="Which incidents matchers match now, and did in the last week",
+        responses=answers(SilencePreview),
+    )
+    async def preview(given: Preview) -> Response:
+        return _json(await desk.preview(tuple(given.matchers)))
+
+    @app.post("/api/v1/silences/{id}/expire", summary="End a silence now", responses=answers(SilenceRow))
+    async def expire(id: str, person: Person) -> Response:
+        return _json(await desk.expire(id, person.by))
 
 
 def _show_rules(app: FastAPI, desk: Desk) -> None:

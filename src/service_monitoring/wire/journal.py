@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import order_of
-from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped, SilenceMoved
 from service_monitoring.domain.inputs import (
     Acted,
     Admitted,
@@ -25,6 +25,7 @@ from service_monitoring.domain.inputs import (
     Retired,
     Settled,
     Stamp,
+    Unsilenced,
 )
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Unusable
@@ -44,7 +45,7 @@ class Opaque(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """A record in bytes. `service` and `subject` (incident, notice, rule, revision) are what the journal is asked for.
+    """A record in bytes. The journal is asked for `service` and `subject` (incident, notice, rule, silence, revision).
 
     `order` is the record's place among inputs of one instant; None for a decision. A configuration's body is its
     revision alone: the bytes of a revision are kept once.
@@ -78,6 +79,8 @@ def written(record: Admitted | Event | Notice) -> Written:
         case RuleMoved() | SeriesFlapped():
             kind = str(record.__struct_config__.tag)
             return Written(kind, record.service, f"{record.service}.{record.rule}", None, encode(record))
+        case SilenceMoved(silence=silence):
+            return Written("silence_moved", "", silence.id, None, encode(record))
         case Notice():
             return Written("notice", record.facts.service, record.group, None, encode(record))
         case Admitted():
@@ -96,6 +99,8 @@ def _written(admitted: Admitted) -> Written:
             return Written(kind, "", incident, order, encode(given))
         case Retired(service=service, rule=rule):
             return Written(kind, service, f"{service}.{rule}", order, encode(given))
+        case Unsilenced(silence=silence):
+            return Written(kind, "", silence, order, encode(given))
         case Settled(notice=notice):
             return Written(kind, "", notice, order, encode(given))
         case (

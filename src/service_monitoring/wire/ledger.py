@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped, SilenceMoved
+from service_monitoring.domain.matchers import matcher_text
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
 from service_monitoring.domain.verdicts import Evidence
@@ -76,6 +77,8 @@ def _facts(decision: Event | Notice) -> dict[str, Any]:
                 "reason": "flapping" if decision.flapping else "steady",
                 "evidence": {"percent": decision.percent},
             }
+        case SilenceMoved():
+            return _silence(decision)
         case Notice():
             return _notice(decision)
 
@@ -97,6 +100,23 @@ def _incident(moved: IncidentMoved) -> dict[str, Any]:
         "previous": incident.previous,
         "draft": incident.draft,
         "evidence": _evidence(incident.evidence),
+    }
+
+
+def _silence(moved: SilenceMoved) -> dict[str, Any]:
+    silence = moved.silence
+    return {
+        "class": "silence",
+        "key": silence.id,
+        "decided_at": moved.decided_at,
+        "at": moved.at,
+        "service": "",
+        "rule": "",
+        "reason": str(moved.move),
+        "by": silence.expired_by or silence.author,
+        "begins": silence.begins,
+        "ends": silence.ends,
+        "matchers": [matcher_text(matcher) for matcher in silence.matchers],
     }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped
+from service_monitoring.domain.events import Event, IncidentMoved, IncidentNoted, RuleMoved, SeriesFlapped, SilenceMoved
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Admitted, Delivery, Observed, Settled
 from service_monitoring.domain.instants import Instant, in_seconds
+from service_monitoring.domain.matchers import matcher_text
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Outcome
 
@@ -74,6 +75,9 @@ class Narrator:
                 self._line(
                     record.decided_at, "incident", Text(f"{record.service}.{record.rule} {what}", style="yellow")
                 )
+            case SilenceMoved():
+                matchers = " ".join(matcher_text(each) for each in record.silence.matchers)
+                self._line(record.decided_at, "silence", Text(f"{matchers}: {record.move}", style="yellow"))
             case Notice() if record.held is not None:
                 name = f"{record.facts.service}.{record.facts.rule}"
                 self._line(
