@@ -25,7 +25,6 @@ from service_monitoring.domain.inputs import (
     Acted,
     Admitted,
     Configured,
-    Delivery,
     GapBegan,
     GapEnded,
     Input,
@@ -34,6 +33,7 @@ from service_monitoring.domain.inputs import (
     Order,
     Pinged,
     Pushed,
+    Requeued,
     Retired,
     Settled,
     Stamp,
@@ -98,6 +98,7 @@ class Changes(Struct, frozen=True):
 _ORDERS: Final[dict[type[Input], Order]] = {
     Acted: Order.PERSON,
     Retired: Order.PERSON,
+    Requeued: Order.PERSON,
     Configured: Order.CONFIGURATION,
     Stepped: Order.CONFIGURATION,
     Observed: Order.OBSERVATION,
@@ -347,8 +348,7 @@ class Course:
             case Configured():
                 return self._configure(what.configuration, at)
             case Settled():
-                owners = self._configuration.owners if what.delivery is Delivery.PARKED else ()
-                return list(routing.tell_owners(owners, what, decided_at=at))
+                return list(routing.tell_owners(self._configuration.owners, what, decided_at=at))
             case GapBegan():
                 return self._blind(at)
             case GapEnded():
@@ -356,7 +356,7 @@ class Course:
             case Stepped():
                 events = [event for _, policy in sorted(self._policies.items()) for event in policy.wake(at)]
                 return self._conclude(events, at)
-            case Marked():
+            case Marked() | Requeued():
                 return []
             case Pushed():
                 raise AssertionError("pushed samples are taken, not decided")

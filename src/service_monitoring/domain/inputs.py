@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import Duration, Instant
-from service_monitoring.domain.notices import Page
+from service_monitoring.domain.notices import Held, Page
 from service_monitoring.domain.samples import Observation
 
 
@@ -180,23 +180,52 @@ class Marked(Struct, frozen=True, tag="marked"):
 
 
 class Delivery(StrEnum):
-    """How the sending of a notice ended."""
+    """What became of the sending of a notice. `DELAYED` alone is no end: it is still being tried."""
 
     DELIVERED = "delivered"
     PARKED = "parked"
+    WITHHELD = "withheld"
+    DELAYED = "delayed"
 
 
 class Settled(Struct, frozen=True, tag="settled"):
-    """What became of a notice: `parked` is told to the owners of the monitor by another way."""
+    """What became of a notice: `parked` and `delayed` are told to the owners of the monitor by another way.
+
+    `held` is what a `withheld` one was withheld by when it was about to be sent. `uncertain` says that an attempt ended
+    without an answer, so that it may have arrived all the same.
+    """
 
     notice: str
     delivery: Delivery
     channel: str
     page: Page
     detail: str = ""
+    held: Held | None = None
+    uncertain: bool = False
 
 
-Input = Observed | Pinged | Pushed | Acted | Retired | Configured | GapBegan | GapEnded | Stepped | Marked | Settled
+class Requeued(Struct, frozen=True, tag="requeued"):
+    """A person had a parked notice sent once more, under the same key."""
+
+    notice: str
+    by: str
+    comment: str = ""
+
+
+Input = (
+    Observed
+    | Pinged
+    | Pushed
+    | Acted
+    | Retired
+    | Requeued
+    | Configured
+    | GapBegan
+    | GapEnded
+    | Stepped
+    | Marked
+    | Settled
+)
 
 
 class Admitted(Struct, frozen=True):

@@ -22,6 +22,7 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pinged,
     Pushed,
+    Requeued,
     Retired,
     Settled,
     Stamp,
@@ -94,7 +95,7 @@ def _written(admitted: Admitted) -> Written:
             return Written(kind, "", incident, order, encode(given))
         case Retired(service=service, rule=rule):
             return Written(kind, service, f"{service}.{rule}", order, encode(given))
-        case Settled(notice=notice):
+        case Settled(notice=notice) | Requeued(notice=notice):
             return Written(kind, "", notice, order, encode(given))
         case (
             Observed(service=service, check=check)
