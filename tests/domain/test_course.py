@@ -34,6 +34,7 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pinged,
     Pushed,
+    Requeued,
     Retired,
     Settled,
     Signal,
@@ -63,6 +64,7 @@ a_day = cache(days.a_day)
 EXAMPLES: list[Input] = [
     Acted("", Act.RESOLVE, "ada"),
     Retired("shop", "slow", "-", "ada"),
+    Requeued("", "ada"),
     Configured(a_configuration()),
     Stepped(Duration(1)),
     Observed("shop", "health", an_observation(), START),
@@ -114,7 +116,7 @@ def test_every_kind_of_input_has_its_place_in_the_order() -> None:
     assert set(get_args(Input)) == {type(what) for what in EXAMPLES}
     assert sorted(order_of(what).name for what in EXAMPLES) == [
         "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OBSERVATION",
-        "OBSERVATION", "OUTCOME", "PERSON", "PERSON",
+        "OBSERVATION", "OUTCOME", "PERSON", "PERSON", "PERSON",
     ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Pinged,
+    Requeued,
     Retired,
     Settled,
     Signal,
@@ -109,12 +110,14 @@ INPUTS: list[Input] = [
     a_push(2, 1.0, 0.1 + 0.2).input,
     Acted("0123", Act.ACKNOWLEDGE, "ada", "looking", Duration(SECOND)),
     Retired("shop", "down", "gone", "ada"),
+    Requeued("key", "ada", "the pager is back"),
     Configured(CONFIGURATION),
     GapBegan(GapCause.SUSPEND),
     GapEnded(),
     Stepped(Duration(-3_600 * SECOND)),
     Marked(MarkKind.ALIVE),
-    Settled("key", Delivery.PARKED, "web", Page.FIRST, "404"),
+    Settled("key", Delivery.PARKED, "web", Page.FIRST, "404", uncertain=True),
+    Settled("key", Delivery.WITHHELD, "web", Page.FIRST, held=Held(Withheld.FLAPPING, "0123")),
 ]
 DECISIONS: list[Event | Notice] = [
     IncidentMoved(START, START.plus(SECOND), an_incident()),

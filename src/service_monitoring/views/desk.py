@@ -14,7 +14,7 @@ from msgspec import Struct
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.events import IncidentMoved, SeriesFlapped
 from service_monitoring.domain.incidents import Cause, Incident, State
-from service_monitoring.domain.inputs import Acted, Retired
+from service_monitoring.domain.inputs import Acted, Requeued, Retired
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
@@ -74,6 +74,24 @@ class Telling(Struct, frozen=True):
     state: str
     attempts: int
     detail: str
+
+
+class OutboxRow(Struct, frozen=True):
+    """One notice of the outbox. `since` is when its last attempt ended, or when it was decided where none has."""
+
+    key: str
+    channel: str
+    page: str
+    service: str
+    rule: str
+    incident: str
+    summary: str
+    decided_at: str
+    state: str
+    attempts: int
+    next_at: str | None
+    detail: str
+    since: str
 
 
 class IncidentDetail(Struct, frozen=True):
@@ -145,6 +163,14 @@ class Desk(Protocol):
 
     async def retire(self, retired: Retired) -> None:
         """Retire a rule for ever."""
+        ...
+
+    async def outbox(self, *, states: Sequence[str], limit: int) -> list[OutboxRow]:
+        """Notices, the latest decided first; in all states when none is named."""
+        ...
+
+    async def requeue(self, requeued: Requeued) -> OutboxRow:
+        """Have a parked notice sent once more, under the same key, which may be shortened to its beginning."""
         ...
 
     async def rules(self) -> list[RuleRow]:

@@ -17,14 +17,14 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, WithJson
 from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
-from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.inputs import Act, Acted, Requeued, Retired
 from service_monitoring.domain.instants import SECOND, Duration, Instant, seconds
 from service_monitoring.errors import Conflict, MonitoringError, NotFound, Refused, Unavailable
 from service_monitoring.ports import Drafts
 from service_monitoring.settings.complaints import MOST_COMPLAINTS, InvalidSettings
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import LONGEST, duration
-from service_monitoring.views.desk import Desk
+from service_monitoring.views.desk import Desk, OutboxRow
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.web.describing import answers, describe
@@ -124,9 +124,10 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     app = FastAPI(title="service-monitoring", version=version, docs_url=None, redoc_url=None)
     _answer_errors(app)
     _ask_and_act(app, desk)
+    _show_outbox(app, desk)
     _show_rules(app, desk)
     _show_figures(app, desk)
-    describe(app, RuleDetail, UptimeRow, BudgetRow)
+    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow)
     _keep_keys(app, desk)
     return app
 
@@ -218,6 +219,27 @@ def _ask_and_act(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/v1/checks/{check}/pings", summary="The newest reports to a check, newest first")
     async def pings(check: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         return _json(await desk.pings(check, limit=limit))
+
+
+def _show_outbox(app: FastAPI, desk: Desk) -> None:
+    @app.get(
+        "/api/v1/outbox",
+        summary="Notices and what became of them, the latest decided first",
+        responses=answers(list[OutboxRow]),
+    )
+    async def outbox(
+        state: Annotated[list[str] | None, Query(description="Only these states: parked, waiting, ...")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    ) -> Response:
+        return _json(await desk.outbox(states=state or (), limit=limit))
+
+    @app.post(
+        "/api/v1/outbox/{key}/requeue",
+        summary="Have a parked notice sent once more, under the same key",
+        responses=answers(OutboxRow),
+    )
+    async def requeue(key: str, person: ByPerson) -> Response:
+        return _json(await desk.requeue(Requeued(key, person.by, person.comment)))
 
 
 def _show_rules(app: FastAPI, desk: Desk) -> None:
