@@ -115,7 +115,8 @@ async def race(dice: random.Random) -> int:
     committed: list[int] = []
 
     def script(_: int) -> Answer:
-        return dice.choice([Accepted(), Later("503"), Uncertain("reset")])
+        answers: list[Answer] = [Accepted(), Later("503"), Uncertain("reset")]
+        return dice.choice(answers)
 
     ops = FarSide(bench.clock, script, takes=dice.choice([0.0, 0.3, 1.0]))
     notices = [now_decided(bench, number) for number in range(dice.randrange(1, 6))]

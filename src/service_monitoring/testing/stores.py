@@ -132,9 +132,9 @@ class MemoryStore:
         for what in settled:
             if isinstance(what, Settled) and what.notice in self._outbox:
                 self._outbox[what.notice] = replace(self._outbox[what.notice], reported=True)
-        for key in commit.requeued:
-            if (row := self._outbox.get(key)) is not None and row.status == "parked":
-                self._outbox[key] = replace(row, status="owed", attempt=0, due_at=commit.progress.judged.at)
+        for name in commit.requeued:
+            if (row := self._outbox.get(name)) is not None and row.status == "parked":
+                self._outbox[name] = replace(row, status="owed", attempt=0, due_at=commit.progress.judged.at)
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
         """The observations and pushes after `stamp`, in order."""
