@@ -23,6 +23,7 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pinged,
     Pushed,
+    Requeued,
     Stamp,
     Taken,
 )
@@ -211,6 +212,7 @@ class Monitor:
             settlements=tuple(settlements),
             configuration=_newest_configuration(records),
             pings=tuple(pings),
+            requeued=_requeued(records),
         )
 
 
@@ -219,6 +221,11 @@ def _newest_configuration(records: list[tuple[Stamp, Admitted | Decision]]) -> C
         if isinstance(record, Admitted) and isinstance(record.input, Configured):
             return record.input.configuration
     return None
+
+
+def _requeued(records: list[tuple[Stamp, Admitted | Decision]]) -> tuple[str, ...]:
+    inputs = (record.input for _, record in records if isinstance(record, Admitted))
+    return tuple(what.notice for what in inputs if isinstance(what, Requeued))
 
 
 async def _recall(store: Store, course: Course, configuration: Configuration) -> None:

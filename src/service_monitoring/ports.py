@@ -291,12 +291,18 @@ class Lease(Struct, frozen=True):
 
 
 class Due(Struct, frozen=True):
-    """A notice of the outbox that waits: to be sent first, or again at `due_at`."""
+    """A notice of the outbox that waits: to be sent first, or again at `due_at`.
+
+    `uncertain`: an attempt ended without an answer, or with the program; it may have arrived. `reported`: an outcome
+    of it was admitted before.
+    """
 
     notice: Notice
     attempt: int
     due_at: Instant
     message: Message | None
+    uncertain: bool = False
+    reported: bool = False
 
 
 class Stored(Struct, frozen=True):
@@ -371,7 +377,8 @@ class Commit(Struct, frozen=True):
 
     `records` are inputs (observations and pushes excepted: those are in the sample file) and decisions in the order in
     which they happened; the report of each of `pings` is among them. `versions` are the versions that were loaded:
-    another one in the store is a `Conflict`.
+    another one in the store is a `Conflict`. `requeued` are keys of parked notices that are owed again, with no attempt
+    counted; what is not parked stays as it is.
     """
 
     progress: Progress
@@ -387,6 +394,7 @@ class Commit(Struct, frozen=True):
     settlements: tuple[Settlement, ...] = ()
     configuration: Configuration | None = None
     pings: tuple[Ping, ...] = ()
+    requeued: tuple[str, ...] = ()
 
 
 class Store(Protocol):

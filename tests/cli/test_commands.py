@@ -530,3 +530,14 @@ def test_a_text_from_outside_cannot_steer_the_terminal(capfd: pytest.CaptureFixt
     out = capfd.readouterr().out
     assert "\x1b" not in out and "\x9b" not in out
     assert "[bold]bold[/bold] :boom:" in out
+
+
+def test_the_outbox_is_listed_and_only_what_is_parked_is_sent_once_more(lived_in: Path, command: Command) -> None:
+    rows = json.loads(command("outbox", "list", "--json").out)
+    assert {row["state"] for row in rows} == {"owed"}
+    key = rows[0]["key"]
+    assert key[:16] in command("outbox", "list").out
+    assert command("outbox", "list", "--state", "parked").out == "No notices.\n"
+    refused = command("outbox", "requeue", key[:12])
+    assert refused.code == 5 and "only a parked one" in refused.err
+    assert "there is no notice 'abc'" in command("outbox", "requeue", "abc").err

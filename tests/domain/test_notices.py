@@ -303,10 +303,27 @@ def test_a_parked_notice_is_told_to_the_owners_by_another_way() -> None:
     assert len(trial.notices()) == 2, "or it would go round in circles"
 
 
-def test_a_delivered_notice_is_told_to_nobody() -> None:
-    trial = a_trial(a_rule()).hear("+10s", value=2)
-    trial.tell("+20s", settled(trial.notices()[0], Delivery.DELIVERED))
+@pytest.mark.parametrize("delivery", [Delivery.DELIVERED, Delivery.WITHHELD])
+def test_a_delivered_and_a_withheld_notice_are_told_to_nobody(delivery: Delivery) -> None:
+    trial = Trial(a_configuration(a_service(a_rule()), owners=("desk",))).hear("+10s", value=2)
+    trial.tell("+20s", settled(trial.notices()[0], delivery))
     assert len(trial.notices()) == 1
+
+
+def test_whoever_hears_that_a_notice_is_late_also_hears_that_it_was_given_up() -> None:
+    trial = Trial(a_configuration(a_service(a_rule()), owners=("desk", "ops"))).hear("+10s", value=2)
+    (notice,) = trial.notices()
+    trial.tell("+5m10s", settled(notice, Delivery.DELAYED)).tell("+6m", settled(notice, Delivery.PARKED))
+    (_, late, lost) = trial.notices()
+    assert (late.channel, late.page, late.facts.summary) == (
+        "desk",
+        Page.OWNER,
+        "a notice to ops has not arrived yet and is tried again: 410 Gone",
+    )
+    assert lost.facts.summary == "a notice to ops was given up: 410 Gone"
+    assert late.key != lost.key
+    trial.tell("+7m", settled(late, Delivery.DELAYED))
+    assert len(trial.notices()) == 3, "or it would go round in circles"
 
 
 def test_a_recovery_still_says_why_the_incident_was_open() -> None:

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from service_monitoring.domain.course import Progress
-from service_monitoring.domain.inputs import Settled, Stamp
+from service_monitoring.domain.inputs import Admitted, Delivery, Input, Settled, Stamp
 from service_monitoring.domain.instants import Instant, seconds
-from service_monitoring.domain.notices import Facts, Notice, Page, notice_key, thread_key
+from service_monitoring.domain.notices import Facts, Held, Notice, Page, notice_key, thread_key
 from service_monitoring.ports import Accepted, Answer, Commit, Deadline, Message, Settlement, Tick
 from service_monitoring.runtime.deliver import Deliverer, Terms
 from service_monitoring.runtime.lanes import Channel
@@ -101,19 +101,35 @@ class Bench:
     outcomes: list[Settled] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     spread: float = 0.5
+    dice: Callable[[], float] | None = None
 
-    async def commit(self, notices: Iterable[Notice] = (), settlements: Iterable[Settlement] = ()) -> None:
+    async def commit(
+        self,
+        notices: Iterable[Notice] = (),
+        settlements: Iterable[Settlement] = (),
+        inputs: Iterable[Input] = (),
+    ) -> None:
+        stamp = Stamp(0, self.clock.now())
         await self.store.commit(
-            Commit(Progress(Stamp(0, self.clock.now())), notices=tuple(notices), settlements=tuple(settlements))
+            Commit(
+                Progress(stamp),
+                records=tuple((stamp, Admitted(stamp, each)) for each in inputs),
+                notices=tuple(notices),
+                settlements=tuple(settlements),
+            )
         )
 
-    async def finish(self, settled: Settled, settlement: Settlement) -> None:
+    async def finish(self, settled: Settled, settlement: Settlement | None) -> None:
         """What the composition root does with an outcome: admit it, and commit it with what it decides."""
-        await self.commit(settlements=[settlement])
+        await self.commit(settlements=[settlement] if settlement else [], inputs=[settled])
         self.outcomes.append(settled)
 
     def deliverer(
-        self, terms: Terms | None = None, sides: Mapping[str, FarSide] | None = None, **sinks: FarSide | Channel
+        self,
+        terms: Terms | None = None,
+        sides: Mapping[str, FarSide] | None = None,
+        withheld: Callable[[Notice], Held | None] = lambda notice: None,
+        **sinks: FarSide | Channel,
     ) -> Deliverer:
         given = {**(sides or {}), **sinks}
         channels = {name: sink if isinstance(sink, Channel) else Channel(sink) for name, sink in given.items()}
@@ -122,9 +138,10 @@ class Bench:
             self.clock,
             channels,
             finish=self.finish,
-            dice=lambda: self.spread,
+            dice=self.dice or (lambda: self.spread),
             troubled=self.troubles.append,
             terms=terms or Terms(),
+            withheld=withheld,
         )
 
     @asynccontextmanager
@@ -143,5 +160,7 @@ class Bench:
         """The final outcomes by key."""
         found: dict[str, list[str]] = defaultdict(list)
         for settled in self.outcomes:
+            if settled.delivery is Delivery.DELAYED:
+                continue
             found[settled.notice].append(str(settled.delivery))
         return dict(found)

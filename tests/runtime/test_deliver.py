@@ -27,7 +27,7 @@ from service_monitoring.ports import (
 )
 from service_monitoring.runtime.deliver import Deliverer, Terms
 from service_monitoring.runtime.lanes import Channel
-from service_monitoring.runtime.retry import MOST_ATTEMPTS
+from service_monitoring.runtime.retry import LEAST_ATTEMPTS
 from service_monitoring.testing.stores import MemoryStore
 from tests.runtime.delivering import Bench, FarSide, a_notice, hangs
 
@@ -102,9 +102,9 @@ async def test_a_far_side_that_is_busy_is_asked_again_by_the_jittered_backoff() 
         deliverer.wake([notice])
         await bench.clock.settle()
         row = bench.store.row(notice.key)
-        assert (row.status, row.leased, row.due_at.since(bench.clock.now())) == ("waiting", False, seconds(0.5))
+        assert (row.status, row.leased, row.due_at.since(bench.clock.now())) == ("waiting", False, seconds(1.5))
         await bench.clock.advance(MINUTE)
-    assert ops.ticks() == [0.0, 0.5, 1.5, 3.5, 7.5]
+    assert ops.ticks() == [0.0, 1.5, 4.0, 8.5, 17.0]
     assert bench.delivered() == {notice.key: ["delivered"]}
 
 
@@ -150,16 +150,27 @@ async def test_a_permanent_refusal_is_parked_after_one_attempt_and_told() -> Non
     assert bench.store.row(notice.key).status == "parked"
 
 
-async def test_twenty_attempts_are_all_and_then_it_is_parked() -> None:
+async def test_a_notice_is_parked_when_it_is_a_day_old_and_was_tried_often() -> None:
     bench, notice = Bench(), a_notice()
-    bench.spread = 0.99
     ops = FarSide(bench.clock, lambda _: Later("503"))
     async with bench.running(bench.deliverer(ops=ops)):
         await bench.commit([notice])
-        await bench.clock.advance(Duration(3 * 60 * MINUTE))
-    assert len(ops.sends) == MOST_ATTEMPTS
+        await bench.clock.advance(Duration(22 * HOUR))
+        assert bench.delivered() == {}
+        await bench.clock.advance(Duration(2 * HOUR))
     assert bench.delivered() == {notice.key: ["parked"]}
-    assert "20 attempts, the last: 503" in bench.outcomes[0].detail
+    assert bench.outcomes[-1].detail == f"given up after {len(ops.sends)} attempts, the last: 503"
+
+
+async def test_a_notice_that_waited_for_days_while_nothing_ran_is_still_tried_twenty_times() -> None:
+    bench, notice = Bench(), a_notice()
+    bench.clock.step(Duration(72 * HOUR))
+    ops = FarSide(bench.clock, lambda _: Later("503"))
+    async with bench.running(bench.deliverer(ops=ops)):
+        await bench.commit([notice])
+        await bench.clock.advance(Duration(2 * HOUR))
+    assert len(ops.sends) == LEAST_ATTEMPTS
+    assert bench.delivered() == {notice.key: ["parked"]}
 
 
 async def test_a_sink_that_never_answers_frees_its_slot_by_the_deadline() -> None:
@@ -284,7 +295,7 @@ async def test_killed_between_accepted_and_settled_it_is_sent_again_with_the_sam
     ops = FarSide(bench.clock)
     await bench.commit([notice])
 
-    async def killed(settled: Settled, settlement: Settlement) -> None:
+    async def killed(settled: Settled, settlement: Settlement | None) -> None:
         await asyncio.Event().wait()
 
     first = Deliverer(

@@ -46,8 +46,8 @@ class Program:
         await self.store.commit(Commit(Progress(a_stamp(next(self._numbers))), notices=notices))
         self.deliverer.wake(notices)
 
-    async def finish(self, settled: Settled, settlement: Settlement) -> None:
-        if not self.killed:
+    async def finish(self, settled: Settled, settlement: Settlement | None) -> None:
+        if settlement is not None and not self.killed:
             stamp = a_stamp(next(self._numbers))
             await self.store.commit(Commit(Progress(stamp), settlements=(settlement,)))
             self.outcomes.append(settled)

@@ -246,6 +246,8 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents/{id}/snooze",
         "/api/v1/incidents/{id}/assign",
         "/api/v1/incidents/{id}/note",
+        "/api/v1/outbox",
+        "/api/v1/outbox/{key}/requeue",
         "/api/v1/rules",
         "/api/v1/rules/{service}/{rule}",
         "/api/v1/rules/{service}/{rule}/retire",

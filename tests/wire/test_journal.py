@@ -39,6 +39,7 @@ from service_monitoring.domain.inputs import (
     Marked,
     MarkKind,
     Pinged,
+    Requeued,
     Retired,
     Settled,
     Signal,
@@ -140,12 +141,14 @@ INPUTS: list[Input] = [
     Silenced(Wanted(A_SILENCE.matchers, "ada", "deploy", lasts=Duration(SECOND))),
     Silenced(Wanted(A_SILENCE.matchers, "ada", "deploy", START, ends=START.plus(Duration(SECOND)))),
     Unsilenced(A_SILENCE.id, "grace"),
+    Requeued("key", "ada", "the pager is back"),
     Configured(CONFIGURATION),
     GapBegan(GapCause.SUSPEND),
     GapEnded(),
     Stepped(Duration(-3_600 * SECOND)),
     Marked(MarkKind.ALIVE),
-    Settled("key", Delivery.PARKED, "web", Page.FIRST, "404"),
+    Settled("key", Delivery.PARKED, "web", Page.FIRST, "404", uncertain=True),
+    Settled("key", Delivery.WITHHELD, "web", Page.FIRST, held=Held(Withheld.FLAPPING, "0123")),
 ]
 DECISIONS: list[Event | Notice] = [
     IncidentMoved(START, START.plus(SECOND), an_incident()),

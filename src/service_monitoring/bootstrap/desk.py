@@ -17,16 +17,24 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.domain.configuration import Configuration, Service
 from service_monitoring.domain.course import Course
 from service_monitoring.domain.incidents import FINAL, State
-from service_monitoring.domain.inputs import Acted, Input, Retired, Silenced, Unsilenced
+from service_monitoring.domain.inputs import Acted, Input, Requeued, Retired, Silenced, Unsilenced
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.silences import Wanted
-from service_monitoring.errors import NotFound, Unavailable
+from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.ports import Clock, Drafts, Ended, Ping
-from service_monitoring.storage.reading import Posted
+from service_monitoring.storage.reading import Posted, Waiting
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.views.desk import IncidentDetail, Reloaded, Status, Telling, row, transitions
+from service_monitoring.views.desk import (
+    IncidentDetail,
+    OutboxRow,
+    Reloaded,
+    Status,
+    Telling,
+    row,
+    transitions,
+)
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
@@ -40,6 +48,7 @@ from service_monitoring.views.silences import (
     preview_of,
     silence_row,
 )
+from service_monitoring.views.wording import render_summary
 
 _MOST_SILENCES: Final = 1_000
 
@@ -129,6 +138,23 @@ class StoreDesk:
         found = matching(await self._store.lately(since, limit=MOST_MATCHED), matchers, self._configuration)
         rows = [row(each, None, self._configuration) for each in found]
         return preview_of(matchers, since, [each for each in rows if each.resolved_at is None], rows)
+
+    async def outbox(self, *, states: Sequence[str], limit: int) -> list[OutboxRow]:
+        """The latest decided first."""
+        return [_outbox_row(each) for each in await self._store.waiting(states=states, limit=limit)]
+
+    async def requeue(self, requeued: Requeued) -> OutboxRow:
+        """Have a parked notice sent once more; returns it as it is then."""
+        found = await self._store.waiting(key=requeued.notice, limit=2) if requeued.notice else []
+        if not found:
+            raise NotFound(f"there is no notice {requeued.notice!r}: `service-monitoring outbox list` names them")
+        if len(found) > 1:
+            raise Refused(f"several notices begin with {requeued.notice!r}: write more of the key")
+        notice, state = found[0].notice, found[0].state
+        if state != "parked":
+            raise Refused(f"the notice {notice.key[:16]} is {state}: only a parked one can be sent once more")
+        await self._ask(replace(requeued, notice=notice.key))
+        return _outbox_row((await self._store.waiting(key=notice.key, limit=1))[0])
 
     async def rules(self) -> list[RuleRow]:
         """All rules, by service."""
@@ -268,6 +294,25 @@ def _ping(ping: Ping) -> PingRow:
         exit_code=report.exit_code,
         body=as_text(enclosed.content),
         cut=enclosed.cut,
+    )
+
+
+def _outbox_row(waiting: Waiting) -> OutboxRow:
+    facts = waiting.notice.facts
+    return OutboxRow(
+        key=waiting.notice.key,
+        channel=waiting.notice.channel,
+        page=waiting.notice.page,
+        service=facts.service,
+        rule=facts.rule,
+        incident=facts.incident,
+        summary=render_summary(facts) if facts.incident else facts.summary,
+        decided_at=str(waiting.notice.decided_at),
+        state=waiting.state,
+        attempts=waiting.attempt,
+        next_at=None if waiting.due_at is None else str(waiting.due_at),
+        detail=waiting.detail,
+        since=str(waiting.since),
     )
 
 

@@ -37,7 +37,13 @@ oncall_app = typer.Typer(
 notify_app = typer.Typer(
     help="Try channels: send a test, or show what would be sent.", no_args_is_help=True, rich_markup_mode=None
 )
+outbox_app = typer.Typer(
+    help="List notices and what became of them, and send parked ones again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(incidents_app, name="incidents")
+app.add_typer(outbox_app, name="outbox")
 app.add_typer(rules_app, name="rules")
 silence_app = typer.Typer(
     help="Hear nothing of something for a while: add, list, end and preview silences.",
@@ -85,6 +91,19 @@ class StateName(StrEnum):
     DROPPED = "dropped"
     RESOLVED = "resolved"
     CLOSED = "closed"
+
+
+class NoticeState(StrEnum):
+    """What may become of a notice, as the outbox names it."""
+
+    OWED = "owed"
+    HELD = "held"
+    SENDING = "sending"
+    WAITING = "waiting"
+    UNCERTAIN = "uncertain"
+    DELIVERED = "delivered"
+    PARKED = "parked"
+    WITHHELD = "withheld"
 
 
 def _form(*, json: bool) -> Form:
@@ -522,6 +541,35 @@ def keys_revoke(check: Check, config: Config = _FILE, *, json: Json = False) -> 
     from service_monitoring.cli import keys
 
     keys.revoke(check, config, _form(json=json))
+
+
+@outbox_app.command("list")
+def outbox_list(
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    state: Annotated[list[NoticeState] | None, typer.Option(help="Only these states; may be given again.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 200,
+) -> None:
+    """List notices and what became of them, the latest first."""
+    from service_monitoring.cli import outbox
+
+    outbox.list_outbox(config, _form(json=json), states=[name.value for name in state or []], limit=limit)
+
+
+@outbox_app.command("requeue")
+def outbox_requeue(
+    key: Annotated[str, typer.Argument(help="The notice's key, or an unambiguous beginning of it.")],
+    by: By,
+    comment: Comment = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Send a parked notice once more, under the same key."""
+    from service_monitoring.cli import outbox
+
+    outbox.requeue(key, by, comment, config, _form(json=json))
 
 
 @oncall_app.command("now")

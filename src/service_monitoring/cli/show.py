@@ -34,6 +34,7 @@ _STYLES: Final = {
     "failed": "bold red",
     "unknown": "yellow",
     "parked": "bold red",
+    "withheld": "yellow",
     "delivered": "green",
     "wrong": "bold red",
     "doubtful": "yellow",
@@ -236,6 +237,7 @@ def status(answer: Mapping[str, Any], now: Instant) -> None:
         ("loops", word(", ".join(f"{name} {_loop(loop)}" for name, loop in answer["loops"].items()))),
         ("queues", word(", ".join(f"{name} {_queue(queue)}" for name, queue in answer["queues"].items()))),
         ("heartbeat", word(_heartbeat(answer.get("heartbeat") or {}))),
+        ("in trouble", word("; ".join(_failing(answer["queues"])), "bold red")),
         ("runs", Text(_counted(answer["polling"], ("done", "outstanding", "skipped", "shed", "overran")))),
     ]
     facts = [(name, what) for name, what in facts if str(what)]
@@ -270,6 +272,11 @@ def _queue(queue: Mapping[str, Any]) -> str:
     return _counted(queue, ("queued", "waiting", "sending"))
 
 
+def _failing(queues: Mapping[str, Any]) -> Iterable[str]:
+    """Channels that did not take what they were sent last."""
+    return (f"{name}: {queue['trouble']}" for name, queue in queues.items() if queue.get("trouble"))
+
+
 def _counted(numbers: Mapping[str, Any], names: Iterable[str]) -> str:
     return counts(
         {name: numbers[name] for name in names if name in numbers}, "empty" if "queued" in numbers else "none"
@@ -296,6 +303,24 @@ def bars(parts: Sequence[tuple[str, float]], longest: float) -> Table:
         share = round(_BAR * min(1.0, value / longest)) if longest > 0 else 0
         table.add_row(f"  {one_line(name)}", seconds(value), "#" * share)
     return table
+
+
+def outbox(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
+    """Notices with what became of them, the latest first."""
+    if not rows:
+        line("No notices.")
+    for row in rows:
+        what = f"{row['page']} to {row['channel']}"
+        lines(Text.assemble(word(row["key"][:16], "bold"), " ", word(row["state"]), " ", word(what)))
+        said: list[tuple[str | Text, RenderableType]] = [("about", word(row["summary"]))]
+        said.append(("since", Text(moment(row["since"], now))))
+        if row["attempts"]:
+            said.append(("tried", Text(amount(row["attempts"], "time"))))
+        if row["detail"]:
+            said.append(("last", word(row["detail"])))
+        if row["next_at"] and row["attempts"]:
+            said.append(("next", Text(moment(row["next_at"], now))))
+        lines(facts_table(said))
 
 
 def keys(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:

@@ -35,7 +35,6 @@ from service_monitoring.domain.inputs import (
     Acted,
     Admitted,
     Configured,
-    Delivery,
     GapBegan,
     GapEnded,
     Input,
@@ -44,6 +43,7 @@ from service_monitoring.domain.inputs import (
     Order,
     Pinged,
     Pushed,
+    Requeued,
     Retired,
     Settled,
     Silenced,
@@ -113,6 +113,7 @@ _ORDERS: Final[dict[type[Input], Order]] = {
     Retired: Order.PERSON,
     Silenced: Order.PERSON,
     Unsilenced: Order.PERSON,
+    Requeued: Order.PERSON,
     Configured: Order.CONFIGURATION,
     Stepped: Order.CONFIGURATION,
     Observed: Order.OBSERVATION,
@@ -377,7 +378,7 @@ class Course:
             case Stepped():
                 events = [event for _, policy in sorted(self._policies.items()) for event in policy.wake(at)]
                 return self._conclude(events, at)
-            case Marked():
+            case Marked() | Requeued():
                 return []
             case Pushed():
                 raise AssertionError("pushed samples are taken, not decided")
@@ -534,9 +535,7 @@ class Course:
     def _settle(self, settled: Settled, at: Instant) -> list[Decision]:
         """A notice that was not delivered goes to the next contact of a person, or else the owners hear of it."""
         notices: list[Decision] = list(self._dispatch.settled(settled, at))
-        if notices or settled.delivery is not Delivery.PARKED:
-            return notices
-        return list(routing.tell_owners(self._configuration.owners, settled, decided_at=at))
+        return notices or list(routing.tell_owners(self._configuration.owners, settled, decided_at=at))
 
     # Flapping ---------------------------------------------------------------------------------------------------------
 

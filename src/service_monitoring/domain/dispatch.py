@@ -231,11 +231,14 @@ class Dispatch:
         group = self._groups.get(settled.group)
         if group is None or settled.delivery is Delivery.DELIVERED:
             return []
+        withheld = settled.delivery is Delivery.WITHHELD
+        if not withheld and not self._has_more_contacts(group, settled.recipient):
+            return []  # the owners hear of it; at the next flush the same channel would fail again
         for member in list(self._members[group.id].values()):
             word = member.word(settled.recipient)
             if word.by == settled.sequence and word.severity is not None:
                 self._set(member.told(replace(word, severity=None, by=0, held=settled.held)))
-        if settled.delivery is Delivery.WITHHELD or not self._has_more_contacts(group, settled.recipient):
+        if withheld:
             return []
         failed = dict(group.failed)
         failed[settled.recipient] = failed.get(settled.recipient, 0) + 1

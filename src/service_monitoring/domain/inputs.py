@@ -208,17 +208,20 @@ class Marked(Struct, frozen=True, tag="marked"):
 
 
 class Delivery(StrEnum):
-    """How the sending of a notice ended."""
+    """What became of the sending of a notice. `DELAYED` alone is no end: it is still being tried."""
 
     DELIVERED = "delivered"
     PARKED = "parked"
     WITHHELD = "withheld"
+    DELAYED = "delayed"
 
 
 class Settled(Struct, frozen=True, tag="settled"):
     """What became of a notice, which is number `sequence` of its `group`.
 
-    `parked` is told to the owners of the monitor by another way; `held` is why it was withheld.
+    `parked` and `delayed` are told to the owners of the monitor by another way. `held` is what a `withheld` one was
+    withheld by when it was about to be sent. `uncertain` says that an attempt ended without an answer, so that it may
+    have arrived all the same.
     """
 
     notice: str
@@ -226,10 +229,19 @@ class Settled(Struct, frozen=True, tag="settled"):
     channel: str
     page: Page
     detail: str = ""
+    held: Held | None = None
+    uncertain: bool = False
     group: str = ""
     sequence: int = 0
     recipient: str = ""
-    held: Held | None = None
+
+
+class Requeued(Struct, frozen=True, tag="requeued"):
+    """A person had a parked notice sent once more, under the same key."""
+
+    notice: str
+    by: str
+    comment: str = ""
 
 
 Input = (
@@ -240,6 +252,7 @@ Input = (
     | Retired
     | Silenced
     | Unsilenced
+    | Requeued
     | Configured
     | GapBegan
     | GapEnded

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from service_monitoring.domain.configuration import EVERY_LABEL, Route, Service
 from service_monitoring.domain.incidents import Incident, State
-from service_monitoring.domain.inputs import Settled
+from service_monitoring.domain.inputs import Delivery, Settled
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.matchers import all_hold
 from service_monitoring.domain.notices import Facts, Notice, Page, notice_key, thread_key
@@ -24,6 +24,12 @@ OWNERS: Final = "self"
 """The recipient of what concerns the monitor itself."""
 
 Labels = tuple[tuple[str, str], ...]
+
+
+_TOLD_TO_OWNERS: Final = {
+    Delivery.PARKED: "was given up",
+    Delivery.DELAYED: "has not arrived yet and is tried again",
+}
 
 
 def labels_of(series: Series, rule: Rule, service: Service, severity: Severity) -> dict[str, str]:
@@ -78,25 +84,27 @@ def facts_of_flapping(rule: Rule, service: Service, series: Series, what: str) -
     )
 
 
-def tell_owners(owners: tuple[str, ...], parked: Settled, *, decided_at: Instant) -> tuple[Notice, ...]:
-    """A notice could not be delivered: the owners of the monitor hear of it by any other channel than that one.
+def tell_owners(owners: tuple[str, ...], outcome: Settled, *, decided_at: Instant) -> tuple[Notice, ...]:
+    """A notice was parked or is delayed: the owners of the monitor hear of it by any other channel than that one.
 
-    A notice to the owners that is parked itself tells nobody: it would go round in circles.
+    A notice to the owners that does not arrive itself tells nobody: it would go round in circles. Each of the two
+    outcomes is told under keys of its own: whoever heard of a delay also hears of the end.
     """
-    if parked.page is Page.OWNER:
+    if outcome.page is Page.OWNER or outcome.delivery not in _TOLD_TO_OWNERS:
         return ()
     facts = Facts(
-        summary=f"a notice to {parked.channel} was given up: {parked.detail}",
+        summary=f"a notice to {outcome.channel} {_TOLD_TO_OWNERS[outcome.delivery]}: {outcome.detail}",
         severity=Severity.CRITICAL,
-        state="parked",
-        labels=(("channel", parked.channel),),
+        state=outcome.delivery,
+        labels=(("channel", outcome.channel),),
     )
-    others = [owner for owner in owners if owner != parked.channel]
+    name = outcome.notice if outcome.delivery is Delivery.PARKED else f"{outcome.delivery} {outcome.notice}"
+    others = [owner for owner in owners if owner != outcome.channel]
     return tuple(
         Notice(
-            key=notice_key(parked.notice, OWNERS, owner, Page.OWNER, number),
-            thread=thread_key(parked.notice, OWNERS, owner),
-            group=parked.notice,
+            key=notice_key(name, OWNERS, owner, Page.OWNER, number),
+            thread=thread_key(name, OWNERS, owner),
+            group=name,
             sequence=number,
             recipient=OWNERS,
             channel=owner,

@@ -16,8 +16,8 @@ from typing import Any, Final, Generic, TypeVar
 from msgspec import Struct
 
 from service_monitoring.domain.inputs import Delivery, Settled
-from service_monitoring.domain.instants import SECOND, Duration
-from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.instants import MINUTE, SECOND, Duration
+from service_monitoring.domain.notices import Held, Notice
 from service_monitoring.errors import Unavailable
 from service_monitoring.ports import (
     Accepted,
@@ -37,13 +37,19 @@ from service_monitoring.ports import (
 from service_monitoring.runtime.attempts import BUDGET, LATENESS, attempt, builtin, message_of
 from service_monitoring.runtime.deadlines import deadline_after, within
 from service_monitoring.runtime.lanes import AHEAD, CAPACITY, Channel, Job, JobState, Lane, LaneStatistics
-from service_monitoring.runtime.retry import LONGEST_ASKED, RetryAt, after
+from service_monitoring.runtime.retry import LONGEST_ASKED, PATIENCE, RetryAt, after
 
 _PAGE: Final = 1000
 _AGAIN: Final = Duration(SECOND)
 
-Finish = Callable[[Settled, Settlement], Awaitable[None]]
-"""Admits an outcome, so that its settlement is committed with the decisions that follow from it."""
+Finish = Callable[[Settled, Settlement | None], Awaitable[None]]
+"""Admits an outcome, so that its settlement is committed with the decisions that follow from it.
+
+There is no settlement where nothing has ended: that a notice is delayed.
+"""
+
+Withhold = Callable[[Notice], Held | None]
+"""Whether, by what is committed now, nobody is to hear of a notice any more, and why. Never waits."""
 
 Work = Coroutine[Any, Any, None]
 Item = TypeVar("Item")
@@ -58,6 +64,10 @@ class Terms(Struct, frozen=True):
     sweep: Duration = Duration(5 * SECOND)
     grace: Duration = Duration(5 * SECOND)
     capacity: int = CAPACITY
+    late_after: Duration = Duration(5 * MINUTE)
+    """How long after it was decided a notice may be on its way before that is admitted."""
+    patience: Duration = PATIENCE
+    """How old a notice must be to be given up, however often it was tried."""
 
 
 class Deliverer:
@@ -79,14 +89,20 @@ class Deliverer:
         dice: Callable[[], float],
         troubled: Callable[[str], None],
         terms: Terms = Terms(),  # noqa: B008 - a frozen value
+        withheld: Withhold = lambda notice: None,
     ) -> None:
-        """`dice` throws numbers in [0, 1); `troubled` hears of what went wrong, in a sentence."""
+        """`dice` throws numbers in [0, 1); `troubled` hears of what went wrong, in a sentence.
+
+        `withheld` is asked before a notice is leased, and again when the next thing that happens is its send: what
+        was committed before that is heeded.
+        """
         self._store = store
         self._clock = clock
         self._finish = finish
         self._dice = dice
         self._troubled = troubled
         self._terms = terms
+        self._withheld = withheld
         self._lanes = {name: Lane(name, channel, terms.capacity) for name, channel in channels.items()}
         self._claims = _Together(self._claim)
         self._settlements = _Together(self._settle)
@@ -102,7 +118,7 @@ class Deliverer:
         """Take up notices that were just committed. Never blocks; what finds no room comes with a sweep."""
         for notice in notices:
             if notice.held is None:
-                self._take_up(self._lane(notice.channel), Job(notice))
+                self._take_up(self._lane(notice.channel), Job(notice, late_from=self._late_from(notice)))
 
     def replace(self, channels: Mapping[str, Channel]) -> None:
         """Send through these from now on; attempts under way end as they began. Never blocks.
@@ -173,9 +189,28 @@ class Deliverer:
 
     def _ready(self, lane: Lane, job: Job, *, due: Tick | None = None) -> None:
         if due is None or due <= self._clock.tick():
-            lane.queue.offer(job.notice.key)
+            self._let_go(lane, job)
         else:
             self._spawn(self._later(lane, job, due), self._idle)
+
+    def _let_go(self, lane: Lane, job: Job) -> None:
+        if job.attempt == 0 or isinstance(lane.channel.sink, _Nowhere):
+            lane.queue.offer(job.notice.key)
+        else:
+            lane.retries.append(job)
+            self._pay(lane)
+
+    def _pay(self, lane: Lane) -> None:
+        """Let retries go as far as the channel's budget reaches, and the others when it does."""
+        turn = lane.pay(self._clock.tick())
+        if turn is not None and not lane.saving:
+            lane.saving = True
+            self._spawn(self._save(lane, turn), self._idle)
+
+    async def _save(self, lane: Lane, turn: Tick) -> None:
+        await self._until(turn)
+        lane.saving = False
+        self._pay(lane)
 
     async def _later(self, lane: Lane, job: Job, due: Tick) -> None:
         lane.waiting += 1
@@ -184,7 +219,7 @@ class Deliverer:
                 await self._until(due)
         finally:
             lane.waiting -= 1
-        lane.queue.offer(job.notice.key)
+        self._let_go(lane, job)
 
     async def _until(self, due: Tick) -> None:
         """Wait, but not longer than until channels are replaced: the one that is waited for may be gone."""
@@ -205,6 +240,7 @@ class Deliverer:
                 await self._look()
             except Exception as trouble:  # noqa: BLE001 - the next sweep may do better, and nobody else looks
                 self._troubled(f"the outbox cannot be read: {trouble}")
+            self._report_late()
             await self._clock.wait_until(self._clock.tick().plus(self._terms.sweep))
 
     async def _look(self) -> None:
@@ -228,7 +264,36 @@ class Deliverer:
                 # A first attempt waits for nothing, also when the clock was set back since its notice was decided.
                 wait = min(due.due_at.since(self._clock.now()), LONGEST_ASKED) if due.attempt else 0
                 tick = self._clock.tick().plus(Duration(wait))
-                self._take_up(lane, Job(due.notice, due.message), due=tick)
+                self._take_up(lane, self._again(due), due=tick)
+
+    def _again(self, due: Due) -> Job:
+        late_from = None if due.reported else self._late_from(due.notice)
+        return Job(due.notice, due.message, attempt=due.attempt, late_from=late_from, uncertain=due.uncertain)
+
+    # What does not arrive
+
+    def _late_from(self, notice: Notice) -> Tick:
+        left = self._terms.late_after - self._clock.now().since(notice.decided_at)
+        return self._clock.tick().plus(Duration(left))
+
+    def _report_late(self) -> None:
+        """Of whatever is nearer to being late now than at the next look."""
+        soon = self._clock.tick().plus(Duration(self._terms.sweep // 2))
+        for lane in self._lanes.values():
+            for job in lane.tracked.values():
+                if job.late_from is not None and job.late_from <= soon:
+                    self._spawn_busy(self._reported(job, job.late_from))
+                    job.late_from = None
+
+    async def _reported(self, job: Job, late_from: Tick) -> None:
+        try:
+            await self._finish(_as_settled(job, Delivery.DELAYED, job.said or "no attempt has ended"), None)
+        except asyncio.CancelledError:
+            job.late_from = late_from
+            raise
+        except Exception as trouble:  # noqa: BLE001 - the next look reports it again
+            job.late_from = late_from
+            self._troubled(f"that a notice to {job.notice.channel} is late cannot be stored: {trouble}")
 
     # Sending
 
@@ -252,6 +317,7 @@ class Deliverer:
                 await self._leased(lane, jobs)
 
     async def _leased(self, lane: Lane, jobs: list[Job]) -> None:
+        held = {job.notice.key: self._held(job.notice) for job in jobs}
         wanted = [(job, job.message or message_of(lane.channel.sink, job.notice)) for job in jobs]
         try:
             await self._claims.submit(wanted, self._spawn_busy)
@@ -262,8 +328,19 @@ class Deliverer:
                 self._drop(lane, job)  # settled, somebody else's, or not to be had
             elif self._stop.is_set():
                 self._give_back(lane, job, job.lease)
+            elif (reason := held[job.notice.key]) is not None:
+                lane.jobs[JobState.WITHHELD] += 1
+                job.begun = True
+                self._spawn_busy(self._settled(lane, job, job.lease, reason))
             else:
                 lane.leased.offer(job.notice.key)
+
+    def _held(self, notice: Notice) -> Held | None:
+        try:
+            return self._withheld(notice)
+        except Exception as trouble:  # noqa: BLE001 - better told than lost
+            self._troubled(f"whether a notice is to be withheld cannot be said: {type(trouble).__name__}: {trouble}")
+            return None
 
     def _give_back(self, lane: Lane, job: Job, lease: Lease) -> None:
         if job.begun:
@@ -299,26 +376,33 @@ class Deliverer:
             sink = lane.channel.sink
             self._under_way[id(sink)] += 1
             try:
-                answer = await self._send(lane, sink, lease)
+                answer = await self._send(lane, sink, job, lease)
             except asyncio.CancelledError:
                 lane.jobs[JobState.INTERRUPTED] += 1
                 raise
             finally:
                 lane.sending -= 1
                 self._under_way[id(sink)] -= 1
-        lane.heard(answer, self._clock.tick())
+        if not isinstance(answer, Held):
+            lane.heard(answer, self._clock.tick(), lease.attempt)
         # A task of its own: the slot is free for the next, and whoever cancels the slot does not lose the outcome.
         self._spawn_busy(self._settled(lane, job, lease, answer))
+        if not self._stop.is_set():
+            self._pay(lane)
 
-    async def _send(self, lane: Lane, sink: Sink, lease: Lease) -> Answer:
+    async def _send(self, lane: Lane, sink: Sink, job: Job, lease: Lease) -> Answer | Held:
         terms = self._terms
+        # Nobody else has a turn between this question and the first line of the sink.
+        if (held := self._held(job.notice)) is not None:
+            lane.jobs[JobState.WITHHELD] += 1
+            return held
         answer, state = await attempt(sink, lease.message, self._clock, budget=terms.budget, lateness=terms.lateness)
         lane.jobs[state] += 1
         return answer
 
     # Settling
 
-    async def _settled(self, lane: Lane, job: Job, lease: Lease, answer: Answer) -> None:
+    async def _settled(self, lane: Lane, job: Job, lease: Lease, answer: Answer | Held) -> None:
         lane.settling += 1
         try:
             due = await self._outcome(lane, job, lease, answer)
@@ -330,24 +414,37 @@ class Deliverer:
         elif not self._stop.is_set():
             self._ready(lane, job, due=due)
 
-    async def _outcome(self, lane: Lane, job: Job, lease: Lease, answer: Answer) -> Tick | None:
+    async def _outcome(self, lane: Lane, job: Job, lease: Lease, answer: Answer | Held) -> Tick | None:
         """Settle one attempt in the store; the tick of the next one, if there will be one."""
         now, tick = self._clock.now(), self._clock.tick()
-        delivery, detail = Delivery.DELIVERED, answer.detail
-        if not isinstance(answer, Accepted):
-            decided = after(lease.attempt, answer, tick, self._dice())
-            if isinstance(decided, RetryAt):
-                status = "uncertain" if isinstance(answer, Uncertain) else "waiting"
-                retry_at = now.plus(decided.due.since(tick))
-                settlement = Settlement(job.notice.key, lease.token, status, detail, now, retry_at)
-                await self._stored(lane, lambda: self._settlements.submit(settlement, self._spawn_busy))
-                return decided.due
-            delivery, detail = Delivery.PARKED, decided.why
-        notice = job.notice
-        settled = Settled(notice.key, delivery, channel=notice.channel, page=notice.page, detail=detail)
-        settlement = Settlement(notice.key, lease.token, delivery.value, detail, now)
+        job.attempt = lease.attempt
+        if isinstance(answer, Held):
+            await self._finished(lane, job, lease, Delivery.WITHHELD, f"{answer.reason} by {answer.by}", answer)
+            return None
+        if isinstance(answer, Accepted):
+            await self._finished(lane, job, lease, Delivery.DELIVERED, answer.detail)
+            return None
+        job.said = answer.detail
+        job.uncertain = job.uncertain or isinstance(answer, Uncertain)
+        age = now.since(job.notice.decided_at)
+        decided = after(lease.attempt, answer, tick, self._dice(), age=age, patience=self._terms.patience)
+        if not isinstance(decided, RetryAt):
+            await self._finished(lane, job, lease, Delivery.PARKED, decided.why)
+            return None
+        status = "uncertain" if isinstance(answer, Uncertain) else "waiting"
+        retry_at = now.plus(decided.due.since(tick))
+        settlement = Settlement(job.notice.key, lease.token, status, answer.detail, now, retry_at)
+        await self._stored(lane, lambda: self._settlements.submit(settlement, self._spawn_busy))
+        return decided.due
+
+    async def _finished(
+        self, lane: Lane, job: Job, lease: Lease, delivery: Delivery, detail: str, held: Held | None = None
+    ) -> None:
+        """Admit the end of a notice with its settlement."""
+        job.late_from = None
+        settled = _as_settled(job, delivery, detail, held)
+        settlement = Settlement(job.notice.key, lease.token, delivery.value, detail, self._clock.now())
         await self._stored(lane, lambda: self._finish(settled, settlement))
-        return None
 
     async def _stored(self, lane: Lane, store: Callable[[], Awaitable[None]]) -> None:
         """Insist: what the far side said is known here alone."""
@@ -475,3 +572,20 @@ class _Nowhere:
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
         return Rejected(f"there is no channel {self._name}")
+
+
+def _as_settled(job: Job, delivery: Delivery, detail: str, held: Held | None = None) -> Settled:
+    notice = job.notice
+    uncertain = job.uncertain and delivery is not Delivery.DELIVERED
+    return Settled(
+        notice.key,
+        delivery,
+        notice.channel,
+        notice.page,
+        detail,
+        held,
+        uncertain,
+        notice.group,
+        notice.sequence,
+        notice.recipient,
+    )

@@ -20,6 +20,15 @@ _DELIVERIES: Final = Insert(
     "deliveries", ("key", "token", "attempt", "outcome", "detail", "at"), after="ON CONFLICT (key, token) DO NOTHING"
 )
 _CHUNK: Final = 500
+# Each claim raises the token and each end is logged: a claim without an end was lost with its program.
+_UNCERTAIN: Final = (
+    "CASE WHEN token = 0 THEN 0 ELSE token > (SELECT count(*) FROM deliveries WHERE deliveries.key = notices.key) "
+    "OR EXISTS (SELECT 1 FROM deliveries WHERE deliveries.key = notices.key AND outcome = 'uncertain') END"
+)
+_REPORTED: Final = (
+    "EXISTS (SELECT 1 FROM journal AS outcome "
+    "WHERE outcome.subject = notices.key AND outcome.subject <> '' AND outcome.kind = 'settled')"
+)
 
 
 class Claim:
@@ -81,6 +90,15 @@ def _after(settlement: Settlement) -> tuple[str, int | None, int | None]:
     return "uncertain" if settlement.status == "uncertain" else "waiting", settlement.retry_at.ns, None
 
 
+def requeue(connection: sqlite3.Connection, parked: Sequence[tuple[int, str]]) -> None:
+    """Make parked notices owed again, each from an instant (ns) on. Their tokens, keys, messages and log stay."""
+    connection.executemany(
+        "UPDATE notices SET state = 'owed', attempt = 0, due_at = ?, settled_at = NULL "
+        "WHERE key = ? AND state = 'parked'",
+        parked,
+    )
+
+
 def release(connection: sqlite3.Connection, at: Instant) -> int:
     """Let go of the leases of a program that has ended: due again at `at`; how many there were."""
     connection.execute("BEGIN IMMEDIATE")
@@ -93,11 +111,19 @@ def due(connection: sqlite3.Connection, limit: int, channel: str | None) -> list
     """Notices that may be claimed, the longest due first."""
     where, given = ("", ()) if channel is None else ("AND channel = ? ", (channel,))
     rows = connection.execute(
-        "SELECT body, attempt, due_at, message FROM notices INDEXED BY notices_due JOIN journal USING (position) "
+        f"SELECT body, attempt, due_at, message, {_UNCERTAIN}, {_REPORTED} "
+        "FROM notices INDEXED BY notices_due JOIN journal USING (position) "
         f"WHERE due_at IS NOT NULL {where}ORDER BY due_at, decided_at, sequence, key LIMIT ?",
         (*given, limit),
     ).fetchall()
     return [
-        Due(decode(Notice, body), attempt, Instant(due_at), None if message is None else decode(Message, message))
-        for body, attempt, due_at, message in rows
+        Due(
+            decode(Notice, body),
+            attempt,
+            Instant(due_at),
+            None if message is None else decode(Message, message),
+            uncertain=bool(uncertain),
+            reported=bool(reported),
+        )
+        for body, attempt, due_at, message, uncertain, reported in rows
     ]

@@ -55,7 +55,10 @@ class Attempted(Struct, frozen=True):
 
 
 class Posted(Struct, frozen=True):
-    """A notice with what became of it. `state`: owed, held, sending, waiting, uncertain, delivered or parked."""
+    """A notice with what became of it.
+
+    `state`: owed, held, sending, waiting, uncertain, delivered, parked or withheld.
+    """
 
     notice: Notice
     state: str
@@ -66,6 +69,17 @@ class Posted(Struct, frozen=True):
 
 
 Body = TypeVar("Body")
+
+
+class Waiting(Struct, frozen=True):
+    """A notice of the outbox with how its last attempt ended; `since` is when that was, or when it was decided."""
+
+    notice: Notice
+    state: str
+    attempt: int
+    due_at: Instant | None
+    detail: str
+    since: Instant
 
 
 class Listed(Struct, frozen=True):
@@ -325,6 +339,38 @@ def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:
 def _tells_of(notice: Notice, incident: str) -> bool:
     written_out = (facts.incident for facts in (notice.facts, *notice.others))
     return incident in notice.news or incident in written_out
+
+
+def waiting(
+    connection: sqlite3.Connection, *, states: Sequence[str] = (), limit: int = 200, key: str = ""
+) -> list[Waiting]:
+    """Notices of the outbox, the latest decided first: in these states, and with this beginning of a key."""
+    conditions, given = ["1"], list[Any]()
+    if states:
+        conditions.append(f"state IN ({marks(len(states))})")
+        given += states
+    if key:
+        # Keys are hexadecimal: everything that begins with `key` is below the same with a letter behind f.
+        conditions.append("key >= ? AND key < ?")
+        given += [key, f"{key}g"]
+    last = "FROM deliveries WHERE deliveries.key = notices.key ORDER BY token DESC LIMIT 1"
+    rows = connection.execute(
+        f"SELECT body, state, attempt, due_at, (SELECT detail {last}), (SELECT at {last}), decided_at "
+        f"FROM notices CROSS JOIN journal USING (position) WHERE {' AND '.join(conditions)} "
+        "ORDER BY position DESC LIMIT ?",
+        (*given, limit),
+    ).fetchall()
+    return [
+        Waiting(
+            decode(Notice, body),
+            state,
+            attempt,
+            None if due_at is None else Instant(due_at),
+            detail or "",
+            Instant(decided_at if at is None else at),
+        )
+        for body, state, attempt, due_at, detail, at, decided_at in rows
+    ]
 
 
 _JOURNAL: Final = "position, epoch, at, kind, version, body"

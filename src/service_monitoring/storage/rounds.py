@@ -23,7 +23,7 @@ from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, MonitoringError
 from service_monitoring.ports import Commit, Ping
-from service_monitoring.storage.outbox import settle
+from service_monitoring.storage.outbox import requeue, settle
 from service_monitoring.storage.rows import Insert, tuples
 from service_monitoring.storage.writer import Operation, in_savepoint
 from service_monitoring.wire import configuration as configurations
@@ -111,7 +111,7 @@ class Round:
     @property
     def plain(self) -> bool:
         """Whether it only adds and replaces rows, so that it can go down together with others."""
-        return not self.commit.forgotten and not self.commit.settlements
+        return not self.commit.forgotten and not self.commit.settlements and not self.commit.requeued
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Write it alone."""
@@ -206,7 +206,8 @@ class _Rows:
 
     __slots__ = (
         *("configurations", "flaps", "forgotten", "groups", "holds", "incidents", "jobs", "journal", "members"),
-        *("notices", "pings", "policies", "position", "progress", "settlements", "silences"),
+        *("notices", "pings", "policies", "position", "progress", "requeued", "settlements"),
+        "silences",
     )
 
     def __init__(self, position: int) -> None:
@@ -226,6 +227,7 @@ class _Rows:
         self.progress: tuple[Any, ...] = ()
         self.forgotten: list[Any] = []
         self.settlements: list[Any] = []
+        self.requeued: list[Any] = []
 
     def add(self, commit: Commit) -> None:
         """The rows of one commit that depend on nothing but itself."""
@@ -258,6 +260,7 @@ class _Rows:
             self.flaps += (flap.id, int(flap.ended), encode(flap))
         self.forgotten += [(service, rule, str(series)) for service, rule, series in commit.forgotten]
         self.settlements += commit.settlements
+        self.requeued += [(commit.progress.judged.at.ns, key) for key in commit.requeued]
 
     def _journalled(self, stamp: Stamp, record: Admitted | Event | Notice) -> int:
         """The position of a record at the journal's end."""
@@ -292,6 +295,8 @@ class _Rows:
             )
         if self.settlements:
             settle(connection, self.settlements)
+        if self.requeued:
+            requeue(connection, self.requeued)
 
 
 @lru_cache(maxsize=65_536)

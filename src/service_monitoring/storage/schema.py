@@ -128,7 +128,7 @@ notices: Final = Table(
     _text("channel"),
     _integer("decided_at"),
     _integer("sequence"),
-    _text("state"),  # owed held sending waiting uncertain delivered parked
+    _text("state"),  # owed held sending waiting uncertain delivered parked withheld
     _integer("attempt"),
     _integer("token"),
     Column("due_at", Integer),  # NULL: held, being sent or settled; nobody may claim it

@@ -296,6 +296,10 @@ class SqliteStore:
         """How many notices are in each state."""
         return await self._facts_readers.read(reading.outbox)
 
+    async def waiting(self, *, states: Sequence[str] = (), limit: int = 200, key: str = "") -> list[reading.Waiting]:
+        """Notices of the outbox, the latest decided first; `key` may be the beginning of one."""
+        return await self._facts_readers.read(lambda one: reading.waiting(one, states=states, limit=limit, key=key))
+
     async def newest(self) -> list[Admitted]:
         """The newest observation of each check, by service and check."""
         names = self._recording.names

@@ -17,7 +17,7 @@ from service_monitoring.domain.dispatch import Flap, Told
 from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident
-from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, Taken
+from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Settled, Stamp, Taken
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Notice
@@ -27,7 +27,7 @@ from service_monitoring.domain.silences import StoredSilence
 from service_monitoring.errors import Conflict, Unavailable
 from service_monitoring.ports import NO_MARKS, Asked, Commit, Due, Lease, Message, Recalled, Settlement, Stored
 
-_SETTLED: Final = frozenset({"delivered", "parked"})
+_SETTLED: Final = frozenset({"delivered", "parked", "withheld"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Row:
     leased: bool = False
     message: Message | None = None
     detail: str = ""
+    uncertain: bool = False
+    reported: bool = False
 
 
 class MemoryStore:
@@ -77,7 +79,9 @@ class MemoryStore:
     def restarted(self) -> MemoryStore:
         """What the next program finds: everything but the leases of this one, and the outage, which may be over."""
         found = copy.copy(self)
-        found._outbox = {key: replace(row, leased=False) for key, row in self._outbox.items()}
+        found._outbox = {
+            key: replace(row, leased=False, uncertain=row.uncertain or row.leased) for key, row in self._outbox.items()
+        }
         found.outage = ""
         return found
 
@@ -137,6 +141,13 @@ class MemoryStore:
             status = "owed" if notice.held is None else "held"
             self._outbox.setdefault(notice.key, Row(notice, status, notice.decided_at))
         self._settle(commit.settlements)
+        settled = [record.input for _, record in commit.records if isinstance(record, Admitted)]
+        for what in settled:
+            if isinstance(what, Settled) and what.notice in self._outbox:
+                self._outbox[what.notice] = replace(self._outbox[what.notice], reported=True)
+        for name in commit.requeued:
+            if (row := self._outbox.get(name)) is not None and row.status == "parked":
+                self._outbox[name] = replace(row, status="owed", attempt=0, due_at=commit.progress.judged.at)
 
     async def beyond(self, stamp: Stamp) -> list[Admitted]:
         """The observations and pushes after `stamp`, in order."""
@@ -174,7 +185,10 @@ class MemoryStore:
         """What waits in the outbox and is not leased, the longest due first."""
         rows = [row for row in self._outbox.values() if _open(row) and channel in {None, row.notice.channel}]
         rows.sort(key=lambda row: (row.due_at, row.notice.decided_at, row.notice.sequence, row.notice.key))
-        return [Due(row.notice, row.attempt, row.due_at, row.message) for row in rows[:limit]]
+        return [
+            Due(row.notice, row.attempt, row.due_at, row.message, uncertain=row.uncertain, reported=row.reported)
+            for row in rows[:limit]
+        ]
 
     async def claim(self, messages: Sequence[Message]) -> list[Lease]:
         """Lease what is still open, each under a token higher than any before."""
@@ -209,6 +223,7 @@ class MemoryStore:
                 status=settlement.status,
                 detail=settlement.detail,
                 due_at=settlement.retry_at or row.due_at,
+                uncertain=row.uncertain or settlement.status == "uncertain",
             )
         self.stale += void
         return void

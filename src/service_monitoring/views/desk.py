@@ -14,7 +14,7 @@ from msgspec import Struct
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.events import IncidentMoved, IncidentNoted, SeriesFlapped
 from service_monitoring.domain.incidents import Cause, Incident, State
-from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.inputs import Act, Acted, Requeued, Retired
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.notices import Facts
@@ -60,6 +60,24 @@ class Telling(Struct, frozen=True):
     state: str
     attempts: int
     detail: str
+
+
+class OutboxRow(Struct, frozen=True):
+    """One notice of the outbox. `since` is when its last attempt ended, or when it was decided where none has."""
+
+    key: str
+    channel: str
+    page: str
+    service: str
+    rule: str
+    incident: str
+    summary: str
+    decided_at: str
+    state: str
+    attempts: int
+    next_at: str | None
+    detail: str
+    since: str
 
 
 class IncidentDetail(Struct, frozen=True):
@@ -149,6 +167,13 @@ class Desk(Protocol):
 
     async def preview(self, matchers: tuple[Matcher, ...]) -> SilencePreview:
         """Which incidents these matchers match now, and did in the last week."""
+
+    async def outbox(self, *, states: Sequence[str], limit: int) -> list[OutboxRow]:
+        """Notices, the latest decided first; in all states when none is named."""
+        ...
+
+    async def requeue(self, requeued: Requeued) -> OutboxRow:
+        """Have a parked notice sent once more, under the same key, which may be shortened to its beginning."""
         ...
 
     async def rules(self) -> list[RuleRow]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, WithJson
 from starlette.exceptions import HTTPException
 
 from service_monitoring.domain.incidents import State
-from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.domain.inputs import Act, Acted, Requeued, Retired
 from service_monitoring.domain.instants import SECOND, Duration, Instant, seconds
 from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.silences import Wanted
@@ -27,7 +27,7 @@ from service_monitoring.settings.complaints import MOST_COMPLAINTS, InvalidSetti
 from service_monitoring.settings.matchers import matcher
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import LONGEST, duration
-from service_monitoring.views.desk import Desk
+from service_monitoring.views.desk import Desk, OutboxRow
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.views.silences import SilencePreview, SilenceRow
@@ -213,9 +213,10 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     _ask_and_tell(app, desk)
     _act_on_incidents(app, desk)
     _keep_silences(app, desk)
+    _show_outbox(app, desk)
     _show_rules(app, desk)
     _show_figures(app, desk)
-    describe(app, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview)
+    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview)
     _keep_keys(app, desk)
     return app
 
@@ -344,6 +345,27 @@ def _keep_silences(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/v1/silences/{id}/expire", summary="End a silence now", responses=answers(SilenceRow))
     async def expire(id: str, person: Person) -> Response:
         return _json(await desk.expire(id, person.by))
+
+
+def _show_outbox(app: FastAPI, desk: Desk) -> None:
+    @app.get(
+        "/api/v1/outbox",
+        summary="Notices and what became of them, the latest decided first",
+        responses=answers(list[OutboxRow]),
+    )
+    async def outbox(
+        state: Annotated[list[str] | None, Query(description="Only these states: parked, waiting, ...")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    ) -> Response:
+        return _json(await desk.outbox(states=state or (), limit=limit))
+
+    @app.post(
+        "/api/v1/outbox/{key}/requeue",
+        summary="Have a parked notice sent once more, under the same key",
+        responses=answers(OutboxRow),
+    )
+    async def requeue(key: str, person: ByPerson) -> Response:
+        return _json(await desk.requeue(Requeued(key, person.by, person.comment)))
 
 
 def _show_rules(app: FastAPI, desk: Desk) -> None:

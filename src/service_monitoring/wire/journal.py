@@ -22,6 +22,7 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pinged,
     Pushed,
+    Requeued,
     Retired,
     Settled,
     Stamp,
@@ -101,7 +102,7 @@ def _written(admitted: Admitted) -> Written:
             return Written(kind, service, f"{service}.{rule}", order, encode(given))
         case Unsilenced(silence=silence):
             return Written(kind, "", silence, order, encode(given))
-        case Settled(notice=notice):
+        case Settled(notice=notice) | Requeued(notice=notice):
             return Written(kind, "", notice, order, encode(given))
         case (
             Observed(service=service, check=check)
