@@ -58,8 +58,10 @@ format: setup-development ## rewrite the sources in the house format
 lock: .venv/.uv ## choose versions anew, from pyproject.toml
 	echo uv | $(COMPILE) --upgrade --output-file requirements/uv.txt -
 	$(COMPILE) --upgrade --output-file requirements/runtime.txt pyproject.toml
-	$(COMPILE) --upgrade --output-file requirements/development.txt --group development \
+	$(COMPILE) --upgrade --output-file requirements/apprise.txt --extra apprise \
 		--constraints requirements/runtime.txt pyproject.toml
+	$(COMPILE) --upgrade --output-file requirements/development.txt --group development --extra apprise \
+		--constraints requirements/apprise.txt pyproject.toml
 
 clean: ## remove what was installed and cached
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks build dist

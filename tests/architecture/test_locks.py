@@ -1,6 +1,6 @@
 """The locks hold what pyproject.toml asks for, by hash and without the address of any registry.
 
-Knows the two lock files; does not resolve anything: `make lock` does.
+Knows the lock files, of which each holds all of the one before; does not resolve anything: `make lock` does.
 """
 
 import re
@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = ["uv.txt", "runtime.txt", "development.txt"]
+LOCKS = ["uv.txt", "runtime.txt", "apprise.txt", "development.txt"]
 
 
 def pins(lock: Path) -> dict[str, set[str]]:
@@ -33,8 +33,12 @@ def test_a_lock_has_a_hash_for_everything_and_no_address(lock: str, project: Pat
 
 def test_what_is_asked_for_is_locked(project: Path) -> None:
     asked = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    runtime, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:])
-    wanted = [(asked["project"]["dependencies"], runtime), (asked["dependency-groups"]["development"], development)]
+    runtime, apprise, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:])
+    wanted = [
+        (asked["project"]["dependencies"], runtime),
+        (asked["project"]["optional-dependencies"]["apprise"], apprise),
+        (asked["dependency-groups"]["development"], development),
+    ]
     for requirements, locked in wanted:
         for requirement in map(Requirement, requirements):
             versions = locked.get(canonicalize_name(requirement.name), set())
@@ -43,5 +47,10 @@ def test_what_is_asked_for_is_locked(project: Path) -> None:
 
 
 def test_testing_tests_the_versions_that_run(project: Path) -> None:
-    runtime, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:])
-    assert runtime.items() <= development.items()
+    runtime, apprise, development = (pins(project / "requirements" / lock) for lock in LOCKS[1:])
+    assert runtime.items() <= apprise.items() <= development.items()
+
+
+def test_every_extra_has_its_lock(project: Path) -> None:
+    asked = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert {f"{extra}.txt" for extra in asked["project"]["optional-dependencies"]} <= set(LOCKS)

@@ -14,8 +14,9 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
+from service_monitoring import processes
 from service_monitoring.domain.samples import Observation, Outcome, Reason
-from service_monitoring.sources import perfdata, processes
+from service_monitoring.sources import perfdata
 from service_monitoring.sources.command import Kind, Options
 from tests.sources.rigs import cancelled, no_files_left, nothing_left, probed, surroundings, values
 

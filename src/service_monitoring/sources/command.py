@@ -24,10 +24,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from service_monitoring.domain.samples import Observation, Reason
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Deadline, Surroundings
+from service_monitoring.processes import Command, Privileges, StartingThreads
 from service_monitoring.settings import InvalidValue, Secret
 from service_monitoring.sources import perfdata
 from service_monitoring.sources.phases import Failed, Phases, observed
-from service_monitoring.sources.processes import Command, Privileges, StartingThreads
 
 INHERITED: Final = ("PATH", "LANG", "LC_ALL")
 """All that a command gets of this program's own environment, which may hold secrets of others."""
