@@ -67,7 +67,7 @@ class TestLaws(NetworkSinkLaws):
 
 
 def test_the_body_is_canonical_json_of_documented_fields() -> None:
-    sink = Webhook(Options(webhook=Secret("http://127.0.0.1/")), None, Surroundings(SystemClock(), LOCAL))  # type: ignore[arg-type] # renders only
+    sink = Webhook(Options(webhook=Secret("http://127.0.0.1/")), None)  # type: ignore[arg-type] # renders only
     notice = a_notice()
     message = sink.render(notice)
     content = json.loads(message.body)
