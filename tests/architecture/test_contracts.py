@@ -174,8 +174,8 @@ def test_only_the_runtime_sleeps_or_spawns(source: Path) -> None:
 
 
 def test_only_who_is_given_a_deadline_times_out(source: Path) -> None:
-    # The laws of Source and Sink ask them to end by their deadline and to say what it cut short; a program that is ended
-    # is given a moment to end politely.
+    # The laws of Source and Sink ask them to end by their deadline and to say what it cut short; and a program that is
+    # ended gets a moment to end politely.
     no(found(modules(source), _TIMEOUTS, owners=("runtime/", "sources/", "sinks/", "brokers/", "processes.py")))
 
 

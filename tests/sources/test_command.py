@@ -87,6 +87,13 @@ async def test_a_signal_counts_as_a_shell_counts_it() -> None:
     assert "SIGSEGV" in observation.detail
 
 
+async def test_a_signal_without_a_name_counts_by_its_number() -> None:
+    observation = await shell("kill -40 $$")
+    assert (observation.outcome, observation.reason) == (Outcome.FAILED, Reason.EXIT_CODE)
+    assert values(observation)["exit_code"] == 168
+    assert "signal 40" in observation.detail
+
+
 async def test_arguments_reach_the_program_as_they_are() -> None:
     observation = await run("printf", "%s/", "$HOME", "; exit 2", "`id`", "two words", "*")
     assert observation.detail == "$HOME/; exit 2/`id`/two words/*/"
