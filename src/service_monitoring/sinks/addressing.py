@@ -17,6 +17,8 @@ from yarl import URL
 from service_monitoring.settings import InvalidValue, Secret
 
 _NUMERIC: Final = re.compile(r"(?:\A|\.)(?:\d+|0[xX][0-9a-fA-F]*)\.?\Z|:")
+# Characters: parts of a URL that are shorter are words, and striking those out would make an answer unreadable.
+_LONG: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 _OURS: Final = frozenset(
@@ -41,6 +43,14 @@ def checked_header_value(text: str) -> str:
     if not _VALUE.match(text):
         raise InvalidValue("the value holds characters that a header cannot", "write one line of text")
     return text
+
+
+def secrets_of(url: Secret, *more: Secret | None) -> tuple[Secret, ...]:
+    """A secret URL with its long parts, as an answer may quote them alone; and `more` secrets, where there are any."""
+    parsed = URL(url.reveal())
+    parts = [*parsed.raw_parts, *parsed.parts, *parsed.query.values()]
+    long = [Secret(part) for part in dict.fromkeys(parts) if len(part) >= _LONG]
+    return (url, *long, *(secret for secret in more if secret is not None))
 
 
 def _checked_secret_url(secret: Secret) -> Secret:
