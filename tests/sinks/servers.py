@@ -9,7 +9,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from aiosmtpd.smtp import SMTP, Envelope
 
@@ -198,10 +198,19 @@ class SmtpServer:
         return self.refuse.get("DATA", "250 2.0.0 queued as 42")
 
 
-class Served:
-    """A server of these with two sinks, as the laws of sinks want their far side."""
+class Server(Protocol):
+    """What the servers of these tests have in common."""
 
-    def __init__(self, server: HttpServer | SmtpServer, sink: Sink, unreachable: Sink) -> None:
+    behaviour: Behaviour
+    received: list[Received]
+
+    def connections(self) -> int: ...
+
+
+class Served:
+    """A server with two sinks, as the laws of sinks want their far side."""
+
+    def __init__(self, server: Server, sink: Sink, unreachable: Sink) -> None:
         self.server = server
         self.sink = sink
         self.unreachable = unreachable

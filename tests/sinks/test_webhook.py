@@ -182,6 +182,15 @@ async def test_a_refusal_is_told_in_one_line_without_our_secrets(kind: Kind, ser
     assert answer == Rejected("403 Forbidden: bad token (secret) for (secret)\\r \\x1b[2Jnext line")
 
 
+async def test_a_token_is_struck_out_without_its_scheme_too(kind: Kind, server: HttpServer) -> None:
+    token = "0123456789abcdef"
+    server.answer = b"HTTP/1.1 403 X\r\nContent-Length: 26\r\n\r\nbad token %s" % token.encode()
+    answer = await answer_to(
+        a_sink(kind, f"http://127.0.0.1:{server.port}/", headers={"Authorization": f"Bearer {token}"})
+    )
+    assert answer == Rejected("403 Forbidden: bad token (secret)")
+
+
 async def test_a_refused_connection_names_no_secret(kind: Kind) -> None:
     port = free_port()
     answer = await answer_to(a_sink(kind, f"http://user:s3cret@127.0.0.1:{port}/T0PSECRET"))

@@ -25,7 +25,7 @@ from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.ports import Answer, Deadline, Message, Surroundings
 from service_monitoring.settings import DurationField, InvalidValue
 from service_monitoring.settings.programs import VariableName
-from service_monitoring.sinks.addressing import Headers
+from service_monitoring.sinks.addressing import Headers, secrets_in
 from service_monitoring.sinks.chat import is_link
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Standing, facts_of, standing
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
@@ -65,7 +65,7 @@ class Kind(PostingKind):
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Alertmanager:
         """A sink for one Alertmanager; opens no connection yet."""
-        return Alertmanager(options, self.poster(surroundings, secrets=options.headers.values()))
+        return Alertmanager(options, self.poster(surroundings, secrets=secrets_in(options.headers)))
 
 
 class Alertmanager:

@@ -71,7 +71,7 @@ class Opsgenie:
 
     def __init__(self, options: Options, poster: Poster) -> None:
         self._poster = poster
-        self._alerts = URL(options.url or _BASES[options.region]) / "v2" / "alerts"
+        self.address = URL(options.url or _BASES[options.region]) / "v2" / "alerts"
         self._headers = {"Authorization": f"GenieKey {options.opsgenie.reveal()}"}
         self._priorities = _PRIORITIES | dict(options.priorities)
 
@@ -107,9 +107,9 @@ class Opsgenie:
         """One request: 202 has it, 429 and 5xx later, everything else never."""
         request = dict(message.headers).get(_REQUEST, "create")
         body = message.body if message.content_type == JSON else canonical(_plain(message))
-        to, judge = self._alerts, by_status
+        to, judge = self.address, by_status
         if request != "create":
-            to = (self._alerts / _alias(message.thread) / request) % {"identifierType": "alias"}
+            to = (self.address / _alias(message.thread) / request) % {"identifierType": "alias"}
             judge = _of_one_that_is_gone
         posted = replace(message, body=body, content_type=JSON, headers=())
         return await self._poster.post(posted, deadline, to=to, headers=self._headers, judge=judge)

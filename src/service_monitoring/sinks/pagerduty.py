@@ -65,7 +65,7 @@ class PagerDuty:
     def __init__(self, options: Options, poster: Poster) -> None:
         self._poster = poster
         self._key = options.pagerduty
-        self._to = URL(options.url or _BASES[options.region]) / "v2" / "enqueue"
+        self.address = URL(options.url or _BASES[options.region]) / "v2" / "enqueue"
         self._severities = {severity: severity.value for severity in Severity} | dict(options.severities)
 
     def render(self, notice: Notice) -> Message:
@@ -102,7 +102,7 @@ class PagerDuty:
         """One request: 202 has it, 400 and other 4xx never, 429 and 5xx later."""
         event = json.loads(message.body) if message.content_type == JSON else _plain(message)
         body = canonical({**event, "routing_key": self._key.reveal()})
-        return await self._poster.post(replace(message, body=body, content_type=JSON), deadline, to=self._to)
+        return await self._poster.post(replace(message, body=body, content_type=JSON), deadline, to=self.address)
 
 
 def _key(thread: str) -> str:

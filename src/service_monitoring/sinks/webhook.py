@@ -21,7 +21,7 @@ from service_monitoring.domain.instants import SECOND
 from service_monitoring.domain.notices import Notice
 from service_monitoring.ports import Answer, Deadline, Message, Surroundings
 from service_monitoring.settings import InvalidValue, Secret
-from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_of
+from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_in, secrets_of
 from service_monitoring.sinks.content import content
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
 from service_monitoring.views.wording import article
@@ -60,7 +60,7 @@ class Kind(PostingKind):
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Webhook:
         """A sink for one URL; opens no connection yet."""
-        secrets = secrets_of(options.webhook, *options.headers.values(), options.sign)
+        secrets = secrets_of(options.webhook, *secrets_in(options.headers), options.sign)
         return Webhook(options, self.poster(surroundings, secrets=secrets))
 
 
