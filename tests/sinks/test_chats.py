@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from yarl import URL
 
+from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.ports import Accepted, Later, Message, Rejected, Uncertain
 from service_monitoring.settings import AddressPolicy
-from service_monitoring.sinks import discord, slack
-from service_monitoring.sinks.chat import ChatSink, fitted, is_link, printable, size, units, unmentioned
+from service_monitoring.sinks import discord, ntfy, slack, teams, telegram
+from service_monitoring.sinks.chat import (
+    LONGEST_FACT,
+    ChatSink,
+    Words,
+    fitted,
+    is_link,
+    printable,
+    size,
+    units,
+    unmentioned,
+)
 from service_monitoring.sinks.posting import PostingKind
 from service_monitoring.testing.sink_laws import FarSide, NetworkSinkLaws, a_deadline, a_notice
-from tests.sinks.chats import CHATS, SECRET, Chat, answer_to, content_of, http
+from service_monitoring.views.wording import one_line
+from tests.sinks.chats import CHATS, SECRET, TELEGRAM, Chat, answer_to, content_of, http
 from tests.sinks.servers import HttpServer, Served, free_port
 
 
@@ -73,7 +87,7 @@ async def test_every_status_has_its_meaning(
 
 async def test_a_chat_that_asks_to_be_left_alone_is(sink: ChatSink, server: HttpServer) -> None:
     server.answer = http(429, "slow down", Retry_After="30")
-    assert await answer_to(sink) == Later("429 Too Many Requests: slow down", 30 * 10**9)
+    assert await answer_to(sink) == Later("429 Too Many Requests: slow down", Duration(30 * SECOND))
 
 
 async def test_neither_answers_nor_errors_nor_messages_tell_a_secret(
@@ -122,6 +136,29 @@ async def test_a_message_in_the_builtin_text_is_put_into_the_form_of_the_chat(
 async def test_every_page_of_every_severity_can_be_told(sink: ChatSink, page: Page, severity: Severity) -> None:
     assert sink.render(a_notice(page=page, severity=severity)).body
 
+
+def blocks_fit(body: str) -> bool:
+    header, *sections = (block["text"]["text"] for block in json.loads(body)["blocks"])
+    return units(header) <= 150 and all(units(section) <= 3000 for section in sections)
+
+
+def embed_fits(body: str) -> bool:
+    content = json.loads(body)
+    (embed,) = content["embeds"]
+    return units(content["content"]) <= 2000 and units(embed["description"]) <= 4096
+
+
+NOWHERE = URL("http://127.0.0.1/")
+LIMITS: tuple[tuple[Callable[[Words], str], Callable[[str], bool]], ...] = (
+    (slack.Slack(None, NOWHERE).write, blocks_fit),  # type: ignore[arg-type] # writes only
+    (teams.Teams(None, NOWHERE).write, lambda body: size(body) <= 28 * 1024),  # type: ignore[arg-type] # writes only
+    (discord.Discord(None, NOWHERE).write, embed_fits),  # type: ignore[arg-type] # writes only
+    (
+        telegram.Telegram(telegram.Options.model_validate(TELEGRAM.keys("http://127.0.0.1")), None).write,  # type: ignore[arg-type] # writes only
+        lambda body: units(json.loads(body)["text"]) <= 4096,
+    ),
+    (ntfy.Ntfy(None, NOWHERE).write, lambda body: size(body) <= 4096),  # type: ignore[arg-type] # writes only
+)
 
 HOSTILE = (
     "@everyone @here @channel @all @admin @Some_Body",
@@ -182,6 +219,22 @@ def test_what_is_cut_fits_and_is_whole_up_to_where_it_was_cut(
     else:
         assert made.endswith("…")
         assert any(made == f"{escape(text[:length].rstrip())}…" for length in range(len(text) + 1))
+
+
+@given(title=st.text(max_size=300), text=st.text(max_size=300), times=st.sampled_from([1, 40]))
+def test_whatever_a_text_says_its_message_keeps_the_limits_and_is_the_same_each_time(
+    title: str, text: str, times: int
+) -> None:
+    words = Words(
+        title=printable(title).replace("\n", " "),
+        text=printable(text * times),
+        facts=tuple((f"fact {number}", fitted(one_line(text * times), LONGEST_FACT)) for number in range(12)),
+        link="https://wiki.example/down",
+    )
+    for write, limit in LIMITS:
+        made = write(words)
+        assert made == write(words)
+        assert limit(made)
 
 
 @given(st.text())

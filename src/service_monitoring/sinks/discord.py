@@ -17,7 +17,7 @@ from service_monitoring.domain.notices import Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Answer, Later, Surroundings
 from service_monitoring.sinks.addressing import SecretUrl, secrets_of
-from service_monitoring.sinks.chat import ChatSink, Words, fitted
+from service_monitoring.sinks.chat import ChatSink, Words, fitted, units
 from service_monitoring.sinks.posting import Heard, PostingKind, by_status, canonical, wish_of
 
 LONGEST_CONTENT: Final = 2000
@@ -60,7 +60,7 @@ class Discord(ChatSink):
     def write(self, words: Words) -> str:
         """The message."""
         facts = fitted(words.listed(), LONGEST_FACTS, escape=escaped)
-        text = fitted(words.text, LONGEST_DESCRIPTION - len(facts) - 2, escape=escaped)
+        text = fitted(words.text, LONGEST_DESCRIPTION - units(facts) - 2, escape=escaped)
         embed: dict[str, Any] = {
             "description": f"{text}\n\n{facts}".strip(),
             "color": _OVER.get(words.page, _COLOURS[words.severity]),

@@ -102,9 +102,9 @@ def by_status(heard: Heard) -> Answer:
 
 def wish_of(seconds: object) -> Duration | None:
     """A wish that is written as a number of seconds in the body of an answer; None where it is no such number."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds < 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:  # nor NaN
         return None
-    return Duration(min(math.ceil(seconds * SECOND), LONGEST_WISH))
+    return Duration(math.ceil(min(seconds, in_seconds(LONGEST_WISH)) * SECOND))
 
 
 def canonical(content: Mapping[str, Any]) -> str:
