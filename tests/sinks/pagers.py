@@ -41,7 +41,7 @@ class Api(ABC):
         self.requests: list[bytes] = []
         self.alerts: dict[str, dict[str, Any]] = {}
         self.port = 0
-        self._server = web.Server(self._serve, handler_cancellation=True, access_log=None)  # type: ignore[arg-type] # every answer is a StreamResponse
+        self._server = web.Server(self._serve, handler_cancellation=True, access_log=None)
 
     @property
     def root(self) -> str:
@@ -192,7 +192,7 @@ class Pager(Struct, frozen=True):
     api: Callable[[], Api]
     keys: Callable[[str], dict[str, object]]
 
-    def sink(self, kind: Any, root: str, *, network: AddressPolicy = LOCAL, **more: object) -> Sink:
+    def sink(self, kind: Any, root: str, *, network: AddressPolicy = LOCAL, **more: Any) -> Sink:
         options = kind.options.model_validate(self.keys(root) | more)
         sink: Sink = kind.open_sink(options, surroundings=Surroundings(SystemClock(), network))
         return sink

@@ -40,7 +40,7 @@ async def kind() -> AsyncIterator[Kind]:
     await kind.close()
 
 
-def alert_of(kind: Kind, notice: Notice, **options: object) -> Any:
+def alert_of(kind: Kind, notice: Notice, **options: Any) -> Any:
     (alert,) = json.loads(ALERTMANAGER.sink(kind, "http://127.0.0.1", **options).render(notice).body)
     return alert
 

@@ -53,8 +53,8 @@ async def server() -> AsyncIterator[HttpServer]:
 
 
 def a_sink(kind: Kind, port: int, path: str = "hook", **parameters: str) -> AppriseSink:
-    query = "&".join(f"{name}={value}" for name, value in parameters.items())
-    options = Options.model_validate({"apprise": f"json://127.0.0.1:{port}/{path}?{query}"})
+    query = "".join(f"&{name}={value}" for name, value in parameters.items())
+    options = Options.model_validate({"apprise": f"json://127.0.0.1:{port}/{path}?overflow=upstream{query}"})
     return kind.open_sink(options, surroundings=WORLD)
 
 
@@ -120,9 +120,10 @@ async def test_one_that_hangs_may_have_it_and_delays_neither_the_loop_nor_anothe
         sink = a_sink(kind, hanging.port, rto="0.3")
         stuck = [sink.send(sink.render(a_notice(number)), a_deadline(SHORT)) for number in range(THREADS)]
         answers = await asyncio.gather(*stuck)
-        assert answers == [Uncertain("no answer within 0.05 s")] * THREADS
+        assert all(isinstance(answer, Uncertain) for answer in answers), answers
         waiting = await sink.send(sink.render(a_notice()), a_deadline(SHORT))
-        assert waiting == Later("not begun within 0.05 s: all threads are busy")
+        assert isinstance(waiting, Later)
+        assert waiting.detail.endswith("all threads are busy")
         assert isinstance(await answer_to(a_sink(kind, server.port)), Accepted)
 
 
@@ -166,18 +167,27 @@ async def test_a_notice_to_the_owners_is_short(kind: Kind) -> None:
 
 
 async def test_no_credential_is_told_shown_or_logged(
-    kind: Kind, server: HttpServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    kind: Kind, server: HttpServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    logged: list[str] = []
+
+    class Everything(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logged.append(record.getMessage())
+
     server.answer = b"HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n"
     options = Options.model_validate({"apprise": f"json://user:{SECRET}@127.0.0.1:{server.port}/{SECRET}"})
     sink = kind.open_sink(options, surroundings=WORLD)
     message = sink.render(a_notice())
-    with caplog.at_level(logging.DEBUG):
+    root, everything = logging.getLogger(), Everything()
+    root.addHandler(everything)
+    try:
         answer = await sink.send(message, a_deadline())
+    finally:
+        root.removeHandler(everything)
     assert isinstance(answer, Later)
     said = capfd.readouterr()
-    records = [record.getMessage() for record in caplog.records if record.name.startswith("apprise")]
-    assert SECRET not in f"{answer} {message!r} {options!r} {options.model_dump_json()} {said.out} {said.err} {records}"
+    assert SECRET not in f"{answer} {message!r} {options!r} {options.model_dump_json()} {said.out} {said.err} {logged}"
 
 
 @pytest.mark.parametrize("url", ["", "nope://host", "json://", "not a url", f"unknown-{SECRET}://x"])

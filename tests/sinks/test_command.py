@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from service_monitoring import processes
 from service_monitoring.domain.notices import Page
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Uncertain
+from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Sink, Surroundings, Uncertain
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
 from service_monitoring.sinks.command import VARIABLES, CommandSink, Kind, Options
@@ -76,8 +76,8 @@ class Programs:
         self.folder = folder
         self.marker = f"1000000.{next(_markers)}"
         command = ("sh", "-c", PROGRAM, "program", str(folder), self.marker)
-        self.sink = kind.open_sink(Options(command=command), surroundings=WORLD)
-        self.unreachable = kind.open_sink(Options(command=("sh", "-c", "exit 75")), surroundings=WORLD)
+        self.sink: Sink = kind.open_sink(Options(command=command), surroundings=WORLD)
+        self.unreachable: Sink = kind.open_sink(Options(command=("sh", "-c", "exit 75")), surroundings=WORLD)
         self.behave(Behaviour.ACCEPT)
 
     @property

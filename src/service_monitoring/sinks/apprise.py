@@ -58,7 +58,8 @@ class _Complaints(logging.Handler):
     @contextmanager
     def heard(self) -> Iterator[list[str]]:
         """What is said inside, in this thread."""
-        self._of_thread.said = said = []
+        said: list[str] = []
+        self._of_thread.said = said
         try:
             yield said
         finally:

@@ -278,7 +278,9 @@ class Email:
 
     def _remember(self, key: str, answers: Mapping[str, Answer]) -> None:
         self._settled.pop(key, None)
-        final = {mailbox: answer for mailbox, answer in answers.items() if isinstance(answer, Accepted | Rejected)}
+        final: dict[str, Answer] = {
+            mailbox: answer for mailbox, answer in answers.items() if isinstance(answer, Accepted | Rejected)
+        }
         if final and len(final) < len(answers):
             self._settled[key] = final
             if len(self._settled) > _REMEMBERED:
