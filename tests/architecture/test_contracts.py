@@ -141,6 +141,10 @@ def test_a_rehearsal_cannot_reach_the_outside(source: Path) -> None:
     contract("outside", source)
 
 
+def test_only_checks_and_channels_start_programs(source: Path) -> None:
+    contract("processes", source)
+
+
 def test_only_storage_speaks_sql(source: Path) -> None:
     contract("storage", source)
 
@@ -170,8 +174,9 @@ def test_only_the_runtime_sleeps_or_spawns(source: Path) -> None:
 
 
 def test_only_who_is_given_a_deadline_times_out(source: Path) -> None:
-    # The laws of Source and Sink ask them to end by their deadline and to say what it cut short.
-    no(found(modules(source), _TIMEOUTS, owners=("runtime/", "sources/", "sinks/", "brokers/")))
+    # The laws of Source and Sink ask them to end by their deadline and to say what it cut short; and a program that is
+    # ended gets a moment to end politely.
+    no(found(modules(source), _TIMEOUTS, owners=("runtime/", "sources/", "sinks/", "brokers/", "processes.py")))
 
 
 def test_nobody_rolls_dice(source: Path) -> None:

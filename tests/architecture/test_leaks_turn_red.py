@@ -16,6 +16,13 @@ Check = Callable[[Path], None]
 LEAKS: list[tuple[str, str, str, Check, str]] = [
     # what leaks, where, the leak, the test that must notice, what it must name
     (
+        "the runtime starts a program",
+        "runtime/leak.py",
+        "from service_monitoring import processes",
+        checks.test_only_checks_and_channels_start_programs,
+        "service_monitoring.runtime.leak",
+    ),
+    (
         "the domain reads a clock",
         "domain/incidents.py",
         "import time",

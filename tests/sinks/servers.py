@@ -9,7 +9,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from aiosmtpd.smtp import SMTP, Envelope
 
@@ -104,7 +104,7 @@ class _Silent(asyncio.Protocol):
 
 
 class SmtpServer:
-    """aiosmtpd on this loop, behaving as told; `refuse` answers a command (RCPT, MAIL, DATA) in a way of its own."""
+    """aiosmtpd on this loop, behaving as told; `refuse` answers MAIL, DATA, RCPT or RCPT of one mailbox differently."""
 
     def __init__(self, *, authenticator: Authenticator | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.behaviour = Behaviour.ACCEPT
@@ -181,8 +181,10 @@ class SmtpServer:
             return "451 4.7.1 greylisted, come back later"
         if self.behaviour is Behaviour.NEVER:
             return "550 5.1.1 no such mailbox"
-        envelope.rcpt_tos.append(address)
-        return self.refuse.get("RCPT", "250 OK")
+        refused: str | None = self.refuse.get(f"RCPT {address}") or self.refuse.get("RCPT")
+        if refused is None:
+            envelope.rcpt_tos.append(address)
+        return refused or "250 OK"
 
     async def handle_DATA(self, server, session, envelope):  # type: ignore[no-untyped-def] # noqa: N802 - aiosmtpd's hook
         content: bytes = envelope.original_content
@@ -196,10 +198,19 @@ class SmtpServer:
         return self.refuse.get("DATA", "250 2.0.0 queued as 42")
 
 
-class Served:
-    """A server of these with two sinks, as the laws of sinks want their far side."""
+class Server(Protocol):
+    """What the servers of these tests have in common."""
 
-    def __init__(self, server: HttpServer | SmtpServer, sink: Sink, unreachable: Sink) -> None:
+    behaviour: Behaviour
+    received: list[Received]
+
+    def connections(self) -> int: ...
+
+
+class Served:
+    """A server with two sinks, as the laws of sinks want their far side."""
+
+    def __init__(self, server: Server, sink: Sink, unreachable: Sink) -> None:
         self.server = server
         self.sink = sink
         self.unreachable = unreachable

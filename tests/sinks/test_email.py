@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 import ssl
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
@@ -13,6 +14,8 @@ import msgspec
 import pytest
 import trustme
 from aiosmtpd.smtp import AuthResult
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from service_monitoring.domain.notices import Facts, Page
@@ -32,6 +35,7 @@ from service_monitoring.ports import (
 )
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
+from service_monitoring.sinks import mail
 from service_monitoring.sinks.email import Email, Kind, Options
 from service_monitoring.testing.sink_laws import (
     SHORT,
@@ -60,9 +64,17 @@ async def server() -> AsyncIterator[SmtpServer]:
         yield server
 
 
-def a_sink(kind: Kind, port: int, *, template: Template = NO_TEMPLATE, **smtp: Any) -> Email:
+def a_sink(
+    kind: Kind,
+    port: int,
+    *,
+    to: Any = "desk@example.com",
+    unsubscribe: Any = None,
+    template: Template = NO_TEMPLATE,
+    **smtp: Any,
+) -> Email:
     block = {"host": "127.0.0.1", "port": port, "from": "monitoring@example.com", **smtp}
-    options = Options.model_validate({"email": "desk@example.com", "smtp": block})
+    options = Options.model_validate({"email": to, "smtp": block, "unsubscribe": unsubscribe})
     return kind.open_sink(options, surroundings=msgspec.structs.replace(WORLD, template=template))
 
 
@@ -76,8 +88,14 @@ def arrived(server: SmtpServer, number: int = 0) -> EmailMessage:
     return mail
 
 
+def part(server: SmtpServer, kind: str, number: int = 0) -> str:
+    found = arrived(server, number).get_body((kind,))
+    assert found is not None
+    return str(found.get_content()).replace("\r\n", "\n")
+
+
 def body(server: SmtpServer, number: int = 0) -> str:
-    return str(arrived(server, number).get_content()).replace("\r\n", "\n")
+    return part(server, "plain", number)
 
 
 class TestLaws(NetworkSinkLaws):
@@ -112,7 +130,7 @@ async def test_what_arrives_can_be_read_sorted_and_threaded(kind: Kind, server: 
     assert first["Message-ID"] != second["Message-ID"]
     assert first["Auto-Submitted"] == "auto-generated"
     assert second["Subject"].startswith("[recovered] shop.down")
-    assert first.get_content().splitlines() == [
+    assert body(server).splitlines() == [
         "shop is down: timeout",
         "",
         "Service:   shop",
@@ -131,6 +149,52 @@ async def test_what_arrives_can_be_read_sorted_and_threaded(kind: Kind, server: 
     (envelope, _) = server.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("monitoring@example.com", ["desk@example.com"])
     assert server.greetings == ["example.com", "example.com"]
+
+
+async def test_a_mail_is_plain_text_and_the_same_as_html(kind: Kind, server: SmtpServer) -> None:
+    evil = Evidence(detail="<script>alert(1)</script>\n<a href='http://evil.example/'>ok</a>")
+    notice = a_notice(summary="a < b\n\nand {{ detail }}", evidence=evil)
+    sink = a_sink(kind, server.port)
+    await sink.send(sink.render(notice), a_deadline())
+    assert arrived(server).get_content_type() == "multipart/alternative"
+    assert [each.get_content_type() for each in arrived(server).iter_parts()] == ["text/plain", "text/html"]
+    assert body(server).startswith("a < b\n\nand <script>")
+    html = part(server, "html")
+    assert "a &lt; b\n\nand &lt;script&gt;" in html
+    assert "<script>" not in html
+    assert re.findall("<a [^>]*>", html) == ['<a href="https://wiki.example/down">']
+    assert '<tr><th align="left">Service</th><td>shop</td></tr>' in html
+
+
+@pytest.mark.parametrize("runbook", ["javascript:alert(1)", 'https://x/" onclick="y', "restart it", "data:text/html,x"])
+async def test_only_a_url_of_http_becomes_a_link(kind: Kind, server: SmtpServer, runbook: str) -> None:
+    sink = a_sink(kind, server.port)
+    await sink.send(sink.render(a_notice(runbook=runbook)), a_deadline())
+    assert "href" not in part(server, "html")
+
+
+@given(text=st.text(), key=st.text("0123456789abcdef", min_size=1))
+def test_whatever_a_notice_says_both_parts_arrive_whole(text: str, key: str) -> None:
+    message = Message(key, "t", "subject", text)
+    content = mail.composed(message, sender="a@example.com", to=["b@example.com"])
+    assert content == mail.composed(message, sender="a@example.com", to=["b@example.com"])
+    read = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(read, EmailMessage)
+    plain, html = read.iter_parts()
+    sent = "\n".join(text.encode("utf-8", "replace").decode().splitlines())
+    assert "\n".join(plain.get_content().splitlines()).rstrip("\n") == sent.rstrip("\n")
+    assert html.get_content().rstrip().endswith("</body></html>")
+
+
+async def test_no_text_can_end_its_part_early(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port)
+    notice = a_notice(summary="{{ detail }}", evidence=Evidence(detail="x"))
+    await sink.send(sink.render(notice), a_deadline())
+    boundary = arrived(server).get_boundary()
+    evil = Evidence(detail=f"x\n--{boundary}--\n--{boundary}\nContent-Type: text/html\n\n<b>evil</b>")
+    await sink.send(sink.render(a_notice(summary="{{ detail }}", evidence=evil)), a_deadline())
+    assert "<b>evil</b>" in body(server, 1)
+    assert len(list(arrived(server, 1).iter_parts())) == 2
 
 
 async def test_text_beyond_ascii_arrives_through_servers_that_know_no_more(kind: Kind, server: SmtpServer) -> None:
@@ -174,7 +238,7 @@ async def test_a_message_of_the_builtin_text_can_be_sent_too(kind: Kind, server:
 async def test_a_text_that_could_not_be_made_as_configured_says_so(kind: Kind, server: SmtpServer) -> None:
     sink = a_sink(kind, server.port)
     await sink.send(sink.render(a_notice(summary="{{ nope }}")), a_deadline())
-    assert "could not be made as configured (summary: 'nope' is undefined)" in arrived(server).get_content()
+    assert "could not be made as configured (summary: 'nope' is undefined)" in body(server)
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
@@ -210,6 +274,101 @@ async def test_dropped_before_the_final_answer_it_comes_again_with_the_same_id(k
     assert isinstance(await sink.send(message, a_deadline()), Accepted)
     first, second = server.received
     assert first == second
+
+
+BOTH = ["ada@example.com", "bob@example.com"]
+
+
+async def test_one_message_goes_to_several_mailboxes(kind: Kind, server: SmtpServer) -> None:
+    assert isinstance(await answer_to(a_sink(kind, server.port, to=BOTH)), Accepted)
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [BOTH]
+    assert arrived(server)["To"] == "ada@example.com, bob@example.com"
+
+
+async def test_only_the_mailbox_that_was_put_off_is_tried_again(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port, to=BOTH)
+    message = sink.render(a_notice())
+    server.refuse = {"RCPT bob@example.com": "451 greylisted"}
+    assert await sink.send(message, a_deadline()) == Later("bob@example.com: 451 greylisted")
+    assert await sink.send(message, a_deadline()) == Later("bob@example.com: 451 greylisted")
+    server.refuse = {}
+    assert isinstance(await sink.send(message, a_deadline()), Accepted)
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["ada@example.com"], ["bob@example.com"]]
+    first, second = server.received
+    assert first == second
+
+
+async def test_a_mailbox_that_was_refused_is_told_and_the_other_has_the_message(kind: Kind, server: SmtpServer) -> None:
+    server.refuse = {"RCPT bob@example.com": "550 no such user"}
+    assert await answer_to(a_sink(kind, server.port, to=BOTH)) == Rejected("bob@example.com: 550 no such user")
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["ada@example.com"]]
+
+
+async def test_a_refused_mailbox_is_still_told_when_the_others_have_the_message(kind: Kind, server: SmtpServer) -> None:
+    sink = a_sink(kind, server.port, to=BOTH)
+    message = sink.render(a_notice())
+    server.refuse = {"RCPT ada@example.com": "550 no such user", "RCPT bob@example.com": "452 too many recipients"}
+    assert isinstance(await sink.send(message, a_deadline()), Later)
+    server.refuse = {}
+    assert await sink.send(message, a_deadline()) == Rejected("ada@example.com: 550 no such user")
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["bob@example.com"]]
+
+
+async def test_dropped_before_the_final_answer_only_those_are_uncertain_who_were_to_get_it(
+    kind: Kind, server: SmtpServer
+) -> None:
+    sink = a_sink(kind, server.port, to=BOTH)
+    message = sink.render(a_notice())
+    server.refuse = {"RCPT ada@example.com": "550 no such user"}
+    server.behaviour = Behaviour.RESET
+    answer = await sink.send(message, a_deadline())
+    assert isinstance(answer, Uncertain)
+    assert "550 no such user" in answer.detail
+    server.refuse, server.behaviour = {}, Behaviour.ACCEPT
+    assert await sink.send(message, a_deadline()) == Rejected("ada@example.com: 550 no such user")
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["bob@example.com"]] * 2
+
+
+async def test_a_server_that_closes_is_asked_for_no_further_mailbox(kind: Kind, server: SmtpServer) -> None:
+    server.refuse = {"RCPT ada@example.com": "421 shutting down"}
+    assert isinstance(await answer_to(a_sink(kind, server.port, to=BOTH)), Later)
+    assert server.envelopes == []
+
+
+async def test_a_text_that_is_refused_is_refused_for_all(kind: Kind, server: SmtpServer) -> None:
+    server.refuse = {"DATA": "554 spam"}
+    answer = await answer_to(a_sink(kind, server.port, to=BOTH))
+    assert answer == Rejected("ada@example.com: 554 spam; bob@example.com: 554 spam")
+
+
+async def test_a_way_to_unsubscribe_is_offered_only_where_one_is_configured(kind: Kind, server: SmtpServer) -> None:
+    await answer_to(a_sink(kind, server.port))
+    assert arrived(server)["List-Unsubscribe"] is None
+    page = "https://lists.example.com/out?" + "x" * 200
+    await answer_to(a_sink(kind, server.port, unsubscribe={"address": "out@example.com", "page": page}))
+    assert arrived(server, 1)["List-Unsubscribe"] == f"<mailto:out@example.com>, <{page}>"
+    assert arrived(server, 1)["List-Unsubscribe-Post"] is None
+    await answer_to(a_sink(kind, server.port, unsubscribe={"page": page, "one_click": True}))
+    assert arrived(server, 2)["List-Unsubscribe"] == f"<{page}>"
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in server.received[2].content
+
+
+@pytest.mark.parametrize(
+    "unsubscribe",
+    [
+        {},
+        {"address": "nobody"},
+        {"address": "out@example.com", "one_click": True},
+        {"page": "http://lists.example.com/", "one_click": True},
+        {"page": "https://lists.example.com/>, <https://evil.example/"},
+        {"page": "https://lists.example.com/\r\nBcc: everybody@example.com"},
+        {"page": "https://größe.example.com/"},
+        {"page": "javascript:alert(1)"},
+    ],
+)
+def test_a_way_to_unsubscribe_that_cannot_work_is_refused(unsubscribe: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Options.model_validate({"email": "desk@example.com", "unsubscribe": unsubscribe})
 
 
 async def test_a_server_that_hangs_before_it_has_the_text_is_later(kind: Kind, server: SmtpServer) -> None:
@@ -280,14 +439,14 @@ async def test_the_server_is_that_of_the_whole_configuration_unless_a_channel_na
         host, port, sender, username, password, tls = "127.0.0.1", server.port, "a@example.com", None, None, "auto"
 
     world = Surroundings(SystemClock(), AddressPolicy(), {"smtp": Block()})
-    sink = kind.open_sink(Options(email="desk@example.com"), surroundings=world)
+    sink = kind.open_sink(Options(email=("desk@example.com",)), surroundings=world)
     assert isinstance(await answer_to(sink), Accepted)
     assert arrived(server)["From"] == "a@example.com"
 
 
 def test_without_any_server_a_mailbox_is_refused() -> None:
     with pytest.raises(Refused, match="write smtp"):
-        Kind().open_sink(Options(email="desk@example.com"), surroundings=WORLD)
+        Kind().open_sink(Options(email=("desk@example.com",)), surroundings=WORLD)
 
 
 def test_a_block_that_cannot_work_is_refused_by_its_key() -> None:
@@ -296,7 +455,7 @@ def test_a_block_that_cannot_work_is_refused_by_its_key() -> None:
 
     world = Surroundings(SystemClock(), AddressPolicy(), {"smtp": Block()})
     with pytest.raises(Refused, match=r"smtp\.from"):
-        Kind().open_sink(Options(email="desk@example.com"), surroundings=world)
+        Kind().open_sink(Options(email=("desk@example.com",)), surroundings=world)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +466,13 @@ def test_a_block_that_cannot_work_is_refused_by_its_key() -> None:
 )  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValidationError):
-        Options(email=address)
+        Options.model_validate({"email": address})
+
+
+@pytest.mark.parametrize("mailboxes", [[], ["a@example.com", "a@example.com"], ["a@example.com", "b"], [5]])
+def test_a_list_of_mailboxes_that_cannot_work_is_refused(mailboxes: list[object]) -> None:
+    with pytest.raises(ValidationError):
+        Options.model_validate({"email": mailboxes})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
+import hmac
 import json
 from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate
@@ -15,7 +17,8 @@ from service_monitoring.domain.instants import MINUTE, SECOND, Duration, Instant
 from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Template, Uncertain
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy, Secret
-from service_monitoring.sinks.webhook import FIELDS, Kind, Options, Webhook
+from service_monitoring.sinks.content import FIELDS
+from service_monitoring.sinks.webhook import Kind, Options, Webhook
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.sink_laws import (
     SHORT,
@@ -51,8 +54,9 @@ def a_sink(
     headers: Mapping[str, str] | None = None,
     network: AddressPolicy = LOCAL,
     method: str = "POST",
+    sign: str | None = None,
 ) -> Webhook:
-    options = Options.model_validate({"webhook": url, "headers": headers or {}, "method": method})
+    options = Options.model_validate({"webhook": url, "headers": headers or {}, "method": method, "sign": sign})
     return kind.open_sink(options, surroundings=Surroundings(SystemClock(), network))
 
 
@@ -201,6 +205,15 @@ async def test_a_refusal_is_told_in_one_line_without_our_secrets(kind: Kind, ser
     assert answer == Rejected("403 Forbidden: bad token (secret) for (secret)\\r \\x1b[2Jnext line")
 
 
+async def test_a_token_is_struck_out_without_its_scheme_too(kind: Kind, server: HttpServer) -> None:
+    token = "0123456789abcdef"
+    server.answer = b"HTTP/1.1 403 X\r\nContent-Length: 26\r\n\r\nbad token %s" % token.encode()
+    answer = await answer_to(
+        a_sink(kind, f"http://127.0.0.1:{server.port}/", headers={"Authorization": f"Bearer {token}"})
+    )
+    assert answer == Rejected("403 Forbidden: bad token (secret)")
+
+
 async def test_a_refused_connection_names_no_secret(kind: Kind) -> None:
     port = free_port()
     answer = await answer_to(a_sink(kind, f"http://user:s3cret@127.0.0.1:{port}/T0PSECRET"))
@@ -299,6 +312,43 @@ async def test_one_connection_serves_one_notice_after_the_other(kind: Kind, serv
     assert server.accepted == 1
 
 
+async def test_a_receiver_that_knows_the_secret_can_tell_our_requests_from_others(
+    kind: Kind, server: HttpServer
+) -> None:
+    sink = a_sink(kind, f"http://127.0.0.1:{server.port}/", sign="s3cret")
+    notice = a_notice(summary="Größe 🔥")
+    message = sink.render(notice)
+    await sink.send(message, a_deadline())
+    await sink.send(message, a_deadline())
+    first, second = server.requests
+    assert first == second
+    head, _, body = first.partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    signed = headers["X-Signature-Timestamp"].encode() + b"." + body
+    assert headers["X-Signature-256"] == "sha256=" + hmac.new(b"s3cret", signed, hashlib.sha256).hexdigest()
+    assert int(headers["X-Signature-Timestamp"]) == notice.decided_at.ns // SECOND
+    assert "s3cret" not in repr(message) + first.decode()
+
+
+async def test_a_message_of_the_builtin_text_is_signed_too(kind: Kind, server: HttpServer) -> None:
+    sink = a_sink(kind, f"http://127.0.0.1:{server.port}/", sign="s3cret")
+    await sink.send(Message("k1", "t", "subject", "plain text"), a_deadline())
+    signature = hmac.new(b"s3cret", b"0.plain text", hashlib.sha256).hexdigest()
+    assert f"X-Signature-256: sha256={signature}\r\n".encode() in server.requests[0]
+
+
+async def test_without_a_secret_nothing_is_signed(kind: Kind, server: HttpServer) -> None:
+    await answer_to(a_sink(kind, f"http://127.0.0.1:{server.port}/"))
+    assert b"X-Signature" not in server.requests[0]
+
+
+async def test_the_secret_of_the_signature_is_struck_out_of_what_is_told(kind: Kind, server: HttpServer) -> None:
+    body = b"wrong secret: s3cret"
+    server.answer = b"HTTP/1.1 401 X\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    answer = await answer_to(a_sink(kind, f"http://127.0.0.1:{server.port}/", sign="s3cret"))
+    assert answer == Rejected("401 Unauthorized: wrong secret: (secret)")
+
+
 @pytest.mark.parametrize("method", ["post", "PUT", "patch"])
 async def test_the_method_is_as_configured(kind: Kind, server: HttpServer, method: str) -> None:
     await answer_to(a_sink(kind, f"http://127.0.0.1:{server.port}/", method=method))
@@ -329,6 +379,7 @@ async def test_a_message_of_the_builtin_text_can_be_sent_too(kind: Kind, server:
         {"webhook": "http://example.com/", "headers": {"Host": "elsewhere"}},
         {"webhook": "http://example.com/", "headers": {"idempotency-key": "mine"}},
         {"webhook": "http://example.com/", "method": "GET"},
+        {"webhook": "http://example.com/", "sign": ""},
         {"webhook": "http://example.com/", "nonsense": 1},
     ],
 )

@@ -14,8 +14,9 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
+from service_monitoring import processes
 from service_monitoring.domain.samples import Observation, Outcome, Reason
-from service_monitoring.sources import perfdata, processes
+from service_monitoring.sources import perfdata
 from service_monitoring.sources.command import Kind, Options
 from tests.sources.rigs import cancelled, no_files_left, nothing_left, probed, surroundings, values
 
@@ -84,6 +85,13 @@ async def test_a_signal_counts_as_a_shell_counts_it() -> None:
     assert (observation.outcome, observation.reason) == (Outcome.FAILED, Reason.EXIT_CODE)
     assert values(observation)["exit_code"] == 139
     assert "SIGSEGV" in observation.detail
+
+
+async def test_a_signal_without_a_name_counts_by_its_number() -> None:
+    observation = await shell("kill -40 $$")
+    assert (observation.outcome, observation.reason) == (Outcome.FAILED, Reason.EXIT_CODE)
+    assert values(observation)["exit_code"] == 168
+    assert "signal 40" in observation.detail
 
 
 async def test_arguments_reach_the_program_as_they_are() -> None:

@@ -53,6 +53,12 @@ def secrets_of(url: Secret, *more: Secret | None) -> tuple[Secret, ...]:
     return (url, *long, *(secret for secret in more if secret is not None))
 
 
+def secrets_in(headers: Mapping[str, Secret]) -> tuple[Secret, ...]:
+    """The values of secret headers with their long words: an answer may quote a token without its `Bearer`."""
+    words = [word for value in headers.values() for word in value.reveal().split()]
+    return (*headers.values(), *(Secret(word) for word in dict.fromkeys(words) if len(word) >= _LONG))
+
+
 def _checked_secret_url(secret: Secret) -> Secret:
     checked_url(secret.reveal())
     return secret

@@ -1,9 +1,9 @@
 """The kind `email`: a notice as a message, handed to one SMTP server.
 
-Knows SMTP and what its answers mean for a notice. A message is the same bytes in every attempt: its date is that of the
-decision, its `Message-ID` comes from the notice's key, and the thread's key makes all messages of one incident a thread
-in the reader's mailbox. The server is the operator's own and named once, so the policy for the addresses of probes and
-webhooks does not apply to it.
+Knows SMTP and what its answers mean for a notice; `mail` knows how a message is written. A server answers for each
+mailbox: one that took the message or refused it for good is not asked again when the others are. Who that is, is
+remembered here and not in the store: after a start a mailbox may get the message again, with the same `Message-ID`.
+The server is the operator's own and named once, so the policy for the addresses of probes and webhooks does not apply.
 """
 
 from __future__ import annotations
@@ -12,28 +12,35 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
-from email.utils import format_datetime
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 from aiosmtplib import (
     SMTP,
     SMTPException,
     SMTPHeloError,
+    SMTPRecipientRefused,
     SMTPResponseException,
     SMTPServerDisconnected,
     SMTPTimeoutError,
 )
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from msgspec.structs import replace
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from service_monitoring.domain.instants import SECOND, Instant, in_seconds
-from service_monitoring.domain.notices import Facts, Notice
+from service_monitoring.domain.instants import in_seconds
+from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Refused
 from service_monitoring.ports import (
     Accepted,
@@ -46,14 +53,16 @@ from service_monitoring.ports import (
     Uncertain,
 )
 from service_monitoring.settings import InvalidValue, Redactor, Secret
+from service_monitoring.sinks import mail
+from service_monitoring.sinks.addressing import checked_url
 from service_monitoring.sinks.names import BlockingNames
-from service_monitoring.views.wording import Article, article, one_line
+from service_monitoring.views.wording import article, one_line
 
 _ADDRESS: Final = re.compile(r"[!#-'*+/-9=?A-Z^_`a-z{-~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
-_LONGEST_SUBJECT: Final = 200
-# Keys are long words: folded at 78 columns they would be encoded, and no reader would find the thread again.
-_WIRE: Final = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
+_MOST_MAILBOXES: Final = 50
+_REMEMBERED: Final = 1000
 _FAREWELL: Final = 1.0
+_CLOSING: Final = 421
 
 
 def _checked_address(given: str) -> str:
@@ -64,6 +73,68 @@ def _checked_address(given: str) -> str:
 
 
 Mailbox = Annotated[str, AfterValidator(_checked_address)]
+
+
+def _several(given: object) -> object:
+    return (given,) if isinstance(given, str) else given
+
+
+def _once_each(mailboxes: tuple[str, ...]) -> tuple[str, ...]:
+    for mailbox in mailboxes:
+        if mailboxes.count(mailbox) > 1:
+            raise InvalidValue(f"{mailbox} is there twice", "name each mailbox once")
+    return mailboxes
+
+
+Mailboxes = Annotated[
+    tuple[Mailbox, ...],
+    BeforeValidator(_several),
+    AfterValidator(_once_each),
+    Field(min_length=1, max_length=_MOST_MAILBOXES),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": _MOST_MAILBOXES},
+            ]
+        }
+    ),
+]
+
+
+def _checked_page(given: str) -> str:
+    if not given.isascii() or any(character in given for character in "<>,") or len(given) > 500:
+        raise InvalidValue("this URL cannot stand in a header", "write https://host/path, in ASCII, without < > and ,")
+    return checked_url(given)
+
+
+class Unsubscribe(BaseModel):
+    """The `unsubscribe` block: `List-Unsubscribe` (RFC 2369), and with `one_click` its POST (RFC 8058).
+
+    Who answers the mail or the request is yours to run: here it is only named. One click needs a page of https, and
+    readers act on it only where your server signs both headers with DKIM.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Mailbox | None = Field(None, description="a mail to it unsubscribes")
+    page: Annotated[str, AfterValidator(_checked_page)] | None = Field(None, description="a page to unsubscribe on")
+    one_click: bool = Field(False, description="true: the page also unsubscribes by a POST without a question")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Unsubscribe:
+        if self.address is None and self.page is None:
+            raise InvalidValue("unsubscribe names nothing", "write address: or page:, or leave it out")
+        if self.one_click and not (self.page or "").lower().startswith("https://"):
+            raise InvalidValue("one_click needs a page of https", "write page: https://host/path, or leave it out")
+        return self
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """As they go along with every message."""
+        ways = [f"<mailto:{self.address}>"] if self.address is not None else []
+        ways += [f"<{self.page}>"] if self.page is not None else []
+        listed = (("List-Unsubscribe", ", ".join(ways)),)
+        return (*listed, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")) if self.one_click else listed
 
 
 class Server(BaseModel):
@@ -94,8 +165,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    email: Mailbox = Field(description="the address that notices are sent to")
+    email: Mailboxes = Field(description="the address that notices are sent to, or a list of them")
     smtp: Server | None = None
+    unsubscribe: Unsubscribe | None = None
 
 
 class Kind:
@@ -108,13 +180,13 @@ class Kind:
         self._names: BlockingNames | None = None
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Email:
-        """A sink for one mailbox; opens no connection yet. `Refused` where no server is known."""
+        """A sink for its mailboxes; opens no connection yet. `Refused` where no server is known."""
         server = options.smtp or _shared(surroundings)
         if server is None:
-            raise Refused(f"mail to {options.email} needs a server: write smtp: {{host: ..., from: ...}}")
+            raise Refused(f"mail to {', '.join(options.email)} needs a server: write smtp: {{host: ..., from: ...}}")
         if self._names is None:
             self._names = BlockingNames()
-        return Email(options.email, server, self._names, surroundings)
+        return Email(options, server, self._names, surroundings)
 
     async def close(self) -> None:
         """Let the threads end that resolve names. Connections are closed by the sends that opened them."""
@@ -142,66 +214,83 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 @dataclass(slots=True)
 class _Attempt:
+    """Who is asked, what each mailbox was answered, and how far the rest came."""
+
+    mailboxes: Sequence[str]
+    answers: dict[str, Answer] = field(default_factory=dict)
     sent: bool = False
+
+    @property
+    def unanswered(self) -> list[str]:
+        return [mailbox for mailbox in self.mailboxes if mailbox not in self.answers]
 
 
 class Email:
-    """A `ports.Sink` for one mailbox: a connection for each message.
+    """A `ports.Sink` for one or several mailboxes: a connection for each attempt.
 
     Several sends may run at once; one that is cancelled drops its connection.
     """
 
-    def __init__(self, mailbox: str, server: Server, names: BlockingNames, surroundings: Surroundings) -> None:
-        self._mailbox = mailbox
+    def __init__(self, options: Options, server: Server, names: BlockingNames, surroundings: Surroundings) -> None:
         self._template = surroundings.template
+        self._mailboxes = options.email
+        self._unsubscribe = options.unsubscribe.headers() if options.unsubscribe is not None else ()
         self._server = server
         self._names = names
         self._clock = surroundings.clock
         self._links = surroundings.links
         self._domain = server.sender.partition("@")[2]
         self._redact = Redactor(() if server.password is None else (server.password,))
+        self._settled: OrderedDict[str, dict[str, Answer]] = OrderedDict()
 
     def render(self, notice: Notice) -> Message:
-        """Plain text: the summary, then the facts, one a line; or the text of the channel's template alone.
+        """Plain text: the summary, the facts, one a line, and what may be done; or the text of the channel's template.
 
-        Below it stands what may be done about the notice.
+        The mail shows it as HTML, too.
         """
-        said = article(notice, self._template)
-        thread = f"<{notice.thread}@{self._domain}>"
-        return Message(
-            key=notice.key,
-            thread=notice.thread,
-            subject=one_line(said.headline)[:_LONGEST_SUBJECT],
-            body=(f"{said.text}\n" if said.complete else _text(notice.facts, said))
-            + _offers(self._links(notice, notice.channel)),
-            headers=(
-                ("From", self._server.sender),
-                ("To", self._mailbox),
-                ("Date", format_datetime(_moment(notice.decided_at))),
-                ("Message-ID", f"<{notice.key}@{self._domain}>"),
-                ("In-Reply-To", thread),
-                ("References", thread),
-                ("Auto-Submitted", "auto-generated"),
-            ),
-            degraded=said.degraded,
-        )
+        links = self._links(notice, notice.channel)
+        words = article(notice, self._template)
+        message = mail.rendered(notice, words, links, sender=self._server.sender, to=self._mailboxes)
+        return replace(message, headers=(*message.headers, *self._unsubscribe))
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
-        """One conversation: 4xx is later, 5xx never, and silence after the last dot is uncertain."""
-        attempt = _Attempt()
-        remaining = in_seconds(deadline.remaining(self._clock.tick()))
+        """One conversation: 4xx is later, 5xx never, and silence after the last dot is uncertain.
+
+        Mailboxes that were answered for good in an earlier attempt are left out of this one.
+        """
+        settled = self._settled.get(message.key, {})
+        attempt = _Attempt([mailbox for mailbox in self._mailboxes if mailbox not in settled])
+        said = await self._attempted(message, attempt, in_seconds(deadline.remaining(self._clock.tick())))
+        answers = settled | dict.fromkeys(attempt.unanswered, said) | attempt.answers
+        self._remember(message.key, answers)
+        return _together(answers)
+
+    async def _attempted(self, message: Message, attempt: _Attempt, remaining: float) -> Answer:
+        """What is true of all mailboxes that the server did not answer for one by one."""
         try:
             async with asyncio.timeout(remaining):
-                return await self._conversation(self._bytes(message), attempt)
+                content = mail.composed(message, sender=self._server.sender, to=self._mailboxes)
+                return await self._conversation(content, attempt)
         except SMTPResponseException as error:
-            return self._refused(error, attempt)
+            return self._refused(error, sent=attempt.sent)
         except (TimeoutError, SMTPTimeoutError):
-            return _unanswered(attempt, f"{'no answer' if attempt.sent else 'not accepted'} within {remaining:.3g} s")
+            what = "no answer" if attempt.sent else "not accepted"
+            return _unanswered(f"{what} within {remaining:.3g} s", sent=attempt.sent)
         except (SMTPServerDisconnected, OSError) as error:
-            return _unanswered(attempt, self._told(error))
+            return _unanswered(self._told(error), sent=attempt.sent)
         except (SMTPException, ValueError) as error:
             # What the server cannot do (encrypt, log in), or what cannot be written in a message.
             return Uncertain(self._told(error)) if attempt.sent else Rejected(self._told(error))
+
+    def _remember(self, key: str, answers: Mapping[str, Answer]) -> None:
+        self._settled.pop(key, None)
+        final: dict[str, Answer] = {
+            mailbox: answer for mailbox, answer in answers.items() if isinstance(answer, Accepted | Rejected)
+        }
+        if final and len(final) < len(answers):
+            self._settled[key] = final
+            if len(self._settled) > _REMEMBERED:
+                self._settled.popitem(last=False)
 
     async def _conversation(self, content: bytes, attempt: _Attempt) -> Answer:
         server = self._server
@@ -222,18 +311,32 @@ class Email:
         try:
             await client.connect()
             await self._secured(client)
-            await client.mail(server.sender)
-            await client.rcpt(self._mailbox)
-            attempt.sent = True
-            accepted = await client.data(content)
-            await _farewell(client)
+            return await self._handed_over(client, content, attempt)
         finally:
             # Closing alone would wait for the other side to take what is still to be written.
             transport = client.transport
             client.close()
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
-        return Accepted(one_line(f"{accepted.code} {accepted.message}")[:300])
+
+    async def _handed_over(self, client: SMTP, content: bytes, attempt: _Attempt) -> Answer:
+        await client.mail(self._server.sender)
+        for mailbox in attempt.mailboxes:
+            try:
+                await client.rcpt(mailbox)
+            except SMTPRecipientRefused as error:
+                if error.code == _CLOSING:
+                    raise
+                attempt.answers[mailbox] = self._refused(error, sent=False)
+        answer: Answer = Accepted()
+        if attempt.unanswered:
+            attempt.sent = True
+            accepted = await client.data(content)
+            answer = Accepted(one_line(f"{accepted.code} {accepted.message}")[:300])
+            # What follows cannot take it back, not even the deadline.
+            attempt.answers |= dict.fromkeys(attempt.unanswered, answer)
+        await _farewell(client)
+        return answer
 
     async def _secured(self, client: SMTP) -> None:
         """Encrypt and log in, as far as configured. Not left to the library's `connect`, which then closes politely."""
@@ -269,34 +372,34 @@ class Email:
                 return connection
         raise OSError(f"cannot connect to {self._server.host} port {self._server.port} ({', '.join(problems)})")
 
-    def _bytes(self, message: Message) -> bytes:
-        """The message on the wire. Its policy refuses line breaks in headers, whoever wrote them."""
-        mail = EmailMessage(policy=_WIRE)
-        headers = dict(message.headers)
-        headers.setdefault("From", self._server.sender)
-        headers.setdefault("To", self._mailbox)
-        headers.setdefault("Message-ID", f"<{message.key}@{self._domain}>")
-        for name, value in headers.items():
-            mail[name] = Address(addr_spec=value) if name in {"From", "To"} else value
-        mail["Subject"] = one_line(message.subject)
-        mail.set_content(message.body.encode("utf-8", "replace").decode())
-        return mail.as_bytes()
-
-    def _refused(self, error: SMTPResponseException, attempt: _Attempt) -> Answer:
+    def _refused(self, error: SMTPResponseException, *, sent: bool) -> Answer:
         said = one_line(self._redact(f"{error.code} {error.message}"))[:300]
         if 400 <= error.code < 500:
             return Later(said)
         if 500 <= error.code < 600:
             return Rejected(said)
-        return _unanswered(attempt, said)
+        return _unanswered(said, sent=sent)
 
     def _told(self, error: Exception) -> str:
         cause = error.__cause__ or error  # the library wraps what the socket said
         return one_line(self._redact(f"{type(cause).__name__}: {cause}"))[:300]
 
 
-def _unanswered(attempt: _Attempt, said: str) -> Answer:
-    return Uncertain(said) if attempt.sent else Later(said)
+def _unanswered(said: str, *, sent: bool) -> Answer:
+    return Uncertain(said) if sent else Later(said)
+
+
+def _together(answers: Mapping[str, Answer]) -> Answer:
+    """One answer for all mailboxes: as long as one may still get it, it goes on; then the worst is told."""
+    if len(answers) == 1:
+        return next(iter(answers.values()))
+    for kind in (Uncertain, Later, Rejected):
+        if any(isinstance(answer, kind) for answer in answers.values()):
+            missing = (
+                f"{mailbox}: {each.detail}" for mailbox, each in answers.items() if not isinstance(each, Accepted)
+            )
+            return kind("; ".join(missing)[:300])
+    return next(iter(answers.values()))
 
 
 def _context(*, trusting: bool) -> ssl.SSLContext:
@@ -315,42 +418,3 @@ async def _farewell(client: SMTP) -> None:
             await client.quit()
     except (SMTPException, OSError):
         pass
-
-
-def _text(facts: Facts, words: Article) -> str:
-    evidence = facts.evidence
-    why = ": ".join(part for part in (str(evidence.reason or ""), evidence.detail[:2000]) if part)
-    lines = [
-        ("Service", facts.service),
-        ("Rule", facts.rule),
-        ("Severity", facts.severity.value if facts.incident else ""),
-        ("State", facts.state),
-        ("Series", str(facts.series) if facts.series is not None else ""),
-        ("Value", "" if evidence.value is None else f"{evidence.value:.6g}"),
-        ("Reason", why),
-        ("Breached", _readable(facts.breached_at)),
-        ("Opened", _readable(facts.opened_at)),
-        ("Ended", _readable(facts.ended_at)),
-        ("Labels", ", ".join(f"{name}={value}" for name, value in facts.labels)),
-        ("Runbook", words.runbook),
-        ("Incident", facts.incident),
-        (
-            "Note",
-            f"the text of this notice could not be made as configured ({words.degraded})" if words.degraded else "",
-        ),
-    ]
-    said = "\n".join(f"{name + ':':<10} {one_line(value)}" for name, value in lines if value)
-    return f"{words.text}\n\n{said}\n" if said else f"{words.text}\n"
-
-
-def _offers(links: Sequence[tuple[str, str]]) -> str:
-    """Links for whoever reads the message, each on a line of its own: some programs break others."""
-    return "".join(f"\n{what.capitalize()}:\n{url}\n" for what, url in links)
-
-
-def _moment(instant: Instant) -> datetime:
-    return datetime.fromtimestamp(instant.ns // SECOND, UTC)
-
-
-def _readable(instant: Instant | None) -> str:
-    return "" if instant is None else f"{_moment(instant):%Y-%m-%d %H:%M:%S} UTC"

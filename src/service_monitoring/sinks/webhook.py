@@ -1,31 +1,39 @@
 """The kind `webhook`: a notice as a JSON object, sent to a URL.
 
-Knows the object; `posting` knows HTTP. Redirects are not followed: a POST that is repeated elsewhere would take the
-credentials with it, so a 3xx is a mistake in the configuration and refused like a 4xx.
+Knows the request; `content` knows the object and `posting` HTTP. Redirects are not followed: a POST that is repeated
+elsewhere would take the credentials with it, so a 3xx is a mistake in the configuration and refused like a 4xx.
 
-The object has the keys of `FIELDS`; keys may be added, and `version` changes if one is ever taken away.
+With `sign`, a request says who made it: `X-Signature-256` is `sha256=` and the HMAC-SHA256, in hexadecimal digits, of
+the text of `X-Signature-Timestamp`, a full stop, and the body. That timestamp is when the notice was decided, in
+seconds of Unix time, and not when it is sent: every attempt sends the same bytes.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from yarl import URL
 
-from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.instants import SECOND
 from service_monitoring.domain.notices import Notice
 from service_monitoring.ports import Answer, Deadline, Message, Surroundings
-from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_of
+from service_monitoring.settings import InvalidValue, Secret
+from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_in, secrets_of
+from service_monitoring.sinks.content import content
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
 from service_monitoring.views.wording import article
 
-VERSION: Final = 1
-FIELDS: Final = (
-    "version", "key", "thread", "page", "decided_at", "incident", "service", "rule", "series", "severity", "state",
-    "labels", "headline", "summary", "runbook", "value", "reason", "detail", "cause", "breached_at", "opened_at",
-    "ended_at", "degraded", "links",
-)  # fmt: skip
+SIGNATURE: Final = "X-Signature-256"
+TIMESTAMP: Final = "X-Signature-Timestamp"
+
+
+def _not_empty(secret: Secret) -> Secret:
+    if not secret.reveal():
+        raise InvalidValue("a signature needs a secret", "write {env: NAME}")
+    return secret
 
 
 class Options(BaseModel):
@@ -39,6 +47,9 @@ class Options(BaseModel):
         Literal["POST", "PUT", "PATCH"],
         BeforeValidator(lambda given: given.upper() if isinstance(given, str) else given),
     ] = "POST"
+    sign: Annotated[Secret, AfterValidator(_not_empty)] | None = Field(
+        None, description="the secret that requests are signed with, for the receiver to know them by"
+    )
 
 
 class Kind(PostingKind):
@@ -49,7 +60,7 @@ class Kind(PostingKind):
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Webhook:
         """A sink for one URL; opens no connection yet."""
-        secrets = secrets_of(options.webhook, *options.headers.values())
+        secrets = secrets_of(options.webhook, *secrets_in(options.headers), options.sign)
         return Webhook(options, self.poster(surroundings, secrets=secrets), surroundings)
 
 
@@ -63,50 +74,34 @@ class Webhook:
         self._url = URL(options.webhook.reveal())
         self._method = options.method
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
+        self._secret = options.sign
 
     def render(self, notice: Notice) -> Message:
-        """The object as canonical JSON: sorted keys, no spaces. `summary` is the text of the channel's template."""
-        facts, said = notice.facts, article(notice, self._template)
-        content = {
-            "version": VERSION,
-            "key": notice.key,
-            "thread": notice.thread,
-            "page": notice.page.value,
-            "decided_at": str(notice.decided_at),
-            "incident": facts.incident or None,
-            "service": facts.service or None,
-            "rule": facts.rule or None,
-            "series": str(facts.series) if facts.series is not None else None,
-            "severity": facts.severity.value,
-            "state": facts.state or None,
-            "labels": dict(facts.labels),
-            "headline": said.headline,
-            "summary": said.text,
-            "runbook": said.runbook or None,
-            "value": facts.evidence.value,
-            "reason": facts.evidence.reason.value if facts.evidence.reason is not None else None,
-            "detail": facts.evidence.detail or None,
-            "cause": facts.cause or None,
-            "breached_at": _moment(facts.breached_at),
-            "opened_at": _moment(facts.opened_at),
-            "ended_at": _moment(facts.ended_at),
-            "degraded": said.degraded or None,
-            "links": dict(self._links(notice, notice.channel)),
-        }
+        """The object as canonical JSON: sorted keys, no spaces."""
+        words = article(notice, self._template)
+        headers = [("Idempotency-Key", notice.key)]
+        if self._secret is not None:
+            headers.append((TIMESTAMP, str(notice.decided_at.ns // SECOND)))
         return Message(
             key=notice.key,
             thread=notice.thread,
-            subject=said.headline,
-            body=canonical(content),
+            subject=words.headline,
+            body=canonical(content(notice, words, self._links(notice, notice.channel))),
             content_type="application/json",
-            headers=(("Idempotency-Key", notice.key),),
-            degraded=said.degraded,
+            headers=tuple(headers),
+            degraded=words.degraded,
         )
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
         """One request; see `posting.by_status` for what its answer means."""
-        return await self._poster.post(message, deadline, to=self._url, method=self._method, headers=self._headers)
+        headers = dict(self._headers)
+        if self._secret is not None:
+            timestamp = dict(message.headers).get(TIMESTAMP, "0")
+            headers |= {TIMESTAMP: timestamp, SIGNATURE: signature(self._secret, timestamp, message.body)}
+        return await self._poster.post(message, deadline, to=self._url, method=self._method, headers=headers)
 
 
-def _moment(instant: Instant | None) -> str | None:
-    return None if instant is None else str(instant)
+def signature(secret: Secret, timestamp: str, body: str) -> str:
+    """What stands in `X-Signature-256`."""
+    signed = f"{timestamp}.{body}".encode("utf-8", "replace")
+    return f"sha256={hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest()}"

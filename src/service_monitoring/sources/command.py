@@ -13,24 +13,20 @@ Knows what exit codes and output mean; how a process is started and ended with a
 from __future__ import annotations
 
 import math
-import os
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service_monitoring.domain.samples import Observation, Reason
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Deadline, Surroundings
-from service_monitoring.settings import InvalidValue, Secret
+from service_monitoring.processes import Command, Privileges, StartingThreads, clean_environment, signal_name
+from service_monitoring.settings import Secret
+from service_monitoring.settings.programs import Arguments, VariableName
 from service_monitoring.sources import perfdata
 from service_monitoring.sources.phases import Failed, Phases, observed
-from service_monitoring.sources.processes import Command, Privileges, StartingThreads
-
-INHERITED: Final = ("PATH", "LANG", "LC_ALL")
-"""All that a command gets of this program's own environment, which may hold secrets of others."""
 
 OWN: Final = frozenset({"up", "duration_seconds", "exit_code"})
 """Metrics that this kind measures itself."""
@@ -41,28 +37,15 @@ SPARE: Final = 2
 _MEANINGS: Final = {1: "warning", 2: "critical", 3: "the plugin could not tell"}
 
 
-def _arguments(given: object) -> object:
-    if isinstance(given, str):
-        raise InvalidValue("a command is a list: no shell reads it", f"write [{given.replace(' ', ', ')}]")
-    if isinstance(given, list | tuple) and any(isinstance(each, str) and "\0" in each for each in given):
-        raise InvalidValue("an argument cannot hold a zero byte", "leave it out")
-    return given
-
-
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
 class Options(BaseModel):
     """Keys of a check of this kind."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
-        min_length=1, description="the program and its arguments, as a list; no shell is involved"
-    )
+    command: Arguments = Field(description="the program and its arguments, as a list; no shell is involved")
     directory: Path | None = Field(None, description="where it runs; where this program runs otherwise")
-    environment: dict[_Name, str] = Field({}, description="variables it gets besides PATH, LANG and LC_ALL")
-    secret_environment: dict[_Name, Secret] = Field({}, description="more of them, which nothing ever shows")
+    environment: dict[VariableName, str] = Field({}, description="variables it gets besides PATH, LANG and LC_ALL")
+    secret_environment: dict[VariableName, Secret] = Field({}, description="more of them, which nothing ever shows")
     new_privileges: Privileges = Field("refuse", description="allow: programs like sudo may change who runs")
 
 
@@ -71,9 +54,8 @@ class CommandSource:
 
     def __init__(self, options: Options, *, surroundings: Surroundings, threads: StartingThreads) -> None:
         self._options = options
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         secrets = {name: secret.reveal() for name, secret in options.secret_environment.items()}
-        self._environment = {"PATH": os.defpath, **inherited, **options.environment, **secrets}
+        self._environment = clean_environment(options.environment, secrets)
         self._surroundings = surroundings
         self._threads = threads
 
@@ -108,7 +90,7 @@ class CommandSource:
 
 def _why(code: int, said: str) -> str:
     if code < 0:
-        how = f"it was killed by {signal.Signals(-code).name}"
+        how = f"it was killed by {signal_name(code)}"
     else:
         how = f"exit code {code}" + (f" ({_MEANINGS[code]})" if code in _MEANINGS else "")
     return f"{how}: {said}" if said else how

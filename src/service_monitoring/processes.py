@@ -18,9 +18,9 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -36,6 +36,9 @@ FLOOD: Final = 16 * KEPT
 GRACE: Final = 0.15
 """Seconds between the polite signal and the other one, and again until the kernel has carried that out."""
 
+INHERITED: Final = ("PATH", "LANG", "LC_ALL")
+"""All that a program gets of our own environment, which may hold secrets of others."""
+
 THREADS: Final = 4
 """That start processes: a program on a dead network disk holds one of them."""
 
@@ -47,12 +50,33 @@ Privileges = Literal["refuse", "allow"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start. `seconds` of processor time are the most it gets, also when this program is gone."""
+    """What to start. `seconds` of processor time are the most it gets, also when this program is gone.
+
+    It reads `given` from its standard input, all of which is there from the beginning.
+    """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     directory: Path | None
     seconds: int
+    given: bytes = b""
+
+
+def clean_environment(*more: Mapping[str, str]) -> dict[str, str]:
+    """What is inherited, and more; a later one wins."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    environment = {"PATH": os.defpath, **inherited}
+    for each in more:
+        environment |= each
+    return environment
+
+
+def signal_name(code: int) -> str:
+    """What the signal is called that a negative exit code stands for; those for real time have numbers only."""
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
 
 
 class StartingThreads:
@@ -89,16 +113,17 @@ def _gain_no_privileges() -> None:
 
 
 def _start(command: Command) -> tuple[subprocess.Popen[bytes], int]:
-    process = subprocess.Popen(  # noqa: S603 - to run what the operator's file says is what this is for; no shell
-        command.arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        env=dict(command.environment),
-        cwd=command.directory,
-        start_new_session=True,
-    )
+    with _readable(command.given) as given:
+        process = subprocess.Popen(  # noqa: S603 - to run what the operator's file says is what this is for; no shell
+            command.arguments,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=dict(command.environment),
+            cwd=command.directory,
+            start_new_session=True,
+        )
     try:
         # A moment late, but without code of ours between fork and exec, which threads make unsafe.
         with suppress(ProcessLookupError):
@@ -111,6 +136,18 @@ def _start(command: Command) -> tuple[subprocess.Popen[bytes], int]:
     except BaseException:
         _kill(process)
         raise
+
+
+@contextmanager
+def _readable(content: bytes) -> Iterator[int]:
+    """A descriptor to read `content` from: a file in memory, so that nobody waits for a program that does not read."""
+    if not content:
+        yield subprocess.DEVNULL
+        return
+    with os.fdopen(os.memfd_create("given"), "w+b", buffering=0) as file:
+        file.write(content)
+        file.seek(0)
+        yield file.fileno()
 
 
 async def _ended_at_once(starting: Future[tuple[subprocess.Popen[bytes], int]]) -> None:
