@@ -502,8 +502,9 @@ class Dispatch:
                 self._agenda.book(key, due.ns, _ORDERS[what])
 
     def _why_not(self, group: Group, member: Member, at: Instant) -> Held | None:
+        """Why it is not to be told any more. What is over meanwhile is told all the same: its end is told after it."""
         if member.over:
-            return Held(Withheld.OVER, member.facts.state)
+            return None
         if not member.wants:
             return Held(Withheld.ACKNOWLEDGED, member.facts.taken_by)
         return member.blocked or self.why(group, member.facts, at)
