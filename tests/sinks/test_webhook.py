@@ -109,13 +109,13 @@ def test_the_body_is_canonical_json_of_documented_fields() -> None:
         "breached_at": "2026-01-05T09:00:00.123456789Z",
         "opened_at": "2026-01-05T09:00:10.123456789Z",
         "ended_at": None,
+        "degraded": None,
+        "links": {},
         "recipient": "channel.ops",
         "group": {},
         "open": 1,
         "over": 0,
         "others": [],
-        "links": {},
-        "degraded": None,
     }
     assert set(content) == set(FIELDS)
     assert message.body == json.dumps(content, sort_keys=True, separators=(",", ":"))
