@@ -21,6 +21,7 @@ from typing import Final
 from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.ports import Message
+from service_monitoring.views.digests import foremost
 from service_monitoring.views.wording import Article, one_line
 
 _LONGEST_SUBJECT: Final = 200
@@ -38,6 +39,7 @@ def rendered(
     notice: Notice, words: Article, links: Sequence[tuple[str, str]] = (), *, sender: str, to: Sequence[str]
 ) -> Message:
     """The message of a notice: the text, the facts, one a line, unless a template says all, and what may be done."""
+    notice = foremost(notice)
     domain = sender.partition("@")[2]
     thread = f"<{notice.thread}@{domain}>"
     return Message(
