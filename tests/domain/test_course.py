@@ -124,7 +124,7 @@ def test_every_kind_of_input_has_its_place_in_the_order() -> None:
     assert set(get_args(Input)) == {type(what) for what in EXAMPLES}
     assert sorted(order_of(what).name for what in EXAMPLES) == [
         "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OBSERVATION",
-        "OBSERVATION", "OUTCOME", "PERSON", "PERSON", "PERSON", "PERSON",
+        "OBSERVATION", "OUTCOME", "PERSON", "PERSON", "PERSON", "PERSON", "PERSON",
     ]  # fmt: skip
 
 

@@ -195,6 +195,10 @@ class Course:
         """The silences that decisions ask for: those that hold or will, and some that have ended lately."""
         return self._silences.all()
 
+    def withheld(self, notice: Notice, at: Instant) -> Held | None:
+        """Why a notice that is owed is not to be sent any more."""
+        return self._dispatch.withheld(notice, at)
+
     def reach(self, service: str, check: str) -> Reach:
         """The history that decisions on a check look back at."""
         return self.policy(service).reach(check)
@@ -294,6 +298,7 @@ class Course:
         for job in jobs:
             if job.service in course._policies:
                 course._policies[job.service].restore_job(job)
+        course._in_gap = any(policy.in_gap for policy in course._policies.values())
         course._carriers = {incident.id: incident.service for incident in course.incidents()}
         course._touched = dict.fromkeys(course._policies)
         course._dispatch.revive(configuration, told or Told())
@@ -594,12 +599,11 @@ class Course:
     def _rechecked(self, check: str, at: Instant) -> list[Decision]:
         """A check ran that incidents wait for: those that wait for no other are told, or held for the parent."""
         decisions: list[Decision] = []
-        for member in list(self._dispatch.blocked()):
-            if check in member.awaits:
-                awaits = tuple(name for name in member.awaits if name != check)
-                self._dispatch.await_only(member.incident, awaits)
-                if not awaits:
-                    decisions += self._end_wait(member, at)
+        for member in list(self._dispatch.awaiting(check)):
+            awaits = tuple(name for name in member.awaits if name != check)
+            self._dispatch.await_only(member.incident, awaits)
+            if not awaits:
+                decisions += self._end_wait(member, at)
         return decisions
 
     def _stop_waiting(self, key: Key, at: Instant) -> list[Decision]:
@@ -663,8 +667,8 @@ class Course:
         """
         policy = self._policies[what.service]
         decisions: list[Decision] = []
-        for member in list(self._dispatch.blocked()):
-            if member.facts.service != what.service or member.awaits or member.blocked is None:
+        for member in list(self._dispatch.blocked(what.service)):
+            if member.awaits or member.blocked is None:
                 continue
             if member.blocked.reason is Withheld.FLAPPING:
                 continue  # told when it is steady

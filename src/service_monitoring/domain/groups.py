@@ -8,7 +8,7 @@ or why something is held (it asks its `Surroundings`), nor when it is asked (`di
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.domain.matchers import all_hold
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.rules import Severity
+from service_monitoring.domain.samples import Series
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -91,20 +92,25 @@ class Member(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True):
-    """A step of the escalation that was taken, and who it led to at that instant."""
+    """A step of the escalation that was taken, and who it led to at that instant.
+
+    Where a reload gave it other recipients, these hear of incidents that joined as number `since` and later.
+    """
 
     number: int
     at: Instant
     recipients: tuple[str, ...]
+    since: int = 0
 
 
 class Group(Struct, frozen=True):
     """One episode: from the first of its incidents until the last is over and that was told.
 
-    `route` are its terms. `due` is the next flush, `wakes` one out of turn, because somebody's quiet hours end.
+    `route` are its terms; without a path it is one that the configuration no longer has. `due` is the next flush,
+    `wakes` one out of turn, because somebody's quiet hours end, `late` another, for what fell due in a gap.
     The clock of the escalation runs from `started` (the first notice) while an incident is open that nobody has taken
-    on: `paused` is how long it stood still, `stopped` since when it does. `failed` counts the contacts of a person that
-    could not be reached.
+    on: `paused` is how long it stood still, `stopped` since when it does. `passed` are steps that were due and that no
+    incident matched. `failed` counts the contacts of a person that could not be reached.
     """
 
     id: str
@@ -114,6 +120,7 @@ class Group(Struct, frozen=True):
     due: Instant | None
     flushed: bool = False
     wakes: Instant | None = None
+    late: Instant | None = None
     sequence: int = 0
     joined: int = 0
     started: Instant | None = None
@@ -121,6 +128,7 @@ class Group(Struct, frozen=True):
     paused: Duration = Duration(0)
     taken: tuple[Taken, ...] = ()
     next_step: int = 0
+    passed: tuple[int, ...] = ()
     told_at: tuple[tuple[str, Instant], ...] = ()
     failed: tuple[tuple[str, int], ...] = ()
     ended: bool = False
@@ -129,6 +137,10 @@ class Group(Struct, frozen=True):
     def reached(self) -> tuple[str, ...]:
         """Everybody whom the escalation has come to, in that order."""
         return tuple(dict.fromkeys(recipient for step in self.taken for recipient in step.recipients))
+
+    def reached_since(self, recipient: str) -> int | None:
+        """The number from which on incidents are told to somebody whom the escalation has come to; else None."""
+        return min((step.since for step in self.taken if recipient in step.recipients), default=None)
 
     @property
     def step_due(self) -> Instant | None:
@@ -161,6 +173,10 @@ class Surroundings(Protocol):
         """Until when somebody is left alone; None when they are not, or one of the severities is excepted."""
         ...
 
+    def planned(self, facts: Facts, at: Instant) -> str | None:
+        """The maintenance that an incident is in at an instant, if it is in one."""
+        ...
+
 
 class Flushed(Struct, frozen=True):
     """A group after a flush, the members that changed, and what is told or held."""
@@ -170,19 +186,27 @@ class Flushed(Struct, frozen=True):
     notices: tuple[Notice, ...]
 
 
-def identity(route: str, labels: Labels, first: str) -> str:
-    """The id that every run derives: of the route, the labels, and the first incident."""
-    text = "\n".join((route, *(f"{name}={value}" for name, value in labels), first))
+def identity(route: str, labels: Labels, first: str, again: Instant | None = None) -> str:
+    """The id that every run derives: of the route, the labels, and the first incident.
+
+    One that comes by a route for another reason than that it opened may have come by it before: `again` is when.
+    """
+    text = "\n".join((route, *(f"{name}={value}" for name, value in labels), first, *([str(again)] if again else [])))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def begin(route: Route, labels: Labels, first: str, at: Instant) -> Group:
-    """A group of which `first` will be the first incident."""
-    return Group(identity(route.path, labels, first), replace(route, routes=()), labels, at, None)
+def begin(route: Route, labels: Labels, first: Facts, at: Instant, *rest: Instant) -> Group:
+    """A group of which `first` will be the first incident; `rest` is when it comes by this route if not as it opens."""
+    return Group(identity(route.path, labels, first.incident, *rest), replace(route, routes=()), labels, at, None)
 
 
-def joined(group: Group, facts: Facts, at: Instant) -> tuple[Group, Member]:
-    """With one more incident. The wait runs from the first; the first flush is at once where it is over for any."""
+def joined(group: Group, facts: Facts, alive: int, at: Instant) -> tuple[Group, Member]:
+    """With one more incident. The wait runs from the first; the first flush is at once where it is over for any.
+
+    Where none of the others is `alive` their escalation is over: another one begins.
+    """
+    if not alive and group.started is not None:
+        group = replace(group, started=None, stopped=None, paused=Duration(0), taken=(), next_step=0, passed=())
     if not group.flushed:
         opened = facts.opened_at or at
         over = opened.plus(group.route.wait) <= at
@@ -203,11 +227,39 @@ def after(route: Route, number: int) -> Duration:
     return Duration(route.steps[place].after + round_ * (last + (apart or route.repeat)))
 
 
-def clocked(group: Group, members: Iterable[Member], at: Instant) -> Group:
-    """The escalation's clock stands still while nobody need be called: everything is taken on, or over."""
+def revised(group: Group, route: Route, who: Callable[[Iterable[str]], tuple[str, ...]]) -> Group:
+    """On other terms. Steps that lead to others now do so for incidents to come: what is open was told to those before.
+
+    Who is no longer called hears of what they know, to its end.
+    """
+    steps = tuple((step.recipients, step.matchers) for step in group.route.steps)
+    wanted = tuple((step.recipients, step.matchers) for step in route.steps)
+    taken = group.taken
+    if steps != wanted:
+        taken = tuple(
+            each if _step(steps, each.number) == _step(wanted, each.number) else _retaken(group, each, route, who)
+            for each in taken
+        )
+    return replace(group, route=replace(route, routes=()), taken=taken)
+
+
+def _step(steps: Sequence[object], number: int) -> object:
+    return steps[number % len(steps)] if steps else None
+
+
+def _retaken(group: Group, step: Taken, route: Route, who: Callable[[Iterable[str]], tuple[str, ...]]) -> Taken:
+    recipients = who(route.steps[step.number % len(route.steps)].recipients) if route.steps else ()
+    return replace(step, recipients=recipients, since=group.joined)
+
+
+def clocked(group: Group, wanting: int, at: Instant) -> Group:
+    """The escalation's clock stands still while nobody need be called: everything is taken on, or over.
+
+    `wanting` counts the incidents of which somebody should hear.
+    """
     if group.started is None:
         return group
-    running = any(member.wants for member in members)
+    running = wanting > 0
     if running and group.stopped is not None:
         return replace(group, stopped=None, paused=Duration(group.paused + at.since(group.stopped)))
     if not running and group.stopped is None:
@@ -222,13 +274,14 @@ def flush(
     at: Instant,
     *,
     regular: bool = True,
-    latest_only: bool = False,
+    anew: str = "",
 ) -> Flushed:
     """Tell what there is to tell at `at`.
 
-    A regular flush also repeats, and sets the next one. After a gap only the latest step that fell due is taken.
+    A regular flush also repeats, and sets the next one. After a gap only the latest step that fell due is taken. The
+    recipient `anew` is told again what is open: the last word about it did not arrive.
     """
-    return _Flush(group, members, world, at).run(regular=regular, latest_only=latest_only)
+    return _Flush(group, members, world, at).run(regular=regular, anew=anew)
 
 
 class _Flush:
@@ -248,15 +301,17 @@ class _Flush:
             if not member.gone and not (member.left and not member.over)
         }
 
-    def run(self, *, regular: bool, latest_only: bool) -> Flushed:
+    def run(self, *, regular: bool, anew: str) -> Flushed:
         """All of it."""
+        self._carry_over()
         free = [id for id, why in self._why.items() if why is None and self._members[id].wants]
         if free and self._group.started is None:
             self._group = replace(self._group, started=self._at)
-        called = self._take_steps(free, latest_only=latest_only) if free else ()
+        called = self._take_steps(free) if free else {}
         told = (word.recipient for member in self._members.values() for word in member.words if word.severity)
         for recipient in dict.fromkeys((*self._group.reached, *told)):
-            self._tell(recipient, free, regular=regular, called=recipient in called)
+            again = (regular and self._is_due_again(recipient)) or recipient == anew
+            self._tell(recipient, free, again=again, called=called.get(recipient))
         if not self._group.reached and self._group.route.steps:
             for recipient in self._world.who(self._group.route.steps[0].recipients, self._at):
                 self._hold(recipient)
@@ -265,38 +320,72 @@ class _Flush:
         changed = tuple(member for id, member in self._members.items() if member is not self._before[id])
         return Flushed(self._group, changed, tuple(self._notices))
 
-    def _take_steps(self, free: Sequence[str], *, latest_only: bool) -> frozenset[str]:
-        """Take the steps that are due; whom they call."""
-        due: list[tuple[int, Step]] = []
-        group = self._group
-        while (when := group.step_due) is not None and when <= self._at:
-            due.append((group.next_step, group.route.steps[group.next_step % len(group.route.steps)]))
-            group = replace(group, next_step=group.next_step + 1)
-        if latest_only and group.taken:
-            due = due[-1:]
-        called: dict[str, None] = {}
-        for number, step in due:
-            if step.matchers and not any(all_hold(step.matchers, dict(self._members[id].facts.labels)) for id in free):
-                continue
-            who = self._world.who(step.recipients, self._at)
-            group = replace(group, taken=(*group.taken, Taken(number, self._at, who)))
-            called |= dict.fromkeys(who)
-        self._group = group
-        return frozenset(called)
+    def _carry_over(self) -> None:
+        """Compare the state before a maintenance with that after it: what was down is still down, and no news.
 
-    def _tell(self, recipient: str, free: Sequence[str], *, regular: bool, called: bool) -> None:
+        An incident that ended in it and the one that began in it after that are one to whoever heard of the first.
+        """
+        alive = {_subject(member.facts): id for id, member in self._members.items() if self._is_new(id)}
+        for id, why in self._why.items():
+            before = self._members[id]
+            after = alive.get(_subject(before.facts))
+            if why is not None or after is None or not (before.over and before.believed):
+                continue
+            if self._ended_and_began_in_one(before.facts, self._members[after].facts):
+                for word in before.words:
+                    if word.severity is not None:
+                        self._members[after] = self._members[after].told(replace(word, held=None))
+                self._members[id] = replace(before, words=())
+
+    def _is_new(self, id: str) -> bool:
+        member = self._members[id]
+        return not (member.over or member.left or member.gone or member.believed)
+
+    def _ended_and_began_in_one(self, before: Facts, after: Facts) -> bool:
+        if before.ended_at is None or after.opened_at is None:
+            return False
+        planned = self._world.planned(before, before.ended_at)
+        return planned is not None and planned == self._world.planned(after, after.opened_at)
+
+    def _take_steps(self, free: Sequence[str]) -> dict[str, int]:
+        """Take the steps that are due; whom they call, and by which step.
+
+        One that matches no incident is passed by, and taken as soon as it matches one.
+        """
+        group = self._group
+        due = list(group.passed)
+        while (when := group.step_due) is not None and when <= self._at:
+            due.append(group.next_step)
+            group = replace(group, next_step=group.next_step + 1)
+        steps = group.route.steps
+        taken = [number for number in due if steps and self._matches(steps[number % len(steps)], free)]
+        group = replace(group, passed=tuple(number for number in due if number not in taken))
+        if group.late is not None and group.taken:
+            taken = taken[-1:]
+        called: dict[str, int] = {}
+        for number in taken:
+            who = self._world.who(steps[number % len(steps)].recipients, self._at)
+            group = replace(group, taken=(*group.taken, Taken(number, self._at, who)))
+            called |= dict.fromkeys(who, number)
+        self._group = group
+        return called
+
+    def _matches(self, step: Step, free: Sequence[str]) -> bool:
+        return not step.matchers or any(all_hold(step.matchers, dict(self._members[id].facts.labels)) for id in free)
+
+    def _tell(self, recipient: str, free: Sequence[str], *, again: bool, called: int | None) -> None:
         """One notice to a recipient, if there is anything new, or to be said again."""
         self._hold(recipient)
         known = {id: self._members[id].word(recipient).severity for id in self._why}
         reached = recipient in self._group.reached
-        opened = [id for id in free if reached and known[id] is None]
+        opened = [id for id in free if reached and known[id] is None and self._is_called(recipient, self._members[id])]
         raised = [id for id in free if _rose(known[id], self._members[id].facts.severity)]
         over = [id for id, why in self._why.items() if why is None and self._members[id].over and known[id] is not None]
         if over and not self._group.route.resolved:
             self._forget(recipient, over)
             over = []
-        again = regular and self._is_due_again(recipient) and any(known[id] is not None for id in free)
-        if not (opened or raised or over or again or (called and free)):
+        again = again and any(known[id] is not None for id in free)
+        if not (opened or raised or over or again or (called is not None and free)):
             return
         news = [*opened, *raised, *over]
         until = self._world.quiet_until(
@@ -314,17 +403,17 @@ class _Flush:
         self._group = replace(self._group, told_at=(*others, (recipient, self._at)))
 
     def _page(
-        self, recipient: str, opened: Sequence[str], raised: Sequence[str], over: Sequence[str], *, called: bool
+        self, recipient: str, opened: Sequence[str], raised: Sequence[str], over: Sequence[str], *, called: int | None
     ) -> Page:
         """What is new about it, the more urgent first."""
         if opened:
             if all(self._members[id].word(recipient).held for id in opened):
                 return Page.RELEASED
-            return Page.ESCALATED if called and self._group.taken[-1].number else Page.FIRST
+            return Page.ESCALATED if called else Page.FIRST
         if raised:
             return Page.RAISED
         if not over:
-            return Page.ESCALATED if called else Page.REPEATED
+            return Page.REPEATED if called is None else Page.ESCALATED
         if any(self._members[id].facts.state in _ALIVE for id in self._why):
             return Page.UPDATED
         resolved = any(self._members[id].facts.state == State.RESOLVED for id in over)
@@ -332,13 +421,14 @@ class _Flush:
 
     def _hold(self, recipient: str) -> None:
         """Record for whom something is held from now on, or for another reason than before."""
-        for why in dict.fromkeys(self._reason(id) for id in self._why):
-            if why is None:
-                continue
-            news = [id for id in self._why if self._reason(id) == why and self._is_kept_from(recipient, id, why)]
-            if news:
-                self._notify(recipient, self._held_page(recipient, news), news, why)
-                self._note(recipient, news, why)
+        kept: dict[Held, list[str]] = {}
+        for id in self._why:
+            why = self._reason(id)
+            if why is not None and self._is_kept_from(recipient, id, why):
+                kept.setdefault(why, []).append(id)
+        for why, news in kept.items():
+            self._notify(recipient, self._held_page(recipient, news), news, why)
+            self._note(recipient, news, why)
 
     def _reason(self, id: str) -> Held | None:
         member = self._members[id]
@@ -354,7 +444,14 @@ class _Flush:
             return False
         if member.over:
             return word.severity is not None
+        if word.severity is None and not self._is_called(recipient, member):
+            return False
         return not member.left and (word.severity is None or _rose(word.severity, member.facts.severity))
+
+    def _is_called(self, recipient: str, member: Member) -> bool:
+        """Whether a recipient hears of an incident that opens; before the first step is taken it is known to whom."""
+        since = self._group.reached_since(recipient)
+        return not self._group.taken if since is None else member.joined > since
 
     def _held_page(self, recipient: str, news: Sequence[str]) -> Page:
         if all(self._members[id].over for id in news):
@@ -387,8 +484,9 @@ class _Flush:
 
     def _notify(self, recipient: str, page: Page, news: Sequence[str], held: Held | None) -> int:
         """One notice, about `news` first, then about whatever else is open. Its number."""
-        alive = [id for id in self._why if not self._members[id].over]
-        others = [id for id in alive if id not in set(news) and self._why[id] is None] if held is None else []
+        others: list[str] = []
+        if held is None:
+            others = [id for id, why in self._why.items() if why is None and not self._members[id].over]
         about = [self._members[id].facts for id in dict.fromkeys((*news, *others))]
         worst = sorted(range(len(about)), key=lambda place: (-_RANK[about[place].severity], place))
         lead = about[worst[0]] if page is not Page.FIRST or not news else self._members[news[0]].facts
@@ -429,9 +527,10 @@ class _Flush:
             self._group = replace(self._group, ended=True, due=None, wakes=None)
 
     def _set_due(self, *, regular: bool) -> None:
-        group = clocked(self._group, self._members.values(), self._at)
+        wanting = sum(1 for member in self._members.values() if member.wants and not member.gone)
+        group = clocked(self._group, wanting, self._at)
         if not group.ended:
-            group = replace(group, flushed=True)
+            group = replace(group, flushed=True, late=None)
             if not group.route.interval:
                 group = replace(group, due=self._without_interval())
             elif regular:
@@ -442,10 +541,12 @@ class _Flush:
     def _without_interval(self) -> Instant | None:
         """Changes are told at once: only a repeat is waited for, and the end of a reason to hold."""
         group = self._group
+        again = self._at.plus(_LOOK_AGAIN)
         due = [at.plus(group.route.repeat) for who, at in group.told_at if self._is_to_be_repeated(who)]
-        if any(why is not None for why in self._why.values()):
-            due.append(self._at.plus(_LOOK_AGAIN))
-        return min(due, default=None)
+        if group.passed or any(why is not None for why in self._why.values()):
+            due.append(again)
+        # A repeat that was due and is still held is asked for again, but not at this very instant.
+        return min((again if at <= self._at else at for at in due), default=None)
 
     def _is_to_be_repeated(self, recipient: str) -> bool:
         return any(member.wants and member.word(recipient).severity for member in self._members.values())
@@ -453,3 +554,7 @@ class _Flush:
 
 def _rose(known: Severity | None, now: Severity) -> bool:
     return known is not None and _RANK[now] > _RANK[known]
+
+
+def _subject(facts: Facts) -> tuple[str, str, Series | None]:
+    return facts.service, facts.rule, facts.series
