@@ -195,6 +195,10 @@ class Course:
         """The silences that decisions ask for: those that hold or will, and some that have ended lately."""
         return self._silences.all()
 
+    def withheld(self, notice: Notice, at: Instant) -> Held | None:
+        """Why a notice that is owed is not to be sent any more."""
+        return self._dispatch.withheld(notice, at)
+
     def reach(self, service: str, check: str) -> Reach:
         """The history that decisions on a check look back at."""
         return self.policy(service).reach(check)
