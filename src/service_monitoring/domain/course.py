@@ -301,7 +301,7 @@ class Course:
         course._in_gap = any(policy.in_gap for policy in course._policies.values())
         course._carriers = {incident.id: incident.service for incident in course.incidents()}
         course._touched = dict.fromkeys(course._policies)
-        course._dispatch.revive(configuration, told or Told())
+        course._dispatch.revive(configuration, told or Told(), course._told_incidents())
         return course
 
     def recall(self, recollection: Recollection) -> None:
@@ -476,7 +476,10 @@ class Course:
         self._configuration = configuration
         self._retired = retired
         self._composites = composites
-        decisions += self._dispatch.configure(configuration, at)
+        decisions += self._dispatch.configure(configuration, at, self._told_incidents())
+        for incident in self.incidents():
+            if self._dispatch.member(incident.id) is None:
+                decisions += self._tell(incident, at)
         decisions += self._combine(at, all_of_them=True)
         for subject in [subject for subject in self._dispatch.flaps() if not self._flapping(subject)]:
             decisions += self._steady(subject, at)
@@ -536,6 +539,14 @@ class Course:
             self._wants.update(dict.fromkeys(wait.checks))
             self._wait_for_parents(member)
         return notices
+
+    def _told_incidents(self) -> Iterator[Facts]:
+        """The incidents of which somebody is told, if a route says so."""
+        for incident in self.incidents():
+            if not incident.draft and incident.state is not State.PENDING:
+                facts = self._facts(incident)
+                if facts is not None:
+                    yield facts
 
     def _settle(self, settled: Settled, at: Instant) -> list[Decision]:
         """A notice that was not delivered goes to the next contact of a person, or else the owners hear of it."""

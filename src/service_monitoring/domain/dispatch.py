@@ -134,13 +134,16 @@ class Dispatch:
 
     # What it is told --------------------------------------------------------------------------------------------------
 
-    def configure(self, configuration: Configuration, at: Instant) -> list[Notice]:
+    def configure(self, configuration: Configuration, at: Instant, strays: Iterable[Facts] = ()) -> list[Notice]:
         """These routes hold from now on. Open incidents go by them; what was told stays told.
 
+        `strays` are open incidents that no route matched: they mute others, and are to be moved after this.
         A route that stands elsewhere in the file but says the same is the same.
         """
         before = self._routes
         self._adopt(configuration)
+        for facts in strays:
+            self._world.note(facts)
         for incident in self._of:
             member = next(self._memberships(incident))
             if not member.over:
@@ -385,9 +388,11 @@ class Dispatch:
 
     # What is kept -----------------------------------------------------------------------------------------------------
 
-    def revive(self, configuration: Configuration, told: Told) -> None:
-        """Take over what was stored; `rebook` follows."""
+    def revive(self, configuration: Configuration, told: Told, strays: Iterable[Facts] = ()) -> None:
+        """Take over what was stored, and the open incidents that no route matches; `rebook` follows."""
         self._adopt(configuration)
+        for facts in strays:
+            self._world.note(facts)
         self._groups = {group.id: group for group in told.groups if not group.ended}
         self._members = {id: {} for id in self._groups}
         self._alive = {(group.route.path, group.labels): group.id for group in self._groups.values()}

@@ -25,7 +25,6 @@ from service_monitoring.domain.samples import Series
 Labels = tuple[tuple[str, str], ...]
 
 _RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
-_ALIVE: Final = frozenset({State.OPEN, State.ACKNOWLEDGED})
 _LOOK_AGAIN: Final = Duration(MINUTE)
 """How often it is looked at what is held, where there is no interval to do it at."""
 
@@ -109,8 +108,9 @@ class Group(Struct, frozen=True):
     `route` are its terms; without a path it is one that the configuration no longer has. `due` is the next flush,
     `wakes` one out of turn, because somebody's quiet hours end, `late` another, for what fell due in a gap.
     The clock of the escalation runs from `started` (the first notice) while an incident is open that nobody has taken
-    on: `paused` is how long it stood still, `stopped` since when it does. `passed` are steps that were due and that no
-    incident matched. `failed` counts the contacts of a person that could not be reached.
+    on: `paused` is how long it stood still, `stopped` since when it does; it is `renewed` when all were over and
+    another joined. `passed` are steps that were due and that no incident matched. `failed` counts the contacts of a
+    person that could not be reached.
     """
 
     id: str
@@ -126,6 +126,7 @@ class Group(Struct, frozen=True):
     started: Instant | None = None
     stopped: Instant | None = None
     paused: Duration = Duration(0)
+    renewed: bool = False
     taken: tuple[Taken, ...] = ()
     next_step: int = 0
     passed: tuple[int, ...] = ()
@@ -138,15 +139,12 @@ class Group(Struct, frozen=True):
         """Everybody whom the escalation has come to, in that order."""
         return tuple(dict.fromkeys(recipient for step in self.taken for recipient in step.recipients))
 
-    def reached_since(self, recipient: str) -> int | None:
-        """The number from which on incidents are told to somebody whom the escalation has come to; else None."""
-        return min((step.since for step in self.taken if recipient in step.recipients), default=None)
-
     @property
     def step_due(self) -> Instant | None:
         """When the next step of the escalation is due; None while its clock stands still, and after the last."""
         if (
             self.started is None
+            or self.renewed
             or self.stopped is not None
             or self.next_step >= len(self.route.steps) * self.route.rounds
         ):
@@ -203,10 +201,10 @@ def begin(route: Route, labels: Labels, first: Facts, at: Instant, *rest: Instan
 def joined(group: Group, facts: Facts, alive: int, at: Instant) -> tuple[Group, Member]:
     """With one more incident. The wait runs from the first; the first flush is at once where it is over for any.
 
-    Where none of the others is `alive` their escalation is over: another one begins.
+    Where none of the others is `alive` their escalation is over: another one begins with the next flush.
     """
     if not alive and group.started is not None:
-        group = replace(group, started=None, stopped=None, paused=Duration(0), taken=(), next_step=0, passed=())
+        group = replace(group, renewed=True)
     if not group.flushed:
         opened = facts.opened_at or at
         over = opened.plus(group.route.wait) <= at
@@ -241,6 +239,10 @@ def revised(group: Group, route: Route, who: Callable[[Iterable[str]], tuple[str
             for each in taken
         )
     return replace(group, route=replace(route, routes=()), taken=taken)
+
+
+def _anew(group: Group) -> Group:
+    return replace(group, started=None, stopped=None, paused=Duration(0), taken=(), next_step=0, passed=())
 
 
 def _step(steps: Sequence[object], number: int) -> object:
@@ -303,8 +305,10 @@ class _Flush:
 
     def run(self, *, regular: bool, anew: str) -> Flushed:
         """All of it."""
-        self._carry_over()
+        carried = self._carry_over()
         free = [id for id, why in self._why.items() if why is None and self._members[id].wants]
+        if self._group.renewed and (carried or free):
+            self._group = replace(self._group if carried else _anew(self._group), renewed=False)
         if free and self._group.started is None:
             self._group = replace(self._group, started=self._at)
         called = self._take_steps(free) if free else {}
@@ -320,11 +324,13 @@ class _Flush:
         changed = tuple(member for id, member in self._members.items() if member is not self._before[id])
         return Flushed(self._group, changed, tuple(self._notices))
 
-    def _carry_over(self) -> None:
+    def _carry_over(self) -> bool:
         """Compare the state before a maintenance with that after it: what was down is still down, and no news.
 
-        An incident that ended in it and the one that began in it after that are one to whoever heard of the first.
+        Whether there was such. An incident that ended in it and the one that began in it after that are one to whoever
+        heard of the first.
         """
+        carried = False
         alive = {_subject(member.facts): id for id, member in self._members.items() if self._is_new(id)}
         for id, why in self._why.items():
             before = self._members[id]
@@ -336,6 +342,8 @@ class _Flush:
                     if word.severity is not None:
                         self._members[after] = self._members[after].told(replace(word, held=None))
                 self._members[id] = replace(before, words=())
+                carried = True
+        return carried
 
     def _is_new(self, id: str) -> bool:
         member = self._members[id]
@@ -377,8 +385,7 @@ class _Flush:
         """One notice to a recipient, if there is anything new, or to be said again."""
         self._hold(recipient)
         known = {id: self._members[id].word(recipient).severity for id in self._why}
-        reached = recipient in self._group.reached
-        opened = [id for id in free if reached and known[id] is None and self._is_called(recipient, self._members[id])]
+        opened = [id for id in free if known[id] is None and self._is_called(recipient, self._members[id])]
         raised = [id for id in free if _rose(known[id], self._members[id].facts.severity)]
         over = [id for id, why in self._why.items() if why is None and self._members[id].over and known[id] is not None]
         if over and not self._group.route.resolved:
@@ -414,7 +421,7 @@ class _Flush:
             return Page.RAISED
         if not over:
             return Page.REPEATED if called is None else Page.ESCALATED
-        if any(self._members[id].facts.state in _ALIVE for id in self._why):
+        if any(not self._members[id].over and self._hears(recipient, self._members[id]) for id in self._why):
             return Page.UPDATED
         resolved = any(self._members[id].facts.state == State.RESOLVED for id in over)
         return Page.RECOVERED if resolved else Page.CLOSED
@@ -450,8 +457,19 @@ class _Flush:
 
     def _is_called(self, recipient: str, member: Member) -> bool:
         """Whether a recipient hears of an incident that opens; before the first step is taken it is known to whom."""
-        since = self._group.reached_since(recipient)
-        return not self._group.taken if since is None else member.joined > since
+        group = self._group
+        steps = group.route.steps
+        if not group.taken:
+            return not steps or all_hold(steps[0].matchers, dict(member.facts.labels))
+        for taken in group.taken:
+            if recipient in taken.recipients and member.joined > taken.since:
+                matchers = steps[taken.number % len(steps)].matchers if steps else ()
+                if not matchers or all_hold(matchers, dict(member.facts.labels)):
+                    return True
+        return False
+
+    def _hears(self, recipient: str, member: Member) -> bool:
+        return member.word(recipient).severity is not None or self._is_called(recipient, member)
 
     def _held_page(self, recipient: str, news: Sequence[str]) -> Page:
         if all(self._members[id].over for id in news):
@@ -486,7 +504,8 @@ class _Flush:
         """One notice, about `news` first, then about whatever else is open. Its number."""
         others: list[str] = []
         if held is None:
-            others = [id for id, why in self._why.items() if why is None and not self._members[id].over]
+            alive = [id for id, why in self._why.items() if why is None and not self._members[id].over]
+            others = [id for id in alive if self._hears(recipient, self._members[id])]
         about = [self._members[id].facts for id in dict.fromkeys((*news, *others))]
         worst = sorted(range(len(about)), key=lambda place: (-_RANK[about[place].severity], place))
         lead = about[worst[0]] if page is not Page.FIRST or not news else self._members[news[0]].facts
