@@ -20,7 +20,7 @@ from service_monitoring.domain.configuration import Configuration, Route, Servic
 from service_monitoring.domain.groups import Flushed, Group, Labels, Member, Word
 from service_monitoring.domain.incidents import FINAL, State
 from service_monitoring.domain.inputs import Delivery, Order, Settled
-from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.instants import NANOSECOND, Duration, Instant
 from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.parents import Wait
 from service_monitoring.domain.routing import facts_of_flapping, matching, shared
@@ -157,15 +157,15 @@ class Dispatch:
             else:
                 self._alive[route.path, group.labels] = group.id
             self._keep(groups.revised(group, route, lambda recipients: self._world.who(recipients, at)), at)
-        notices: list[Notice] = []
-        for incident in sorted(self._of):
+        incidents = sorted(self._of)
+        for incident in incidents:
             known = next(self._memberships(incident))
             if not known.over:
                 self._place(known.facts, dict(known.facts.labels), at)
                 for member in list(self._memberships(incident)):
                     self._set(replace(member, blocked=known.blocked, awaits=known.awaits, until=known.until))
-                notices += self._look_at(incident, at)
-        return notices
+        # A group may be flushed at once: when all that belongs to it is in it.
+        return [notice for incident in incidents for notice in self._look_at(incident, at)]
 
     def move(self, facts: Facts, at: Instant, *, blocked: Held | None = None, wait: Wait | None = None) -> list[Notice]:
         """An incident opened, rose, was taken on or given back, or is over: these are its facts now.
@@ -264,11 +264,14 @@ class Dispatch:
         failed = dict(group.failed)
         count = failed.get(settled.recipient, 0)
         is_current = self._world.channel(settled.recipient, count) == settled.channel
-        if not is_current or not self._world.has_more_contacts(settled.recipient, count):
+        if is_current and not self._world.has_more_contacts(settled.recipient, count):
             return []  # the owners hear of it; at the next flush the same channel would fail again
         unsaid = self._unsay(group, settled)
-        failed[settled.recipient] = count + 1
-        self._keep(replace(group, failed=tuple(sorted(failed.items()))), at)
+        if is_current:
+            failed[settled.recipient] = count + 1
+            self._keep(replace(group, failed=tuple(sorted(failed.items()))), at)
+        elif not unsaid:
+            return []  # it was said by another contact already
         anew = settled.recipient if not unsaid and settled.page in _AGAIN else ""
         return self._flush(group.id, at, regular=False, anew=anew)
 
@@ -480,7 +483,8 @@ class Dispatch:
     def _take(self, flushed: Flushed, at: Instant) -> None:
         for member in flushed.members:
             self._set(member)
-        self._keep(flushed.group, at)
+        # A step that is due now and was not taken is asked for again at the next flush, not at this one's instant.
+        self._keep(flushed.group, at.plus(NANOSECOND))
 
     def _set(self, member: Member) -> None:
         incident, group = member.incident, member.group
@@ -538,7 +542,7 @@ class Dispatch:
 
     def _book(self, group: Group, at: Instant) -> None:
         step = group.step_due
-        if step is not None and step <= at:
+        if step is not None and step < at:
             step = None  # it was due while everything was held: asked again at each flush
         wakes = min((each for each in (group.wakes, group.late) if each is not None), default=None)
         for what, due in ((_FLUSH, group.due), (_WAKE, wakes), (_STEP, step)):
