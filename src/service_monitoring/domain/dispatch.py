@@ -156,7 +156,7 @@ class Dispatch:
                 route = replace(group.route, path="")
             else:
                 self._alive[route.path, group.labels] = group.id
-            self._keep(groups.revised(group, route, lambda recipients: self._world.who(recipients, at)), at)
+            self._keep(groups.revised(group, route, lambda recipients: self._world.who(recipients, at), at), at)
         incidents = sorted(self._of)
         for incident in incidents:
             known = next(self._memberships(incident))
@@ -441,6 +441,7 @@ class Dispatch:
         """Put an incident into the groups that it belongs to now, and take it out of others."""
         wanted = {(route.path, shared(route, labels)): route for route in matching(self._routes, labels)}
         mine = self._of.setdefault(facts.incident, {})
+        known_here = bool(mine)
         for id in mine:
             group, member = self._groups[id], self._members[id][facts.incident]
             left = (group.route.path, group.labels) not in wanted
@@ -449,7 +450,8 @@ class Dispatch:
                 self._set(replace(member, left=left))
         for (path, agreed), route in wanted.items():
             known = self._alive.get((path, agreed))
-            again = () if facts.opened_at is None or facts.opened_at >= at else (at,)
+            # A wall clock that was set back may show the same instant, or an earlier one, than when it opened.
+            again = () if facts.opened_at == at and not known_here else (at,)
             group = self._groups[known] if known else groups.begin(route, agreed, facts, at, *again)
             group, member = groups.joined(group, facts, self._living[group.id], at)
             self._alive[path, agreed] = group.id

@@ -225,7 +225,7 @@ def after(route: Route, number: int) -> Duration:
     return Duration(route.steps[place].after + round_ * (last + (apart or route.repeat)))
 
 
-def revised(group: Group, route: Route, who: Callable[[Iterable[str]], tuple[str, ...]]) -> Group:
+def revised(group: Group, route: Route, who: Callable[[Iterable[str]], tuple[str, ...]], at: Instant) -> Group:
     """On other terms. Steps that lead to others now do so for incidents to come: what is open was told to those before.
 
     Who is no longer called hears of what they know, to its end.
@@ -238,7 +238,10 @@ def revised(group: Group, route: Route, who: Callable[[Iterable[str]], tuple[str
             each if _step(steps, each.number) == _step(wanted, each.number) else _retaken(group, each, route, who)
             for each in taken
         )
-    return replace(group, route=replace(route, routes=()), taken=taken)
+    due = group.due
+    if due is None and route.interval:
+        due = at.plus(route.interval)  # without an interval nothing was waited for
+    return replace(group, route=replace(route, routes=()), taken=taken, due=due)
 
 
 def _anew(group: Group) -> Group:
