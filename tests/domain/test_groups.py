@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from msgspec.structs import replace
 
+from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.configuration import (
     Configuration,
     Inhibition,
@@ -12,13 +15,15 @@ from service_monitoring.domain.configuration import (
     QuietHours,
     Route,
 )
+from service_monitoring.domain.dispatch import Dispatch
 from service_monitoring.domain.inputs import Delivery
 from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.maintenance import Maintenance, Once
-from service_monitoring.domain.notices import Notice, Page, Withheld
+from service_monitoring.domain.notices import Facts, Notice, Page, Withheld
 from service_monitoring.domain.rotas import DAILY, Handover, Layer, Rota
 from service_monitoring.domain.rules import Flapping, Rule, Severity, Worse
 from service_monitoring.domain.schedules import ActiveHours, Span
+from service_monitoring.domain.tracks import Key
 from service_monitoring.testing.builders import (
     START,
     Trial,
@@ -304,10 +309,14 @@ def test_what_both_sides_of_an_inhibition_match_is_not_muted_by_its_like() -> No
     assert scene.told() == ["+40s ops first a"]
 
 
-def test_in_muted_hours_and_outside_of_active_ones_nothing_is_told() -> None:
-    for hours in ({"muted": (NIGHT,)}, {"active": (ActiveHours("UTC", spans=(Span(2 * 60, 24 * 60),)),)}):
-        scene = a_scene(a_grouping(**hours)).breaks("+10s", "a").wait("+3h")
-        assert scene.told() == ["+40s ops first a held muted", "+2h40s ops released a"]
+@pytest.mark.parametrize(
+    "route",
+    [a_grouping(muted=(NIGHT,)), a_grouping(active=(ActiveHours("UTC", spans=(Span(2 * 60, 24 * 60),)),))],
+    ids=["muted", "active"],
+)
+def test_in_muted_hours_and_outside_of_active_ones_nothing_is_told(route: Route) -> None:
+    scene = a_scene(route).breaks("+10s", "a").wait("+3h")
+    assert scene.told() == ["+40s ops first a held muted", "+2h40s ops released a"]
 
 
 ADA = Person("ada", ("pager", "mail", "phone"), QuietHours(NIGHT, (Severity.CRITICAL,)))
@@ -487,3 +496,33 @@ def test_what_fell_due_in_a_gap_is_told_once_after_one_round_of_checks() -> None
     scene = a_scene(a_grouping(repeat=span("10m"))).breaks("+10s", "a").gap("+20s", "+1h").wait("+1h5s")
     assert scene.told() == []
     assert scene.wait("+1h1m").told() == ["+1h10s ops first a"]
+
+
+# A storm --------------------------------------------------------------------------------------------------------------
+
+
+def calls_of_a_storm(size: int) -> int:
+    """How many functions are called while so many incidents open in one group, and while it is not flushed."""
+    dispatch = Dispatch(Agenda[Key]())
+    dispatch.configure(Configuration(routes=(a_grouping(),)), START)
+    facts = [
+        Facts(incident=f"{number:05}", state="open", labels=(("service", "shop"),), opened_at=START)
+        for number in range(size)
+    ]
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        for number, each in enumerate(facts):
+            dispatch.move(each, START.plus(Duration(number)))
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_an_incident_of_a_storm_costs_the_same_however_many_there_are() -> None:
+    assert calls_of_a_storm(800) < 8.5 * calls_of_a_storm(100)

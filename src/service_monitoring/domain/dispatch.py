@@ -121,11 +121,10 @@ class Dispatch:
             return None
         members = self._members[group.id]
         reason: Held | None = None
-        for member in (
-            [members[id] for id in notice.news if id in members]
-            if notice.news
-            else [each for each in members.values() if each.word(notice.recipient).severity is not None]
-        ):
+        told = (members[id] for id in notice.news if id in members)
+        if not notice.news:
+            told = (each for each in members.values() if each.word(notice.recipient).severity is not None)
+        for member in told:
             why = self._why_not(group, member, at)
             if why is None:
                 return None
