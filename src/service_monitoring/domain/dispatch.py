@@ -1,7 +1,7 @@
 """The dispatch: from incidents that move to notices, group by group, each at its due instant.
 
 Owns the groups of all routes and their timers in the agenda. Does not judge (`policy`), does not know parents of
-incidents (`parents`), what a flush says (`groups`), why something is held (`withholding`), or how a notice travels.
+incidents (`parents`), what a flush says (`flushes`), why something is held (`withholding`), or how a notice travels.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Final, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service_monitoring.domain import groups, routing
+from service_monitoring.domain import flushes, groups, routing
 from service_monitoring.domain.agenda import Agenda
 from service_monitoring.domain.configuration import Configuration, Route, Service
-from service_monitoring.domain.groups import Flushed, Group, Labels, Member, Word
+from service_monitoring.domain.flushes import Flushed
+from service_monitoring.domain.groups import Group, Labels, Member, Word
 from service_monitoring.domain.incidents import FINAL, State
 from service_monitoring.domain.inputs import Delivery, Order, Settled
 from service_monitoring.domain.instants import NANOSECOND, Duration, Instant
@@ -477,7 +478,7 @@ class Dispatch:
         return notices
 
     def _flush(self, id: str, at: Instant, *, regular: bool, anew: str = "") -> list[Notice]:
-        flushed = groups.flush(self._groups[id], self._members[id], self._world, at, regular=regular, anew=anew)
+        flushed = flushes.flush(self._groups[id], self._members[id], self._world, at, regular=regular, anew=anew)
         self._take(flushed, at)
         return list(flushed.notices)
 
