@@ -556,8 +556,6 @@ class Dispatch:
 
     def _why_not(self, group: Group, member: Member, at: Instant) -> Held | None:
         """Why it is not to be told any more. What is over meanwhile is told all the same: its end is told after it."""
-        if member.over:
-            return None
         if member.facts.state == State.ACKNOWLEDGED:
             return Held(Withheld.ACKNOWLEDGED, member.facts.taken_by)
         return member.blocked or self._world.why(group, member.facts, at)
