@@ -1,0 +1,159 @@
+"""What is on record about one incident and who was told of it: everything that an explanation needs, read at once.
+
+Reads only, as a function of a connection. Does not know what follows from it (`views.explain`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from service_monitoring.domain.dispatch import Flap
+from service_monitoring.domain.events import IncidentMoved, SilenceMoved
+from service_monitoring.domain.groups import Group, Member
+from service_monitoring.domain.incidents import Incident
+from service_monitoring.domain.inputs import Admitted, Configured, Delivery, GapBegan, GapEnded, Order, Settled
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.storage import reading
+from service_monitoring.storage.rows import marks
+from service_monitoring.views.on_record import Attempted, Gap, OnRecord, Outcome, Revision, Sent
+from service_monitoring.wire.codec import decode
+
+_CHUNK: Final = 500
+_COLUMNS: Final = "position, epoch, at, kind, version, body"
+
+Body = TypeVar("Body")
+
+
+def on_record(connection: sqlite3.Connection, name: str) -> OnRecord:
+    """Everything on record; the beginning of an id will do. `NotFound`, `Refused`."""
+    story = reading.story(connection, name)
+    incident = story.incident
+    mine = _bodies(connection, Member, "incident", [incident.id])
+    groups = _bodies(connection, Group, "id", [member.group for member in mine], table="groups")
+    members = _bodies(connection, Member, "group_id", [group.id for group in groups])
+    sent = [_sent(each) for each in story.notices]
+    sent += _of_groups(connection, _flaps(connection, incident))
+    keys = [each.notice.key for each in sent]
+    sent += _of_groups(connection, [*keys, *(f"{Delivery.DELAYED} {key}" for key in keys)])
+    held = [each.notice.held.by for each in sent if each.notice.held is not None]
+    others = dict.fromkeys((*(member.incident for member in members), *held, incident.id))
+    moves = _about(connection, others, ("incident_moved",))
+    outcomes = _about(connection, [each.notice.key for each in sent], ("settled",))
+    return OnRecord(
+        incident=incident,
+        events=story.events,
+        moves=tuple(each for each in moves if isinstance(each, IncidentMoved)),
+        acts=story.acts,
+        groups=groups,
+        members=members,
+        sent=tuple(sorted(sent, key=lambda each: (each.notice.decided_at, each.notice.sequence))),
+        outcomes=tuple(
+            Outcome(each.stamp.at, each.input)
+            for each in outcomes
+            if isinstance(each, Admitted) and isinstance(each.input, Settled)
+        ),
+        silences=_silences(connection, incident),
+        revisions=_revisions(connection, incident),
+        gaps=_gaps(connection, incident),
+        until=story.until,
+    )
+
+
+def _bodies(
+    connection: sqlite3.Connection, wanted: type[Body], column: str, values: Iterable[str], *, table: str = "members"
+) -> tuple[Body, ...]:
+    found: list[Body] = []
+    for part in _parts(values):
+        rows = connection.execute(f"SELECT body FROM {table} WHERE {column} IN ({marks(len(part))})", part)
+        found += [decode(wanted, body) for (body,) in rows.fetchall()]
+    return tuple(found)
+
+
+def _about(connection: sqlite3.Connection, subjects: Iterable[str], kinds: Sequence[str]) -> list[reading.Record]:
+    """Records of some kinds about these subjects, in the order of the journal."""
+    found: list[reading.Recorded] = []
+    for part in _parts(subjects):
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM journal WHERE subject <> '' AND subject IN ({marks(len(part))}) "
+            f"AND kind IN ({marks(len(kinds))})",
+            (*part, *kinds),
+        ).fetchall()
+        found += reading.recorded(connection, rows)
+    return [each.record for each in sorted(found, key=lambda each: each.position)]
+
+
+def _of_groups(connection: sqlite3.Connection, groups: Iterable[str]) -> list[Sent]:
+    """The notices of groups of another kind: what flaps, and what the owners heard."""
+    notices = [each for each in _about(connection, groups, ("notice",)) if isinstance(each, Notice)]
+    return [_sent(each) for notice in notices for each in reading.posted_as(connection, notice)]
+
+
+def _sent(posted: reading.Posted) -> Sent:
+    attempts = tuple(Attempted(each.at, each.outcome, each.detail) for each in posted.attempts)
+    return Sent(posted.notice, posted.state, posted.due_at, attempts)
+
+
+def _flaps(connection: sqlite3.Connection, incident: Incident) -> list[str]:
+    """The ids under which it was told that the incident's series flaps."""
+    subject = (incident.service, incident.rule, incident.series)
+    flaps = (decode(Flap, body) for (body,) in connection.execute("SELECT body FROM flaps").fetchall())
+    return [flap.id for flap in flaps if flap.subject == subject]
+
+
+def _silences(connection: sqlite3.Connection, incident: Incident) -> tuple[SilenceMoved, ...]:
+    """What was said of every silence that may have held since the incident began."""
+    rows = connection.execute("SELECT id FROM silences WHERE ends >= ?", (incident.breached_at.ns,)).fetchall()
+    records = _about(connection, [id for (id,) in rows], ("silence_moved",))
+    return tuple(each for each in records if isinstance(each, SilenceMoved))
+
+
+def _revisions(connection: sqlite3.Connection, incident: Incident) -> tuple[Revision, ...]:
+    """The configurations that were in force while the incident went on, each with the instant from which on.
+
+    Where the journal has forgotten all of them, the one in force now stands for them.
+    """
+    rows = [row for row in _rows(connection, Order.CONFIGURATION) if row[3] == "configured"]
+    before = [place for place, row in enumerate(rows) if row[2] <= incident.breached_at.ns]
+    records = reading.recorded(connection, rows[before[-1] if before else 0 :])
+    inputs = [each.record for each in records if isinstance(each.record, Admitted)]
+    found = [Revision(each.stamp.at, each.input.configuration) for each in inputs if isinstance(each.input, Configured)]
+    row = connection.execute("SELECT revision, at FROM progress").fetchone()
+    if not found and row is not None:
+        stored = reading.revisions(connection, [row[0]])
+        found = [Revision(Instant(row[1]), configuration) for configuration in stored.values()]
+    return tuple(found)
+
+
+def _gaps(connection: sqlite3.Connection, incident: Incident) -> tuple[Gap, ...]:
+    began: list[Admitted] = _inputs(connection, Order.GAP_START)
+    ended = [each.stamp for each in _inputs(connection, Order.GAP_END) if isinstance(each.input, GapEnded)]
+    found: list[Gap] = []
+    for each in began:
+        end = next((stamp.at for stamp in ended if stamp > each.stamp), None)
+        over = end is not None and end < incident.breached_at
+        late = incident.ended_at is not None and each.stamp.at > incident.ended_at
+        if isinstance(each.input, GapBegan) and not over and not late:
+            found.append(Gap(each.stamp.at, end, str(each.input.cause)))
+    return tuple(found)
+
+
+def _inputs(connection: sqlite3.Connection, place: Order) -> list[Admitted]:
+    """The inputs that have this place among those of one instant, in order."""
+    records = reading.recorded(connection, _rows(connection, place))
+    return [each.record for each in records if isinstance(each.record, Admitted)]
+
+
+def _rows(connection: sqlite3.Connection, place: Order) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        f"SELECT {_COLUMNS} FROM journal WHERE place IS NOT NULL AND place = ? ORDER BY epoch, at, place, position",
+        (int(place),),
+    ).fetchall()
+
+
+def _parts(values: Iterable[str]) -> Iterable[list[Any]]:
+    """Distinct values in lists that a statement can take."""
+    every = list(dict.fromkeys(values))
+    return (every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK))
