@@ -38,15 +38,15 @@ def on_record(
     attempts: dict[str, tuple[Attempted, ...]] | None = None,
 ) -> OnRecord:
     """Everything about one incident. What has not been taken from the course yet stays in it."""
-    changes = course._dispatch  # noqa: SLF001 - what is kept of notices, without taking it from whoever stores it
+    changes = course._dispatch  # what is kept of notices, without taking it from whoever stores it
     every, admitted = [each for _, each in decided], list(inputs)
     moves = tuple(each for each in every if isinstance(each, IncidentMoved))
     mine = [each for each in moves if each.incident.id == incident]
     last = mine[-1].incident
-    members = list(changes._moved.values())  # noqa: SLF001 - as above
+    members = list(changes._moved.values())
     groups = {each.group for each in members if each.incident == incident}
     subject = (last.service, last.rule, last.series)
-    flaps = {each.id for each in changes._flapped.values() if each.subject == subject}  # noqa: SLF001 - as above
+    flaps = {each.id for each in changes._flapped.values() if each.subject == subject}
     notices = [each for each in every if isinstance(each, Notice)]
     sent = [each for each in notices if each.group in flaps or (each.group in groups and tells_of(each, incident))]
     keys = {each.key for each in sent}
@@ -63,7 +63,7 @@ def on_record(
         ),
         moves=moves,
         acts=tuple(each for each in admitted if isinstance(each.input, Acted) and each.input.incident == incident),
-        groups=tuple(each for each in changes._changed.values() if each.id in groups),  # noqa: SLF001 - as above
+        groups=tuple(each for each in changes._changed.values() if each.id in groups),
         members=tuple(each for each in members if each.group in groups),
         sent=tuple(Sent(each, attempts=(attempts or {}).get(each.key, ())) for each in sent),
         outcomes=tuple(

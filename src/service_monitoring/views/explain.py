@@ -101,7 +101,9 @@ def explain(record: OnRecord, at: Instant, *, person: str = "") -> Explanation:
         raise NotFound(f"there is no person {person}: there are {', '.join(sorted(people)) or 'none'}")
     account = _Account(past)
     who = f"person.{person}" if person else ""
-    lines, ahead = sorted(account.lines(who), key=_place), sorted(account.ahead(), key=_place)
+    # Where the clock was set back, what was decided before may bear a later instant: it is not told as if it had been.
+    lines = sorted((line for line in account.lines(who) if _place(line) <= at.ns), key=_place)
+    ahead = sorted(account.ahead(), key=_place)
     if who:
         lines = [line for line in lines if who in line.people]
         ahead = [line for line in ahead if who in line.people]
@@ -115,7 +117,7 @@ def explain(record: OnRecord, at: Instant, *, person: str = "") -> Explanation:
         at=str(at),
         person=person,
         recipients=tuple(account.standing(each) for each in ([who] if who else account.recipients())),
-        lines=tuple(line for line in lines),
+        lines=tuple(lines),
         ahead=tuple(ahead),
     )
 
