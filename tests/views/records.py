@@ -1,6 +1,6 @@
 """What is on record about an incident, gathered from the decisions of a course as a store would."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from service_monitoring.domain.course import Course, Decision, Ruling
 from service_monitoring.domain.events import IncidentMoved, IncidentNoted, SeriesFlapped, SilenceMoved
@@ -35,7 +35,7 @@ def on_record(
     inputs: Iterable[Admitted],
     decided: Iterable[tuple[Stamp, Decision]],
     incident: str,
-    attempts: dict[str, tuple[Attempted, ...]] | None = None,
+    attempts: Mapping[str, tuple[Attempted, ...]] | None = None,
 ) -> OnRecord:
     """Everything about one incident. What has not been taken from the course yet stays in it."""
     changes = course._dispatch  # what is kept of notices, without taking it from whoever stores it

@@ -249,8 +249,10 @@ def test_muted_hours_name_the_route_and_their_end() -> None:
 
 
 def settled(notice: Notice, delivery: Delivery, detail: str = "", reason: Held | None = None) -> Settled:
-    more = {"group": notice.group, "sequence": notice.sequence, "recipient": notice.recipient}
-    return Settled(notice.key, delivery, notice.channel, notice.page, detail, reason, **more)
+    return Settled(
+        notice.key, delivery, notice.channel, notice.page, detail, reason,
+        group=notice.group, sequence=notice.sequence, recipient=notice.recipient,
+    )  # fmt: skip
 
 
 def test_a_delivery_is_told_with_its_instant() -> None:
@@ -268,7 +270,7 @@ def test_a_parked_notice_says_why_and_that_the_owners_heard() -> None:
     answer = trial.explain("+92s")
     assert said(answer.lines, "outcome") == ["the notice to grace was parked: it is not tried again, because 410 Gone"]
     assert standing(answer, "person.grace").state == "parked"
-    assert any(each.what.startswith("a owner notice") or "owners of the monitor" in each.what for each in answer.lines)
+    assert any(each.what.startswith("an owner notice") or "owners of the monitor" in each.what for each in answer.lines)
 
 
 def test_a_withheld_notice_names_what_withheld_it() -> None:

@@ -11,6 +11,7 @@ from service_monitoring.domain.inputs import Delivery, Settled, Silenced
 from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rotas import DAILY, Handover, Layer, Rota
+from service_monitoring.domain.rules import Flapping
 from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import NotFound
 from service_monitoring.ports import Message, Settlement
@@ -71,7 +72,7 @@ async def test_the_store_knows_everything_that_an_explanation_needs(house: Told)
 async def test_what_became_of_a_notice_is_read_from_the_log_of_deliveries(house: Told) -> None:
     await a_breach(house)
     notice = await the_notice(house)
-    (lease,) = await house.store.claim([Message(notice.key, notice.thread, notice.page, b"", "")])
+    (lease,) = await house.store.claim([Message(notice.key, notice.thread, notice.page, "", "")])
     later = instant("+81s")
     await house.store.settle([Settlement(notice.key, lease.token, "waiting", "503", later, instant("+95s"))])
     waiting = await explained(house, "+90s")
@@ -117,6 +118,27 @@ async def test_a_gap_is_read_with_its_cause(house: Told) -> None:
     await house.gap("+2m", "+3m")
     gaps = [each.because for each in (await explained(house, "+4m")).lines if each.kind == "gap"]
     assert gaps == ["there was a gap (restart)", "the gap was over"]
+
+
+async def test_that_the_series_flapped_is_read_with_who_heard_of_it(house: Told) -> None:
+    slow = a_rule("slow", flapping=Flapping())
+    await house.configure("+1s", replace(CONFIGURATION, services=(a_service(slow),)))
+    for second in range(10, 310, 10):
+        await house.see(f"+{second}s", 2.0 if second // 10 % 2 else 0.0)
+    await house.see("+310s", 2.0)
+    await house.alive("+15m")
+    lines = (await explained(house, "+15m")).lines
+    assert "a flapping notice to grace was decided through mail" in [each.what for each in lines]
+    assert "flapping" in {each.held for each in lines}
+
+
+async def test_what_the_owners_heard_of_a_notice_is_part_of_it(house: Told) -> None:
+    await a_breach(house)
+    notice = await the_notice(house)
+    await house.tell("+81s", Settled(notice.key, Delivery.PARKED, notice.channel, notice.page, "410 Gone"))
+    lines = (await explained(house, "+82s")).lines
+    assert [each.because for each in lines if each.state == "parked" and each.kind == "outcome"] == ["410 Gone"]
+    assert any(each.what.startswith("an owner notice to the owners of the monitor") for each in lines)
 
 
 async def test_an_incident_that_there_is_not_is_not_found(house: Told) -> None:

@@ -9,13 +9,14 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from service_monitoring.domain.dispatch import Flap
-from service_monitoring.domain.events import IncidentMoved, SilenceMoved
+from msgspec.structs import replace
+
+from service_monitoring.domain.events import IncidentMoved, SeriesFlapped, SilenceMoved
 from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.inputs import Admitted, Configured, Delivery, GapBegan, GapEnded, Order, Settled
 from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.storage import reading
 from service_monitoring.storage.rows import marks
 from service_monitoring.views.on_record import Attempted, Gap, OnRecord, Outcome, Revision, Sent
@@ -97,10 +98,32 @@ def _sent(posted: reading.Posted) -> Sent:
 
 
 def _flaps(connection: sqlite3.Connection, incident: Incident) -> list[str]:
-    """The ids under which it was told that the incident's series flaps."""
-    subject = (incident.service, incident.rule, incident.series)
-    flaps = (decode(Flap, body) for (body,) in connection.execute("SELECT body FROM flaps").fetchall())
-    return [flap.id for flap in flaps if flap.subject == subject]
+    """The groups under which it was told that the incident's series flaps, since the last time before it began."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM journal WHERE subject = ? AND subject <> '' AND kind = 'series_flapped' "
+        "ORDER BY position",
+        (f"{incident.service}.{incident.rule}",),
+    ).fetchall()
+    mine = [
+        (each.position, each.record.decided_at)
+        for each in reading.recorded(connection, rows)
+        if isinstance(each.record, SeriesFlapped) and each.record.flapping and each.record.series == incident.series
+    ]
+    before = [place for place, (_, at) in enumerate(mine) if at <= incident.breached_at]
+    groups: list[str] = []
+    for position, at in mine[before[-1] if before else 0 :]:
+        if incident.ended_at is None or at <= incident.ended_at:
+            groups += _said_at(connection, position)
+    return groups
+
+
+def _said_at(connection: sqlite3.Connection, position: int) -> list[str]:
+    """The group of the notices that an event caused: they follow it in the journal."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM journal WHERE position > ? ORDER BY position LIMIT 1", (position,)
+    ).fetchall()
+    records = [each.record for each in reading.recorded(connection, rows)]
+    return [each.group for each in records if isinstance(each, Notice) and each.page is Page.FLAPPING]
 
 
 def _silences(connection: sqlite3.Connection, incident: Incident) -> tuple[SilenceMoved, ...]:
@@ -115,10 +138,12 @@ def _revisions(connection: sqlite3.Connection, incident: Incident) -> tuple[Revi
 
     Where the journal has forgotten all of them, the one in force now stands for them.
     """
-    rows = [row for row in _rows(connection, Order.CONFIGURATION) if row[3] == "configured"]
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM journal WHERE subject <> '' AND subject IN (SELECT revision FROM configurations) "
+        "AND kind = 'configured' ORDER BY position"
+    ).fetchall()
     before = [place for place, row in enumerate(rows) if row[2] <= incident.breached_at.ns]
-    records = reading.recorded(connection, rows[before[-1] if before else 0 :])
-    inputs = [each.record for each in records if isinstance(each.record, Admitted)]
+    inputs = _inputs(connection, rows[before[-1] if before else 0 :])
     found = [Revision(each.stamp.at, each.input.configuration) for each in inputs if isinstance(each.input, Configured)]
     row = connection.execute("SELECT revision, at FROM progress").fetchone()
     if not found and row is not None:
@@ -128,29 +153,29 @@ def _revisions(connection: sqlite3.Connection, incident: Incident) -> tuple[Revi
 
 
 def _gaps(connection: sqlite3.Connection, incident: Incident) -> tuple[Gap, ...]:
-    began: list[Admitted] = _inputs(connection, Order.GAP_START)
-    ended = [each.stamp for each in _inputs(connection, Order.GAP_END) if isinstance(each.input, GapEnded)]
+    """The gaps that began while the incident went on."""
+    row = connection.execute(
+        "SELECT min(epoch), max(epoch) FROM journal WHERE subject = ? AND subject <> ''", (incident.id,)
+    ).fetchone()
+    # Where it goes on, it does so in the newest epoch.
+    until = (2**62, 0) if incident.ended_at is None else (row[1], incident.ended_at.ns)
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM journal WHERE place IS NOT NULL AND (epoch, at) >= (?, ?) AND (epoch, at) <= (?, ?) "
+        f"AND place IN ({int(Order.GAP_END)}, {int(Order.GAP_START)}) ORDER BY epoch, at, place, position",
+        (row[0], incident.breached_at.ns, *until),
+    ).fetchall()
     found: list[Gap] = []
-    for each in began:
-        end = next((stamp.at for stamp in ended if stamp > each.stamp), None)
-        over = end is not None and end < incident.breached_at
-        late = incident.ended_at is not None and each.stamp.at > incident.ended_at
-        if isinstance(each.input, GapBegan) and not over and not late:
-            found.append(Gap(each.stamp.at, end, str(each.input.cause)))
+    for each in _inputs(connection, rows):
+        if isinstance(each.input, GapBegan):
+            found.append(Gap(each.stamp.at, None, str(each.input.cause)))
+        elif isinstance(each.input, GapEnded) and found:
+            found[-1] = replace(found[-1], ended=each.stamp.at)
     return tuple(found)
 
 
-def _inputs(connection: sqlite3.Connection, place: Order) -> list[Admitted]:
-    """The inputs that have this place among those of one instant, in order."""
-    records = reading.recorded(connection, _rows(connection, place))
-    return [each.record for each in records if isinstance(each.record, Admitted)]
-
-
-def _rows(connection: sqlite3.Connection, place: Order) -> list[tuple[Any, ...]]:
-    return connection.execute(
-        f"SELECT {_COLUMNS} FROM journal WHERE place IS NOT NULL AND place = ? ORDER BY epoch, at, place, position",
-        (int(place),),
-    ).fetchall()
+def _inputs(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Admitted]:
+    records = (each.record for each in reading.recorded(connection, rows))
+    return [record for record in records if isinstance(record, Admitted)]
 
 
 def _parts(values: Iterable[str]) -> Iterable[list[Any]]:

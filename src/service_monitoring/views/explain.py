@@ -240,7 +240,7 @@ class _Account:
             )  # fmt: skip
             return
         state, _, _, _ = self._past.became(sent)
-        what = f"a {notice.page} notice to {_who(notice)} was decided{way}{f', at step {step}' if step else ''}"
+        what = f"{_article(notice.page)} notice to {_who(notice)} was decided{way}{f', at step {step}' if step else ''}"
         why = f"{PAGES.get(notice.page, notice.page)}{_about(notice, self._record.incident.id)}"
         yield _line(notice.decided_at, "notice", what, why, state=state, step=step, **more)
         yield from self._outcomes(sent, more)
@@ -577,6 +577,10 @@ def _flush_at(group: Group, flush: Instant | None, due: Instant) -> Instant:
 
 def _who(notice: Notice) -> str:
     return "the owners of the monitor" if notice.recipient == OWNERS else names((notice.recipient,))
+
+
+def _article(page: Page) -> str:
+    return f"{'an' if page[0] in 'aeiou' else 'a'} {page}"
 
 
 def _about(notice: Notice, incident: str) -> str:

@@ -411,7 +411,7 @@ class Past:
         """How a notice stood: its state, since when, the words of the far side, and what withheld it."""
         if sent.notice.held is not None:
             return "held", sent.notice.decided_at, "", sent.notice.held
-        ends = [
+        ends: list[tuple[Instant, str, str, Held | None]] = [
             (each.at, each.outcome, each.detail, None) for each in sent.attempts if not each.outcome.startswith("void")
         ]
         ends += [
