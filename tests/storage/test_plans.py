@@ -75,6 +75,7 @@ async def exercise(store: SqliteStore) -> None:
     await store.incidents(states=[State.OPEN, State.PENDING])
     await store.incidents(service="shop", after=incident.id)
     await store.incident(incident.id)
+    await store.on_record(incident.id)
     await store.journal()
     await store.newest()
     await store.listed(states=[State.ACKNOWLEDGED], drafts=Drafts.LEFT_OUT)

@@ -35,6 +35,7 @@ from service_monitoring.views.desk import (
     row,
     transitions,
 )
+from service_monitoring.views.explain import Explanation, explain
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
@@ -102,6 +103,10 @@ class StoreDesk:
             transitions=tuple(transitions(story.events)),
             notices=tuple(_telling(posted) for posted in story.notices),
         )
+
+    async def explain(self, id: str, at: Instant | None, person: str) -> Explanation:
+        """Who was told of it by an instant, who was not, and why."""
+        return explain(await self._store.on_record(id), self._at if at is None else at, person=person)
 
     async def act(self, act: Acted) -> IncidentRow:
         """Do what a person wants done; returns the incident as it is then."""

@@ -303,6 +303,21 @@ def incidents_show(id: Id, config: Config = _FILE, *, json: Json = False) -> Non
     commands.show_incident(id, config, _form(json=json))
 
 
+@incidents_app.command("explain")
+def incidents_explain(
+    id: Id,
+    at: Annotated[str, typer.Option("--at", help="By when: 2026-01-05T12:00:00Z. Without it, by now.")] = "",
+    person: Annotated[str, typer.Option("--person", help="Only what concerns this person.")] = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Say who was told of an incident, who was not, and why."""
+    from service_monitoring.cli import questions
+
+    questions.explain(id, at, person, config, _form(json=json))
+
+
 @incidents_app.command("ack")
 def incidents_ack(
     id: Id,

@@ -1,6 +1,6 @@
-"""Questions on the command line: how rules stand, how available services were, what is left of their budgets.
+"""Questions on the command line: how rules stand, how available services were, who was told of an incident and why.
 
-Knows the desk's questions and their routes. Does not know how an answer is found, nor how it looks (`show_figures`).
+Knows the desk's questions and their routes. Does not know how an answer is found, nor how it looks (`show_*`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from service_monitoring import bootstrap
-from service_monitoring.cli import Form, show, show_figures
-from service_monitoring.cli.commands import EmptyError, ask, load, rule_named
+from service_monitoring.cli import Form, show, show_explained, show_figures
+from service_monitoring.cli.commands import EmptyError, ask, identified, load, rule_named
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.settings import Settings
@@ -45,6 +45,19 @@ def show_rule(name: str, config: Path, form: Form) -> None:
         show.as_json(detail)
     else:
         show_figures.rule(detail, bootstrap.the_clock().now())
+
+
+def explain(id: str, at: str, person: str, config: Path, form: Form) -> None:
+    """Who was told of an incident by an instant, who was not, and why."""
+    whole = identified(config, id)
+    when = Instant.parse(at) if at else bootstrap.the_clock().now()
+    query = {"at": str(when)} | ({"person": person} if person else {})
+    route = f"/api/v1/incidents/{quote(whole, safe='')}/explain"
+    answer = ask(config, "GET", route, lambda desk: desk.explain(whole, when, person), query=query)
+    if form is Form.JSON:
+        show.as_json(answer)
+    else:
+        show_explained.explained(answer, when)
 
 
 class Asked(NamedTuple):

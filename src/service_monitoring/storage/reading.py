@@ -247,22 +247,22 @@ def story(connection: sqlite3.Connection, incident: str) -> Story:
     """
     incident, body = _named(connection, incident)
     rows = connection.execute(f"SELECT {_JOURNAL} FROM journal WHERE {_ABOUT} ORDER BY position", (incident,))
-    recorded = _recorded(connection, rows.fetchall())
-    records = [each.record for each in recorded]
+    found = recorded(connection, rows.fetchall())
+    records = [each.record for each in found]
     known = decode(Incident, body)
     return Story(
         incident=known,
         until=_expiry(connection, known),
-        events=_happened(connection, known, recorded),
+        events=_happened(connection, known, found),
         acts=tuple(record for record in records if isinstance(record, Admitted)),
         notices=posted(connection, incident),
     )
 
 
-def _happened(connection: sqlite3.Connection, incident: Incident, recorded: Sequence[Recorded]) -> tuple[Happened, ...]:
+def _happened(connection: sqlite3.Connection, incident: Incident, found: Sequence[Recorded]) -> tuple[Happened, ...]:
     """An incident's moves and notes, and between the first move and what the last decided: that its series flapped."""
-    moves = [each for each in recorded if isinstance(each.record, IncidentMoved)]
-    notes = [each for each in recorded if isinstance(each.record, IncidentNoted)]
+    moves = [each for each in found if isinstance(each.record, IncidentMoved)]
+    notes = [each for each in found if isinstance(each.record, IncidentNoted)]
     if not moves:
         return ()
     rows = connection.execute(
@@ -272,7 +272,7 @@ def _happened(connection: sqlite3.Connection, incident: Incident, recorded: Sequ
     last = moves[-1]
     flaps = [
         each
-        for each in _recorded(connection, rows)
+        for each in recorded(connection, rows)
         if isinstance(each.record, SeriesFlapped)
         and each.record.series == incident.series
         and (incident.state not in FINAL or each.position < last.position or each.stamp == last.stamp)
@@ -314,26 +314,31 @@ def posted(connection: sqlite3.Connection, incident: str) -> tuple[Posted, ...]:
         "AND kind = 'notice' ORDER BY position",
         (incident,),
     ).fetchall()
-    found: list[Posted] = []
-    for key, body, state, attempt, due_at, message in rows:
-        if not _tells_of(decode(Notice, body), incident):
-            continue
-        attempts = connection.execute(
-            "SELECT attempt, outcome, detail, at FROM deliveries WHERE key = ? ORDER BY token", (key,)
-        ).fetchall()
-        found.append(
-            Posted(
-                notice=decode(Notice, body),
-                state=state,
-                attempt=attempt,
-                due_at=None if due_at is None else Instant(due_at),
-                message=None if message is None else decode(Message, message),
-                attempts=tuple(
-                    Attempted(number, outcome, detail, Instant(at)) for number, outcome, detail, at in attempts
-                ),
-            )
-        )
-    return tuple(found)
+    read_back = ((decode(Notice, row[1]), row) for row in rows)
+    return tuple(_posted(connection, notice, row) for notice, row in read_back if _tells_of(notice, incident))
+
+
+def posted_as(connection: sqlite3.Connection, notice: Notice) -> list[Posted]:
+    """What the outbox has of one notice; nothing where it is gone."""
+    rows = connection.execute(
+        "SELECT key, NULL, state, attempt, due_at, message FROM notices WHERE key = ?", (notice.key,)
+    ).fetchall()
+    return [_posted(connection, notice, row) for row in rows]
+
+
+def _posted(connection: sqlite3.Connection, notice: Notice, row: tuple[Any, ...]) -> Posted:
+    key, _, state, attempt, due_at, message = row
+    attempts = connection.execute(
+        "SELECT attempt, outcome, detail, at FROM deliveries WHERE key = ? ORDER BY token", (key,)
+    ).fetchall()
+    return Posted(
+        notice=notice,
+        state=state,
+        attempt=attempt,
+        due_at=None if due_at is None else Instant(due_at),
+        message=None if message is None else decode(Message, message),
+        attempts=tuple(Attempted(number, outcome, detail, Instant(at)) for number, outcome, detail, at in attempts),
+    )
 
 
 def _tells_of(notice: Notice, incident: str) -> bool:
@@ -381,7 +386,7 @@ def journal(connection: sqlite3.Connection, *, after: int = 0, limit: int = _PAG
     rows = connection.execute(
         f"SELECT {_JOURNAL} FROM journal WHERE position > ? ORDER BY position LIMIT ?", (after, limit)
     ).fetchall()
-    return _recorded(connection, rows)
+    return recorded(connection, rows)
 
 
 def decisions(connection: sqlite3.Connection, *, after: int = 0, limit: int = _PAGE) -> list[Recorded]:
@@ -389,7 +394,7 @@ def decisions(connection: sqlite3.Connection, *, after: int = 0, limit: int = _P
     rows = connection.execute(
         f"SELECT {_JOURNAL} FROM journal WHERE position > ? AND place IS NULL ORDER BY position LIMIT ?", (after, limit)
     ).fetchall()
-    return [each for each in _recorded(connection, rows) if isinstance(each.record, Event | Notice)]
+    return [each for each in recorded(connection, rows) if isinstance(each.record, Event | Notice)]
 
 
 Place = tuple[int, int, int, int]
@@ -404,7 +409,7 @@ def inputs(connection: sqlite3.Connection, after: Place, limit: int) -> list[tup
         "ORDER BY epoch, at, place, position LIMIT ?",
         (*after, limit),
     ).fetchall()
-    read_back = _recorded(connection, [row[1:] for row in rows])
+    read_back = recorded(connection, [row[1:] for row in rows])
     return [
         ((row[2], row[3], row[0], row[1]), each.record)
         for row, each in zip(rows, read_back, strict=True)
@@ -412,7 +417,8 @@ def inputs(connection: sqlite3.Connection, after: Place, limit: int) -> list[tup
     ]
 
 
-def _recorded(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Recorded]:
+def recorded(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Recorded]:
+    """Rows of the journal (position, epoch, at, kind, version, body) as records."""
     named = [decode(Revision, row[5]).revision for row in rows if row[3] == "configured"]
     known = revisions(connection, named) if named else {}
     found: list[Recorded] = []

@@ -43,7 +43,7 @@ from service_monitoring.ports import (
     Settlement,
     Stored,
 )
-from service_monitoring.storage import archive, outbox, reading, recall, recorded, watching
+from service_monitoring.storage import archive, explaining, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
@@ -63,6 +63,7 @@ from service_monitoring.storage.retention import (
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
 from service_monitoring.storage.writer import Statistics, Writer
+from service_monitoring.views.on_record import OnRecord
 
 T = TypeVar("T")
 
@@ -234,6 +235,10 @@ class SqliteStore:
     async def incident(self, name: str) -> reading.Story:
         """One incident with its events, what people did, its notices and their attempts; `NotFound`."""
         return await self._facts_readers.read(lambda connection: reading.story(connection, name))
+
+    async def on_record(self, name: str) -> OnRecord:
+        """Everything on record about an incident and who was told of it; `NotFound`, `Refused`."""
+        return await self._facts_readers.read(lambda connection: explaining.on_record(connection, name))
 
     async def held_back(self, ids: Sequence[str]) -> dict[str, Held]:
         """What holds the notices of incidents back, by the incident."""

@@ -21,6 +21,7 @@ from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
 from service_monitoring.domain.silences import Wanted
 from service_monitoring.ports import Drafts, Ended
+from service_monitoring.views.explain import Explanation
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow
@@ -143,6 +144,13 @@ class Desk(Protocol):
 
     async def incident(self, id: str) -> IncidentDetail:
         """One of them, by its whole id; `NotFound`."""
+        ...
+
+    async def explain(self, id: str, at: Instant | None, person: str) -> Explanation:
+        """Who was told of an incident by an instant, who was not, and why; by now where none is named.
+
+        With a `person`, whatever concerns that one alone. `NotFound` for an incident or a person that there is not.
+        """
         ...
 
     async def act(self, act: Acted) -> IncidentRow:

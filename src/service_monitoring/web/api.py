@@ -28,6 +28,7 @@ from service_monitoring.settings.matchers import matcher
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk, OutboxRow
+from service_monitoring.views.explain import Explanation
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.views.silences import SilencePreview, SilenceRow
@@ -216,7 +217,7 @@ def api(desk: Desk, *, version: str) -> FastAPI:
     _show_outbox(app, desk)
     _show_rules(app, desk)
     _show_figures(app, desk)
-    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview)
+    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
     _keep_keys(app, desk)
     return app
 
@@ -283,6 +284,18 @@ def _ask_and_tell(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/v1/incidents/{id}", summary="One incident with its transitions and notices")
     async def incident(id: str) -> Response:
         return _json(await desk.incident(id))
+
+    @app.get(
+        "/api/v1/incidents/{id}/explain",
+        summary="Who was told of an incident by an instant, who was not, and why",
+        responses=answers(Explanation),
+    )
+    async def explain(
+        id: str,
+        at: Annotated[Moment | None, Query(description="By when; by now, where left out")] = None,
+        person: Annotated[str, Query(max_length=200, description="Only what concerns this person")] = "",
+    ) -> Response:
+        return _json(await desk.explain(id, at, person))
 
     @app.post("/api/v1/rules/{service}/{rule}/retire", summary="Retire a rule for ever", status_code=204)
     async def retire(service: str, rule: str, retirement: Retirement) -> Response:
