@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -191,15 +192,22 @@ async def compare(ports: list[int]) -> None:
     print(f"backlog of {EACH * 5} to five healthy      {rate:8.0f} notices/s   ratio to {RATE}/s {rate / RATE:.2f}")
 
 
-def main() -> None:
-    """Run it."""
+@contextmanager
+def far_sides() -> Iterator[list[int]]:
+    """The ports of five servers that answer, and of one that never does."""
     command = [sys.executable, "-c", FAR_SIDE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as far_side:
         assert far_side.stdout is not None
         try:
-            asyncio.run(compare([int(far_side.stdout.readline()) for _ in range(6)]))
+            yield [int(far_side.stdout.readline()) for _ in range(6)]
         finally:
             far_side.terminate()
+
+
+def main() -> None:
+    """Run it."""
+    with far_sides() as ports:
+        asyncio.run(compare(ports))
 
 
 if __name__ == "__main__":
