@@ -189,8 +189,8 @@ class Links(Protocol):
     """Writes links with which whoever reads a notice may act on its incident.
 
     Laws: pure, and the same bytes for the same notice and channel; each link is good for one act on one incident, until
-    an instant that depends on the notice alone; looking at one changes nothing. Who holds a link may use it: it goes
-    where the notice goes, and nowhere else.
+    an instant that depends on the notice alone; a notice about several incidents has none; looking at one changes
+    nothing. Who holds a link may use it: it goes where the notice goes, and nowhere else.
     """
 
     def __call__(self, notice: Notice, channel: str, /) -> tuple[tuple[str, str], ...]:

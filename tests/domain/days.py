@@ -64,7 +64,7 @@ ROUTES = (
         a_route("routes[0]", Matcher("severity", MatchOperator.EQUALS, "critical"), wait="5s", interval="20s"),
         group_by=("service",),
         repeat=span("45s"),
-        steps=(Step(("channel.ops", "channel.phone")), Step(("channel.boss", "channel.ops"), span("30s"))),
+        steps=(Step(("channel.ops", "channel.phone")), Step(("channel.boss", "channel.ops"), span("12s"))),
         rounds=2,
     ),
     a_route("routes[1]", Matcher("rule", MatchOperator.MATCHES, "s.*|mean"), channels=("log",)),

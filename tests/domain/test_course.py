@@ -54,7 +54,7 @@ from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
-from service_monitoring.domain.silences import Wanted
+from service_monitoring.domain.silences import StoredSilence, Wanted
 from service_monitoring.domain.tracks import HoldKey as Key
 from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule, an_observation
 from service_monitoring.wire.codec import decode, encode
@@ -124,7 +124,7 @@ def test_every_kind_of_input_has_its_place_in_the_order() -> None:
     assert set(get_args(Input)) == {type(what) for what in EXAMPLES}
     assert sorted(order_of(what).name for what in EXAMPLES) == [
         "CONFIGURATION", "CONFIGURATION", "GAP_END", "GAP_START", "MARK", "OBSERVATION", "OBSERVATION",
-        "OBSERVATION", "OUTCOME", "PERSON", "PERSON", "PERSON", "PERSON",
+        "OBSERVATION", "OUTCOME", "PERSON", "PERSON", "PERSON", "PERSON", "PERSON",
     ]  # fmt: skip
 
 
@@ -172,6 +172,7 @@ class Shelf:
     members: dict[tuple[str, str], bytes] = field(default_factory=dict)
     flaps: dict[str, bytes] = field(default_factory=dict)
     jobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    silences: dict[str, bytes] = field(default_factory=dict)
     observed: list[Admitted] = field(default_factory=list)
 
     def keep(self, course: Course, admitted: Admitted, taken: Sequence[Taken] = ()) -> None:
@@ -203,6 +204,8 @@ class Shelf:
             self.flaps[flap.id] = encode(flap)
         for job in changes.jobs:
             self.jobs[job.service, job.check] = encode(job)
+        for silence in changes.silences:
+            self.silences[silence.silence.id] = encode(silence)
 
     def revive(self) -> Course:
         incidents = [decode(Incident, body) for body in self.incidents.values()]
@@ -218,6 +221,7 @@ class Shelf:
                 tuple(decode(Flap, body) for _, body in sorted(self.flaps.items())),
             ),
             jobs=[decode(StoredJob, body) for body in self.jobs.values()],
+            silences=[decode(StoredSilence, body) for body in self.silences.values()],
         )
         for service in course.configuration.services:
             for check in service.checks:

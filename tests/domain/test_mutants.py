@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from service_monitoring.domain import groups, holds, policy
+from service_monitoring.domain import flushes, groups, holds, policy
 from service_monitoring.domain.course import Course, Decision
 from service_monitoring.domain.holds import Doubt, Hold, Phase, Step, Terms
 from service_monitoring.domain.incidents import State
@@ -182,12 +182,12 @@ def any_run_releases_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @plant
 def the_end_is_told_at_each_flush(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups._Flush, "_forget", lambda *_: None)
+    monkeypatch.setattr(flushes._Flush, "_forget", lambda *_: None)
 
 
 @plant
 def what_has_not_changed_is_told_at_each_flush(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups._Flush, "_is_due_again", lambda *_: True)
+    monkeypatch.setattr(flushes._Flush, "_is_due_again", lambda *_: True)
 
 
 @plant

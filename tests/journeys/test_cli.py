@@ -72,6 +72,7 @@ def first_file(world: World) -> None:
         text.replace("every: 30s", "every: 1s")
         .replace("timeout: 10s", "timeout: 400ms")
         .replace("for: 1m ", "for: 1s ")
+        .replace("  - notify: [channel.log] ", "  - {notify: [channel.log], group_wait: 0s, group_interval: 0s} ")
     )
     assert hasty.count("1s") > text.count("1s")
     file.write_text(f"{hasty}\nweb: {{listen: none}}\n")

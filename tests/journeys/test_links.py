@@ -23,7 +23,7 @@ services:
     rules:
       down: {when: {check: page, metric: up, below: 1}, severity: critical}
 channels: {ops: {webhook: $sink}}
-routes: [{notify: [channel.ops]}]
+routes: [{notify: [channel.ops], group_wait: 0s, group_interval: 0s}]
 """
 
 

@@ -39,6 +39,21 @@ def a_notice(
     )
 
 
+def settled(notice: Notice, delivery: Delivery, detail: str = "", held: Held | None = None) -> Settled:
+    """The outcome of a notice."""
+    return Settled(
+        notice.key,
+        delivery,
+        notice.channel,
+        notice.page,
+        detail,
+        held,
+        group=notice.group,
+        sequence=notice.sequence,
+        recipient=notice.recipient,
+    )
+
+
 class Hangs(Exception):
     """Raised by a script for a far side that never answers."""
 

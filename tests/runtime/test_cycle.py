@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from service_monitoring.application import Monitor
-from service_monitoring.domain.configuration import ALLOWANCE, Check, Configuration, Route, Service
+from service_monitoring.domain.configuration import ALLOWANCE, Check, Configuration, Service
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import (
@@ -36,6 +36,7 @@ from service_monitoring.errors import Conflict, Refused, Unavailable
 from service_monitoring.ports import Commit, Tick
 from service_monitoring.runtime.cycle import Cycle
 from service_monitoring.runtime.supervise import SILENT
+from service_monitoring.testing.builders import a_route
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.stores import MemoryStore
 
@@ -105,7 +106,9 @@ async def house(*, holds_for: int = 10, capacity: int = 64) -> AsyncIterator[Hou
         holds_for=Duration(holds_for * SECOND),
     )
     check = Check("shop", "page", "http", Duration(5 * SECOND), Duration(SECOND), Duration(3600 * SECOND))
-    configuration = Configuration((Service("shop", checks=(check,), rules=(down,)),), (Route("all", (), ("hook",)),))
+    configuration = Configuration(
+        (Service("shop", checks=(check,), rules=(down,)),), (a_route("all", channels=("hook",)),)
+    )
     made = House()
     monitor = await Monitor.resume(made.store)
     made.cycle = Cycle(monitor, made.clock, capacity=capacity, owed=made.owed, troubled=made.troubles.append)

@@ -29,7 +29,7 @@ from service_monitoring.runtime.deliver import Deliverer, Terms
 from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.retry import LEAST_ATTEMPTS
 from service_monitoring.testing.stores import MemoryStore
-from tests.runtime.delivering import Bench, FarSide, a_notice, hangs
+from tests.runtime.delivering import Bench, FarSide, a_notice, hangs, settled
 
 
 def jobs(deliverer: Deliverer, channel: str = "ops") -> dict[str, int]:
@@ -46,7 +46,7 @@ async def test_a_committed_notice_is_sent_at_once_and_settled_as_delivered() -> 
         deliverer.wake([notice])
         await bench.clock.settle()
     assert ops.keys() == [notice.key]
-    assert bench.outcomes == [Settled(notice.key, Delivery.DELIVERED, channel="ops", page=Page.FIRST)]
+    assert bench.outcomes == [settled(notice, Delivery.DELIVERED)]
     row = bench.store.row(notice.key)
     assert (row.status, row.attempt, row.leased) == ("delivered", 1, False)
     assert bench.clock.tick().ns == 0
@@ -144,9 +144,7 @@ async def test_a_permanent_refusal_is_parked_after_one_attempt_and_told() -> Non
         deliverer.wake([notice])
         await bench.clock.advance(Duration(30 * MINUTE))
     assert len(ops.sends) == 1
-    assert bench.outcomes == [
-        Settled(notice.key, Delivery.PARKED, channel="ops", page=Page.FIRST, detail="404 Not Found")
-    ]
+    assert bench.outcomes == [settled(notice, Delivery.PARKED, "404 Not Found")]
     assert bench.store.row(notice.key).status == "parked"
 
 

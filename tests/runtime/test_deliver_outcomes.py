@@ -15,7 +15,7 @@ from service_monitoring.domain.notices import Held, Notice, Withheld
 from service_monitoring.ports import Accepted, Answer, Later, Rejected, Uncertain
 from service_monitoring.runtime.deliver import Terms
 from service_monitoring.runtime.lanes import Channel
-from tests.runtime.delivering import Bench, FarSide, a_notice, hangs
+from tests.runtime.delivering import Bench, FarSide, a_notice, hangs, settled
 
 HUSH = Held(Withheld.FLAPPING, by="somebody")
 
@@ -38,9 +38,7 @@ async def test_a_notice_that_is_withheld_is_not_sent_and_its_outcome_says_why() 
         deliverer.wake([notice, other])
         await bench.clock.advance(MINUTE)
     assert ops.keys() == [other.key]
-    assert bench.outcomes[0] == Settled(
-        notice.key, Delivery.WITHHELD, "ops", notice.page, "flapping by somebody", held=HUSH
-    )
+    assert bench.outcomes[0] == settled(notice, Delivery.WITHHELD, "flapping by somebody", HUSH)
     assert bench.store.row(notice.key).status == "withheld"
     assert await bench.store.due(10) == []
 

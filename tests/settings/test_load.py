@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -147,19 +148,31 @@ def test_the_example_is_judged_by_the_rules_that_this_version_knows(example: Set
     assert shop.rules[2].depends_on == ("shop.down",)
 
 
-def test_the_example_tells_the_channels_that_it_can_reach(example: Settings) -> None:
-    assert example.configuration.routes == (
-        Route("routes[0]", (Matcher("severity", MatchOperator.EQUALS, "critical"),), ("ops",)),
-        Route(
-            "routes[1]",
-            (
-                Matcher("severity", MatchOperator.EQUALS, "warning"),
-                Matcher("team", MatchOperator.MATCHES, "pay.*"),
-            ),
-            ("log",),
-        ),
-        Route("routes[2]", (), ("log",)),
+def test_the_example_says_who_hears_of_what_and_when(example: Settings) -> None:
+    everything = Route("routes[2]", steps=(Step(("channel.log",)),))
+    matchers = (
+        Matcher("severity", MatchOperator.EQUALS, "warning"),
+        Matcher("team", MatchOperator.MATCHES, "pay.*"),
     )
+    assert example.configuration.routes == (
+        Route(
+            "routes[0]",
+            (Matcher("severity", MatchOperator.EQUALS, "critical"),),
+            ("service",),
+            span("5s"),
+            span("1m"),
+            span("1h"),
+            (Step(("channel.ops", "oncall.primary")), Step(("person.responder_b",), span("15m"))),
+        ),
+        replace(everything, path="routes[1]", matchers=matchers, group_by=("service",)),
+        everything,
+    )
+    ada, bob = example.configuration.people
+    assert (ada.contacts, bob.contacts) == (("responder_a.email", "ops"), ("responder_b.email",))
+    assert ada.quiet is not None
+    assert (ada.quiet.hours.zone, ada.quiet.excepted) == ("America/New_York", (Severity.CRITICAL,))
+    [inhibition] = example.configuration.inhibitions
+    assert inhibition.same == ("service",)
     assert example.configuration.owners == ("desk",)
     assert example.warnings == ()
 
@@ -440,16 +453,11 @@ def test_the_steps_of_an_escalation_are_in_order(tmp_path: Path) -> None:
     assert not settings.not_yet
 
 
-def test_a_route_that_leads_to_a_rota_alone_tells_nobody_and_says_so(tmp_path: Path) -> None:
-    settings = read(
-        tmp_path,
-        WHOLE.replace("channel.log]}]", "oncall.first]}]")
-        + "people: {ann: {contact: [channel.log]}}\noncall: {first: {layers: [{people: [ann]}]}}\n",
-    )
-    assert [f"{each.path}: {each.instead}" for each in settings.not_yet] == [
-        "routes[0].notify[0]: nobody is told through oncall.first",
-    ]
-    assert [each.path for each in settings.warnings] == ["routes[0]"]
+def test_the_owners_do_not_depend_on_who_is_on_call(tmp_path: Path) -> None:
+    text = WHOLE + "people: {ann: {contact: [channel.log]}}\noncall: {first: {layers: [{people: [ann]}]}}\n"
+    text = re.sub(r"self: .*", "self: {notify: [oncall.first]}", text)
+    [said] = complaints(tmp_path, text)
+    assert "self.notify: the monitor's own troubles must not depend on who is on call" in said
 
 
 def test_rules_on_checks_that_yield_nothing_yet_are_left_out_and_said(tmp_path: Path) -> None:

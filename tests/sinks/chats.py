@@ -18,6 +18,8 @@ from service_monitoring.testing.sink_laws import a_deadline, a_notice
 
 LOCAL = AddressPolicy.allowing(["127.0.0.0/8"])
 SECRET = "T0PSECRETT0PSECRETT0PSECRET"
+OFFERS = (("acknowledge", "https://monitor.example/act/abc-_.def?a=b"), ("resolve", "https://monitor.example/act/ghi"))
+"""What may be done about a notice, as words and URLs."""
 
 
 class Chat(Struct, frozen=True):
@@ -28,8 +30,12 @@ class Chat(Struct, frozen=True):
     keys: Callable[[str], dict[str, object]]
 
     def sink(self, kind: PostingKind, root: str, *, network: AddressPolicy = LOCAL, **more: object) -> ChatSink:
+        world = Surroundings(SystemClock(), network)
+        return self.sink_in(world, kind, root, **more)
+
+    def sink_in(self, world: Surroundings, kind: PostingKind, root: str, **more: object) -> ChatSink:
         options = kind.options.model_validate(self.keys(root) | more)  # type: ignore[attr-defined] # of each kind
-        opened: ChatSink = kind.open_sink(options, surroundings=Surroundings(SystemClock(), network))  # type: ignore[attr-defined] # of each kind
+        opened: ChatSink = kind.open_sink(options, surroundings=world)  # type: ignore[attr-defined] # of each kind
         return opened
 
 

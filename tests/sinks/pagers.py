@@ -26,6 +26,8 @@ from service_monitoring.testing.sink_laws import Behaviour, Received, a_deadline
 
 LOCAL = AddressPolicy.allowing(["127.0.0.0/8"])
 SECRET = "T0PSECRETT0PSECRETT0PSECRET00000"
+OFFERS = (("acknowledge", "https://monitor.example/act/abc"), ("resolve", "https://monitor.example/act/def"))
+"""What may be done about a notice, as words and URLs."""
 
 
 class Api(ABC):
@@ -193,8 +195,10 @@ class Pager(Struct, frozen=True):
     keys: Callable[[str], dict[str, object]]
 
     def sink(self, kind: Any, root: str, *, network: AddressPolicy = LOCAL, **more: Any) -> Sink:
-        options = kind.options.model_validate(self.keys(root) | more)
-        sink: Sink = kind.open_sink(options, surroundings=Surroundings(SystemClock(), network))
+        return self.sink_in(Surroundings(SystemClock(), network), kind, root, **more)
+
+    def sink_in(self, world: Surroundings, kind: Any, root: str, **more: Any) -> Sink:
+        sink: Sink = kind.open_sink(kind.options.model_validate(self.keys(root) | more), surroundings=world)
         return sink
 
 

@@ -52,6 +52,7 @@ class HttpServer:
         self.received: list[Received] = []
         self.requests: list[bytes] = []
         self.accepted = 0
+        self.hanging = 0
         self.port = 0
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -85,6 +86,7 @@ class HttpServer:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if self.behaviour is Behaviour.HANG:
+            self.hanging += 1
             await reader.read()  # until the other side gives up
             return False
         head = await reader.readuntil(b"\r\n\r\n")

@@ -19,11 +19,12 @@ from service_monitoring.domain.instants import DAY, SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Series
-from service_monitoring.ports import Accepted, Rejected
+from service_monitoring.ports import Accepted, Rejected, Surroundings
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.sinks.alertmanager import Kind, Options
-from service_monitoring.testing.sink_laws import a_deadline, a_notice
-from tests.sinks.pagers import ALERTMANAGER
+from service_monitoring.testing.sink_laws import a_deadline, a_digest, a_notice
+from service_monitoring.wire.links import Signer
+from tests.sinks.pagers import ALERTMANAGER, LOCAL
 from tests.sinks.servers import free_port
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
@@ -102,6 +103,36 @@ async def test_who_routes_by_severity_adds_it_as_a_label(kind: Kind) -> None:
     assert (alert["labels"]["severity"], alert["labels"]["team"]) == ("page", "ops")
 
 
+async def test_each_incident_of_several_is_an_alert_with_its_own_words_and_end(kind: Kind) -> None:
+    notice = a_digest("open", "open", "resolved", page=Page.UPDATED)
+    message = ALERTMANAGER.sink(kind, "http://127.0.0.1", lasts="7d").render(notice)
+    alerts = json.loads(message.body)
+    told = [(alert["labels"]["rule"], alert["endsAt"][:19], alert["annotations"]["summary"]) for alert in alerts]
+    assert told == [
+        ("slow", "2026-01-05T09:00:14", "[recovered] shop.slow: shop is down: timeout"),
+        ("down", "2026-01-12T09:00:15", "[critical, updated] shop.down: shop is down: timeout"),
+        ("slow", "2026-01-12T09:00:15", "[warning, updated] shop.slow: shop is down: timeout"),
+    ]
+    assert message.subject.startswith("[critical, updated] 2 open, 1 over, ")
+
+
+async def test_an_incident_has_the_same_labels_alone_and_among_others(kind: Kind) -> None:
+    sink = ALERTMANAGER.sink(kind, "http://127.0.0.1")
+    together = json.loads(sink.render(a_digest("open", "open")).body)
+    alone = json.loads(sink.render(a_digest("open")).body)
+    assert alone[0]["labels"] in [alert["labels"] for alert in together]
+
+
+async def test_links_are_those_of_the_incident_that_an_alert_is_about(kind: Kind) -> None:
+    signer = Signer(b"0123456789abcdef" * 4, "https://monitor.example")
+    world = Surroundings(SystemClock(), LOCAL, links=signer.links)
+    message = ALERTMANAGER.sink_in(world, kind, "http://127.0.0.1").render(a_digest("open", "open"))
+    permitted = [
+        signer.read(alert["annotations"]["acknowledge"].rpartition("/")[2]) for alert in json.loads(message.body)
+    ]
+    assert {each.incident for each in permitted if each} == {a_notice(1).facts.incident, a_notice(2).facts.incident}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"lasts": "0s"}, {"lasts": 5}, {"labels": {"a-b": "c"}}, {"headers": {"A": "b\r\nc"}}, {"nonsense": 1}],
@@ -163,10 +194,14 @@ async def real(process: Real) -> Real:
 
 
 def lately(notice: Notice) -> Notice:
-    """The notice, decided now about what began a minute ago."""
+    """The notice, decided now about what began a minute ago, and ended right after if it is over."""
     now = SystemClock().now()
-    facts = msgspec.structs.replace(notice.facts, opened_at=now.plus(Duration(-60 * SECOND)))
-    return msgspec.structs.replace(notice, decided_at=now, facts=facts)
+    begun = now.plus(Duration(-60 * SECOND))
+    first, *others = (
+        msgspec.structs.replace(facts, opened_at=begun, ended_at=facts.ended_at and begun.plus(Duration(SECOND)))
+        for facts in (notice.facts, *notice.others)
+    )
+    return msgspec.structs.replace(notice, decided_at=now, facts=first, others=tuple(others))
 
 
 needs_program = pytest.mark.skipif(
@@ -197,6 +232,19 @@ async def test_a_real_alertmanager_takes_every_page(kind: Kind, real: Real, page
     strange = lately(a_notice(page=page, labels=(("team", "größe\n\x00 \U0001f525"), ("empty", ""))))
     answer = await sink.send(sink.render(strange), a_deadline())
     assert isinstance(answer, Accepted), answer
+
+
+@needs_program
+async def test_a_real_alertmanager_keeps_the_incidents_of_a_group_apart(kind: Kind, real: Real) -> None:
+    sink = ALERTMANAGER.sink(kind, real.root, lasts="7d")
+    for notice, count in (
+        (a_digest("open", "open", "open"), 3),
+        (a_digest("open", "resolved", "open", page=Page.UPDATED), 2),
+        (a_digest("resolved", "resolved", "closed", page=Page.RECOVERED), 0),
+    ):
+        message = sink.render(lately(notice))
+        assert isinstance(await sink.send(message, a_deadline()), Accepted)
+        await real.settled(count)
 
 
 @needs_program

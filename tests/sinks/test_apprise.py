@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from service_monitoring.domain.notices import Facts, Page
 from service_monitoring.domain.rules import Severity
-from service_monitoring.ports import Accepted, Answer, Later, Message, Surroundings, Uncertain
+from service_monitoring.ports import Accepted, Answer, Later, Message, Surroundings, Template, Uncertain
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
 from service_monitoring.sinks import apprise
@@ -164,6 +164,16 @@ async def test_a_message_of_the_builtin_text_can_be_sent_too(kind: Kind, server:
 async def test_a_notice_to_the_owners_is_short(kind: Kind) -> None:
     notice = msgspec.structs.replace(a_notice(page=Page.OWNER), facts=Facts(summary="ops refused a notice"))
     assert a_sink(kind, 1).render(notice).body == "ops refused a notice"
+
+
+async def test_what_may_be_done_follows_the_channels_own_text(kind: Kind, server: HttpServer) -> None:
+    offers = (("acknowledge", "https://monitor.example/act/abc"),)
+    template = Template(text="{{ rule }} it is")
+    world = Surroundings(SystemClock(), AddressPolicy(), links=lambda notice, channel: offers, template=template)
+    options = Options.model_validate({"apprise": f"json://127.0.0.1:{server.port}/hook?overflow=upstream"})
+    sink = kind.open_sink(options, surroundings=world)
+    assert await answer_to(sink) == Accepted()
+    assert told(server)["message"] == "down it is\n\nAcknowledge: https://monitor.example/act/abc"
 
 
 async def test_no_credential_is_told_shown_or_logged(

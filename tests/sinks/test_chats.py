@@ -16,7 +16,8 @@ from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.ports import Accepted, Later, Message, Rejected, Uncertain
+from service_monitoring.ports import Accepted, Later, Message, Rejected, Surroundings, Template, Uncertain
+from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
 from service_monitoring.sinks import discord, ntfy, slack, teams, telegram
 from service_monitoring.sinks.chat import (
@@ -31,9 +32,9 @@ from service_monitoring.sinks.chat import (
     unmentioned,
 )
 from service_monitoring.sinks.posting import PostingKind
-from service_monitoring.testing.sink_laws import FarSide, NetworkSinkLaws, a_deadline, a_notice
+from service_monitoring.testing.sink_laws import FarSide, NetworkSinkLaws, a_deadline, a_digest, a_notice
 from service_monitoring.views.wording import one_line
-from tests.sinks.chats import CHATS, SECRET, TELEGRAM, Chat, answer_to, content_of, http
+from tests.sinks.chats import CHATS, LOCAL, OFFERS, SECRET, TELEGRAM, Chat, answer_to, content_of, http
 from tests.sinks.servers import HttpServer, Served, free_port
 
 
@@ -230,6 +231,7 @@ def test_whatever_a_text_says_its_message_keeps_the_limits_and_is_the_same_each_
         text=printable(text * times),
         facts=tuple((f"fact {number}", fitted(one_line(text * times), LONGEST_FACT)) for number in range(12)),
         link="https://wiki.example/down",
+        offers=tuple((word, f"{url}{'x' * 10 * times}") for word, url in OFFERS * times),
     )
     for write, limit in LIMITS:
         made = write(words)
@@ -275,6 +277,57 @@ async def test_a_runbook_that_is_no_link_is_told_as_text(sink: ChatSink) -> None
     assert "ask Ada" in sink.render(a_notice(runbook="ask Ada")).body
     message = sink.render(a_notice(runbook="https://wiki.example/{{ rule }}"))
     assert "https://wiki.example/down" in f"{message.body} {message.headers}"
+
+
+async def test_what_may_be_done_is_one_touch_away(chat: Chat, kind: PostingKind, server: HttpServer) -> None:
+    world = Surroundings(SystemClock(), LOCAL, links=lambda notice, channel: OFFERS)
+    sink = chat.sink_in(world, kind, f"http://127.0.0.1:{server.port}")
+    message = sink.render(a_notice())
+    assert message == sink.render(a_notice())
+    shown = f"{message.body} {message.headers}"
+    for word, url in OFFERS:
+        assert word.capitalize() in shown
+        assert url in shown
+    assert isinstance(await sink.send(message, a_deadline()), Accepted)
+
+
+async def test_a_link_that_could_break_out_of_its_place_is_left_out(chat: Chat, kind: PostingKind) -> None:
+    evil = (
+        ("resolve", "javascript:alert(1)"),
+        ("close", 'https://a.example/)>|"\r\nX: y'),
+        ("x", "https://a/" + "y" * 2000),
+    )
+    world = Surroundings(SystemClock(), LOCAL, links=lambda notice, channel: evil)
+    sink, plain = chat.sink_in(world, kind, "http://127.0.0.1"), chat.sink(kind, "http://127.0.0.1")
+    assert sink.render(a_notice()) == plain.render(a_notice())
+
+
+async def test_a_channels_own_text_stands_alone(chat: Chat, kind: PostingKind) -> None:
+    template = Template("{{ page }} of {{ service }}", "{{ rule }} it is, {{ others|length }} more")
+    world = Surroundings(SystemClock(), LOCAL, template=template)
+    message = chat.sink_in(world, kind, "http://127.0.0.1").render(a_digest("open", "open"))
+    assert message.subject == "first of shop"
+    assert "down it is, 1 more" in message.body
+    assert not any(word in message.body for word in ("Incident", "Reason", "payments", "slow"))
+    assert message.degraded == ""
+
+
+async def test_a_channels_text_that_fails_gives_way_and_says_so(chat: Chat, kind: PostingKind) -> None:
+    world = Surroundings(SystemClock(), LOCAL, template=Template(text="{{ nope }}"))
+    message = chat.sink_in(world, kind, "http://127.0.0.1").render(a_notice())
+    assert message.degraded.startswith("template.text: ")
+    assert "shop is down" in message.body
+    assert "could not be made as configured" in message.body
+
+
+async def test_several_incidents_are_told_by_the_worst_that_is_open(sink: ChatSink) -> None:
+    message = sink.render(a_digest("resolved", "open", "open", page=Page.UPDATED, open=5))
+    assert message.subject == "[warning, updated] 5 open, 1 over, shop, team=payments: shop.slow: shop is down: timeout"
+    body = message.body.replace("\\", "")
+    assert "Rule: slow" in body
+    assert "Incidents: 5 open, 1 over" in body
+    assert "resolved (critical): shop.down" in body
+    assert "and 3 more open" in body
 
 
 async def test_a_reset_is_uncertain_and_an_unfinished_yes_is_a_yes(sink: ChatSink, server: HttpServer) -> None:

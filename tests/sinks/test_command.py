@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from service_monitoring import processes
 from service_monitoring.domain.notices import Page
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Sink, Surroundings, Uncertain
+from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Sink, Surroundings, Template, Uncertain
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
 from service_monitoring.sinks.command import VARIABLES, CommandSink, Kind, Options
@@ -32,6 +32,7 @@ from service_monitoring.testing.sink_laws import (
     NetworkSinkLaws,
     Received,
     a_deadline,
+    a_digest,
     a_notice,
 )
 
@@ -180,6 +181,19 @@ async def test_a_far_side_cannot_write_commands_variables_or_lines_into_a_progra
 async def test_arguments_are_not_read_by_a_shell(kind: Kind) -> None:
     answer = await answer_to(a_sink(kind, "printf", "%s/", "$HOME", "; exit 2", "`id`", "two words", "*"))
     assert answer == Accepted("exit code 0: $HOME/; exit 2/`id`/two words/*/")
+
+
+async def test_a_program_is_told_what_may_be_done_in_the_words_of_the_channel(kind: Kind) -> None:
+    offers = (("acknowledge", "https://monitor.example/act/abc"),)
+    template = Template("{{ page }}", "{{ open }} of {{ group.service }}")
+    world = Surroundings(SystemClock(), AddressPolicy(), links=lambda notice, channel: offers, template=template)
+    sink = kind.open_sink(Options(command=("cat",)), surroundings=world)
+    message = sink.render(a_digest("resolved", "open", "open", page=Page.UPDATED))
+    told = json.loads(message.body)
+    assert set(told) == set(FIELDS)
+    assert (told["headline"], told["summary"], told["links"]) == ("updated", "2 of shop", dict(offers))
+    assert (told["rule"], [other["state"] for other in told["others"]]) == ("slow", ["open", "resolved"])
+    assert dict(message.headers)["NOTICE_SEVERITY"] == "warning"
 
 
 async def test_a_program_may_leave_the_notice_unread(kind: Kind) -> None:

@@ -45,6 +45,7 @@ from service_monitoring.testing.sink_laws import (
     a_deadline,
     a_notice,
 )
+from service_monitoring.views.wording import article
 from service_monitoring.wire.links import Signer
 from tests.sinks.servers import Served, SmtpServer, free_port
 
@@ -163,6 +164,17 @@ async def test_a_mail_is_plain_text_and_the_same_as_html(kind: Kind, server: Smt
     assert "a &lt; b\n\nand &lt;script&gt;" in html
     assert "<script>" not in html
     assert re.findall("<a [^>]*>", html) == ['<a href="https://wiki.example/down">']
+    assert '<tr><th align="left">Service</th><td>shop</td></tr>' in html
+
+
+def test_what_may_be_done_is_a_link_below_the_facts_and_what_a_stranger_writes_is_none() -> None:
+    notice = a_notice(summary="fine\n\nAcknowledge:\nhttps://evil.example/")
+    links = (("acknowledge", "https://monitor.example/act/1"), ("resolve", "https://monitor.example/act/2"))
+    message = mail.rendered(notice, article(notice), links, sender="a@example.com", to=["b@example.com"])
+    html = mail.as_html(message.body)
+    ours = re.findall('<a href="([^"]*)">(?:Acknowledge|Resolve)</a>', html)
+    assert ours == ["https://monitor.example/act/1", "https://monitor.example/act/2"]
+    assert "https://evil.example" not in "".join(re.findall("<a [^>]*>", html))
     assert '<tr><th align="left">Service</th><td>shop</td></tr>' in html
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service_monitoring.domain.notices import Page
+from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Accepted, Later, Rejected, Sink, Surroundings
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.sinks.pagerduty import Kind, Options
-from service_monitoring.testing.sink_laws import a_deadline, a_notice
-from tests.sinks.pagers import LOCAL, PAGERDUTY, SECRET, Api, answer_to
+from service_monitoring.testing.sink_laws import a_deadline, a_digest, a_notice
+from tests.sinks.pagers import LOCAL, OFFERS, PAGERDUTY, SECRET, Api, answer_to
 
 
 @pytest.fixture
@@ -95,6 +95,31 @@ async def test_an_alert_is_triggered_acknowledged_and_resolved(kind: Kind, api: 
         assert isinstance(await sink.send(sink.render(a_notice(page=page, state=state)), a_deadline()), Accepted)
         seen += [alert["status"] for alert in api.alerts.values()]
     assert seen == ["trigger", "acknowledge", "resolve"]
+
+
+@pytest.mark.parametrize(
+    ("notice", "action", "severity"),
+    [
+        (a_digest("open", "open"), "trigger", "critical"),
+        (a_digest("acknowledged", "open", page=Page.RAISED), "trigger", "warning"),
+        (a_digest("acknowledged", "acknowledged", page=Page.RAISED), "acknowledge", "critical"),
+        (a_digest("acknowledged", "resolved", page=Page.UPDATED), "acknowledge", "critical"),
+        (a_digest("acknowledged", open=2, page=Page.REPEATED), "trigger", "critical"),
+        (a_digest("resolved", "open", page=Page.UPDATED), "trigger", "warning"),
+        (a_digest("resolved", page=Page.UPDATED), "resolve", "critical"),
+        (a_digest("resolved", "closed", page=Page.RECOVERED), "resolve", "critical"),
+    ],
+)
+async def test_the_alert_is_as_the_whole_group_stands(kind: Kind, notice: Notice, action: str, severity: str) -> None:
+    told = json.loads(PAGERDUTY.sink(kind, "http://127.0.0.1").render(notice).body)
+    assert (told["event_action"], told["payload"]["severity"]) == (action, severity)
+
+
+async def test_what_may_be_done_is_a_link_beside_the_runbook(kind: Kind) -> None:
+    world = Surroundings(SystemClock(), LOCAL, links=lambda notice, channel: OFFERS)
+    told = event(PAGERDUTY.sink_in(world, kind, "http://127.0.0.1"))
+    assert [link["text"] for link in told["links"]] == ["Runbook", "Acknowledge", "Resolve"]
+    assert [link["href"] for link in told["links"][1:]] == [url for _, url in OFFERS]
 
 
 @pytest.mark.parametrize("severity", list(Severity))

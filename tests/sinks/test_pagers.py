@@ -10,13 +10,14 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from service_monitoring.domain.notices import Facts, Page
+from service_monitoring.domain.notices import Facts, Notice, Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected
+from service_monitoring.ports import Accepted, Answer, Later, Message, Rejected, Surroundings, Template
+from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import AddressPolicy
-from service_monitoring.testing.sink_laws import FarSide, NetworkSinkLaws, a_deadline, a_notice
-from tests.sinks.pagers import PAGERS, SECRET, Api, Pager, answer_to
+from service_monitoring.testing.sink_laws import FarSide, NetworkSinkLaws, a_deadline, a_digest, a_notice
+from tests.sinks.pagers import LOCAL, OFFERS, PAGERS, SECRET, Api, Pager, answer_to
 from tests.sinks.servers import Served, free_port
 
 
@@ -119,6 +120,51 @@ def _keys(content: Any) -> set[str]:
     if not isinstance(content, dict):
         return set()
     return set(content) | set().union(*map(_keys, content.values()))
+
+
+async def test_what_may_be_done_is_told_with_the_alert(pager: Pager, kind: Any, api: Api) -> None:
+    world = Surroundings(SystemClock(), LOCAL, links=lambda notice, channel: OFFERS)
+    sink = pager.sink_in(world, kind, api.root)
+    assert isinstance(await sink.send(sink.render(a_notice()), a_deadline()), Accepted)
+    [alert] = api.alerts.values()
+    said = f"{alert} {api.requests[0].decode()}"
+    assert all(url in said for _, url in OFFERS)
+
+
+async def test_a_channels_own_text_stands_alone(pager: Pager, kind: Any, api: Api) -> None:
+    template = Template("{{ page }} of {{ service }}", "{{ rule }} it is")
+    sink = pager.sink_in(Surroundings(SystemClock(), LOCAL, template=template), kind, api.root)
+    message = sink.render(a_notice())
+    assert message.subject == "first of shop"
+    assert "first of shop" in message.body and "down it is" in message.body
+    assert not any(name in message.body for name in ("breached_at", 'detail"', 'cause"'))
+    assert isinstance(await sink.send(message, a_deadline()), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("notice", "statuses"),
+    [
+        (a_digest("open", "open"), {"trigger", "open", "active"}),
+        (a_digest("acknowledged", "open", page=Page.RAISED), {"trigger", "open", "active"}),
+        (a_digest("resolved", "open", page=Page.UPDATED), {"trigger", "open", "active", "resolved"}),
+        (a_digest("acknowledged", open=3), {"trigger", "open", "active"}),
+    ],
+)
+async def test_the_alert_of_a_group_stands_while_one_incident_is_open_and_nobodys(
+    pager: Pager, kind: Any, api: Api, notice: Notice, statuses: set[str]
+) -> None:
+    sink = pager.sink(kind, api.root)
+    assert isinstance(await sink.send(sink.render(notice), a_deadline()), Accepted)
+    assert {alert["status"] for alert in api.alerts.values()} <= statuses
+    assert any(alert["status"] != "resolved" for alert in api.alerts.values())
+
+
+async def test_the_alert_of_a_group_ends_with_the_last_of_its_incidents(pager: Pager, kind: Any, api: Api) -> None:
+    sink = pager.sink(kind, api.root)
+    told = (a_digest("open", "open"), a_digest("resolved", "closed", page=Page.RECOVERED))
+    for notice in told:
+        assert isinstance(await sink.send(sink.render(notice), a_deadline()), Accepted)
+    assert {alert["status"] for alert in api.alerts.values()} <= {"resolve", "close", "resolved"}
 
 
 async def test_a_message_of_the_builtin_text_can_be_sent_too(pager: Pager, kind: Any, api: Api) -> None:

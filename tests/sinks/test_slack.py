@@ -8,11 +8,12 @@ import pytest
 
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.ports import Accepted, Answer, Later, Rejected
+from service_monitoring.ports import Accepted, Answer, Later, Rejected, Surroundings
+from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.sinks.chat import ChatSink, units
 from service_monitoring.sinks.slack import LONGEST_HEADER, LONGEST_SECTION
 from service_monitoring.testing.sink_laws import a_notice
-from tests.sinks.chats import SLACK, answer_to, content_of, http
+from tests.sinks.chats import LOCAL, SLACK, answer_to, content_of, http
 from tests.sinks.servers import HttpServer
 
 
@@ -76,6 +77,18 @@ async def test_a_notice_is_a_header_the_text_the_facts_and_a_link(sink: ChatSink
         "Incident: 0000000000000001",
     ]
     assert link == {"type": "mrkdwn", "text": "<https://wiki.example/?a=b&amp;c=down|Runbook>", "verbatim": True}
+
+
+async def test_what_may_be_done_stands_beside_the_runbook() -> None:
+    kind = SLACK.kind()
+    world = Surroundings(
+        SystemClock(), LOCAL, links=lambda notice, channel: (("acknowledge", "https://m.example/?a&b"),)
+    )
+    content = content_of(SLACK.sink_in(world, kind, "http://127.0.0.1").render(a_notice()))
+    assert content["blocks"][-1]["text"]["text"] == (
+        "<https://wiki.example/down|Runbook> · <https://m.example/?a&amp;b|Acknowledge>"
+    )
+    await kind.close()
 
 
 @pytest.mark.parametrize("letter", ["x", "&", "<", "@a", "é", "\U0001f525"])

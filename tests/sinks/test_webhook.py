@@ -111,6 +111,11 @@ def test_the_body_is_canonical_json_of_documented_fields() -> None:
         "ended_at": None,
         "degraded": None,
         "links": {},
+        "recipient": "channel.ops",
+        "group": {},
+        "open": 1,
+        "over": 0,
+        "others": [],
     }
     assert set(content) == set(FIELDS)
     assert message.body == json.dumps(content, sort_keys=True, separators=(",", ":"))

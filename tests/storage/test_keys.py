@@ -117,7 +117,10 @@ async def test_an_old_folder_gets_the_new_tables_and_keeps_what_it_has(opened: O
     store = await opened()
     await store.commit(a_commit(1))
     await store.close()
-    for name, tables in (("facts.db", ("keys", "pings", "jobs")), ("samples.db", ("pushes", "pushed"))):
+    for name, tables in (
+        ("facts.db", ("keys", "pings", "jobs", "members", "flaps", "silences")),
+        ("samples.db", ("pushes", "pushed")),
+    ):
         connection = sqlite3.connect(folder / name)
         for table in tables:
             connection.execute(f"DROP TABLE {table}")

@@ -35,7 +35,7 @@ WHOLE = re.compile(
     r"SCAN (wanted|near|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
     r"|series"
     r"|silences USING INDEX silences_(alive|ends)"
-    r"|groups USING INDEX groups_alive|groups USING COVERING INDEX groups_alive"
+    r"|(groups|members|flaps) USING (COVERING )?INDEX (groups|members|flaps)_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
 )
 

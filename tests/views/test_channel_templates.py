@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from service_monitoring.domain.notices import Facts, Notice, Page
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.ports import NO_TEMPLATE, Template
-from service_monitoring.testing.sink_laws import a_notice
+from service_monitoring.testing.sink_laws import a_digest, a_notice
 from service_monitoring.views.wording import (
     LARGEST_TEXT,
     OF_A_CHANNEL,
+    OF_OTHERS,
     VARIABLES,
     article,
     complaint,
@@ -35,6 +36,62 @@ def test_every_variable_that_is_promised_to_channels_is_there() -> None:
     assert article(a_notice(), Template(every, every)).degraded == ""
     assert complaint_of_channel(every) is None
     assert "'headline' is undefined" in str(complaint("{{ headline }}"))
+
+
+def test_a_template_speaks_of_all_incidents_of_a_group() -> None:
+    text = (
+        "{{ open }} open, {{ over }} over of {{ group.service }}, {{ group.team }} for {{ recipient }}: {{ summary }}"
+        "{% for other in others %}\n{{ loop.index }}: {{ other.service }}.{{ other.rule }} {{ other.state }}"
+        " {{ other.labels.team }}{% endfor %}"
+    )
+    assert complaint_of_channel(text) is None
+    said = article(a_digest("open", "open", "resolved", page=Page.UPDATED), Template(text=text))
+    assert said.text.splitlines() == [
+        "2 open, 1 over of shop, payments for channel.ops: shop is down: timeout",
+        "1: shop.slow open payments",
+        "2: shop.slow resolved payments",
+    ]
+    assert (said.complete, said.degraded) == (True, "")
+
+
+def test_every_word_that_is_promised_of_others_is_there_and_no_more() -> None:
+    every = " ".join(f"{{{{ other.{name} }}}}" for name in OF_OTHERS)
+    said = article(a_digest("open", "open"), Template(text=f"{{% for other in others %}}{every}{{% endfor %}}"))
+    assert said.degraded == ""
+    said = article(a_digest("open", "open"), Template(text="{% for other in others %}{{ other.detail }}{% endfor %}"))
+    assert "has no attribute 'detail'" in said.degraded
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ others.append(1) }}",
+        "{{ others.__class__ }}",
+        "{{ others.sort }}",
+        "{{ others[0].items() }}",
+        "{{ group.update(open=1) }}",
+        "{{ others * 1000 }}",
+        "{% for a in others %}{% for b in others %}{{ a }}{{ b }}{% endfor %}{% endfor %}",
+    ],
+)
+def test_a_template_can_do_nothing_with_others_but_read_them(text: str) -> None:
+    notice = a_digest("open", "open")
+    said = article(notice, Template(text=text))
+    assert said.text == article(notice).text
+    assert said.degraded != ""
+
+
+def test_what_a_template_shows_of_many_others_is_bounded() -> None:
+    notice = a_digest(*["open"] * 100)
+    long = msgspec.structs.replace(
+        notice.facts, service="é" * 9000, labels=tuple((f"label{each}", "x" * 9000) for each in range(9))
+    )
+    notice = msgspec.structs.replace(notice, others=(long,) * 99)
+    said = article(notice, Template(text="{{ others }}"))
+    assert len(said.text.encode()) <= LARGEST_TEXT
+    said = article(notice, Template(text="{{ others|length }} of {{ open }}"))
+    written, _, known = said.text.partition(" of ")
+    assert 0 < int(written) < 99 and known == "100"
 
 
 def test_each_part_is_left_as_it_is_without_a_template() -> None:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from service_monitoring.domain.inputs import Act
 from service_monitoring.domain.instants import DAY, SECOND, Duration, Instant
-from service_monitoring.domain.notices import Page
-from service_monitoring.testing.sink_laws import a_notice
+from service_monitoring.domain.notices import Notice, Page
+from service_monitoring.testing.sink_laws import a_digest, a_notice
+from service_monitoring.views.digests import apart
 from service_monitoring.wire.links import LONGEST, Permission, Signer
 
 KEY = b"0123456789abcdef" * 4
@@ -55,6 +56,28 @@ def test_what_cannot_be_done_has_no_link(facts: dict[str, str], words: list[str]
     notice = a_notice(page=Page.RELEASED)
     notice = replace(notice, facts=replace(notice.facts, **facts))
     assert [word for word, _ in SIGNER.links(notice, "ops")] == words
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        a_digest("open", "open"),
+        a_digest("open", "resolved", page=Page.UPDATED),
+        a_digest("open", open=2),
+        a_digest("open", over=1, page=Page.UPDATED),
+    ],
+)
+def test_a_notice_about_several_incidents_has_no_link(notice: Notice) -> None:
+    assert SIGNER.links(notice, "ops") == ()
+
+
+def test_each_incident_of_several_has_its_links_where_it_is_told_by_itself() -> None:
+    open_, taken = reversed(apart(a_digest("open", "acknowledged")))
+    assert [word for word, _ in SIGNER.links(open_, "ops")] == ["acknowledge", "resolve"]
+    [(word, url)] = SIGNER.links(taken, "ops")
+    permitted = SIGNER.read(url.rpartition("/")[2])
+    assert word == "resolve" and permitted is not None
+    assert permitted.incident == a_notice(2).facts.incident
 
 
 def test_the_links_of_a_notice_are_the_same_bytes_every_time_and_others_for_every_channel() -> None:

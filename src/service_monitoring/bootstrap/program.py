@@ -104,6 +104,7 @@ class Program:
             finish=self._cycle.submit,
             dice=SystemRandom().random,
             troubled=lambda sentence: log().warning("delivery", problem=sentence),
+            withheld=lambda notice: self._cycle.course.withheld(notice, clock.now()),
         )
         self._uplink = Uplink(open_canaries(settings, clock), clock, troubled=self._uplink_troubled)
         self._poller = Poller(checks_of(settings), fitted.sources, clock, self._observed, capacity=1000)

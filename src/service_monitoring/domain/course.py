@@ -195,6 +195,10 @@ class Course:
         """The silences that decisions ask for: those that hold or will, and some that have ended lately."""
         return self._silences.all()
 
+    def withheld(self, notice: Notice, at: Instant) -> Held | None:
+        """Why a notice that is owed is not to be sent any more."""
+        return self._dispatch.withheld(notice, at)
+
     def reach(self, service: str, check: str) -> Reach:
         """The history that decisions on a check look back at."""
         return self.policy(service).reach(check)
@@ -294,9 +298,10 @@ class Course:
         for job in jobs:
             if job.service in course._policies:
                 course._policies[job.service].restore_job(job)
+        course._in_gap = any(policy.in_gap for policy in course._policies.values())
         course._carriers = {incident.id: incident.service for incident in course.incidents()}
         course._touched = dict.fromkeys(course._policies)
-        course._dispatch.revive(configuration, told or Told())
+        course._dispatch.revive(configuration, told or Told(), course._told_incidents())
         return course
 
     def recall(self, recollection: Recollection) -> None:
@@ -471,7 +476,10 @@ class Course:
         self._configuration = configuration
         self._retired = retired
         self._composites = composites
-        decisions += self._dispatch.configure(configuration, at)
+        decisions += self._dispatch.configure(configuration, at, self._told_incidents())
+        for incident in self.incidents():
+            if self._dispatch.member(incident.id) is None:
+                decisions += self._tell(incident, at)
         decisions += self._combine(at, all_of_them=True)
         for subject in [subject for subject in self._dispatch.flaps() if not self._flapping(subject)]:
             decisions += self._steady(subject, at)
@@ -531,6 +539,14 @@ class Course:
             self._wants.update(dict.fromkeys(wait.checks))
             self._wait_for_parents(member)
         return notices
+
+    def _told_incidents(self) -> Iterator[Facts]:
+        """The incidents of which somebody is told, if a route says so."""
+        for incident in self.incidents():
+            if not incident.draft and incident.state is not State.PENDING:
+                facts = self._facts(incident)
+                if facts is not None:
+                    yield facts
 
     def _settle(self, settled: Settled, at: Instant) -> list[Decision]:
         """A notice that was not delivered goes to the next contact of a person, or else the owners hear of it."""
@@ -594,12 +610,11 @@ class Course:
     def _rechecked(self, check: str, at: Instant) -> list[Decision]:
         """A check ran that incidents wait for: those that wait for no other are told, or held for the parent."""
         decisions: list[Decision] = []
-        for member in list(self._dispatch.blocked()):
-            if check in member.awaits:
-                awaits = tuple(name for name in member.awaits if name != check)
-                self._dispatch.await_only(member.incident, awaits)
-                if not awaits:
-                    decisions += self._end_wait(member, at)
+        for member in list(self._dispatch.awaiting(check)):
+            awaits = tuple(name for name in member.awaits if name != check)
+            self._dispatch.await_only(member.incident, awaits)
+            if not awaits:
+                decisions += self._end_wait(member, at)
         return decisions
 
     def _stop_waiting(self, key: Key, at: Instant) -> list[Decision]:
@@ -663,8 +678,8 @@ class Course:
         """
         policy = self._policies[what.service]
         decisions: list[Decision] = []
-        for member in list(self._dispatch.blocked()):
-            if member.facts.service != what.service or member.awaits or member.blocked is None:
+        for member in list(self._dispatch.blocked(what.service)):
+            if member.awaits or member.blocked is None:
                 continue
             if member.blocked.reason is Withheld.FLAPPING:
                 continue  # told when it is steady

@@ -1,32 +1,25 @@
-"""Groups: what is told together, what each recipient heard last, and what is to be told at a flush.
+"""Groups: incidents that are told together, what each recipient heard last, and how far an escalation is.
 
-Knows incidents by their facts, the terms of a route, and how far an escalation is. Everything here is a function of a
-group, its members and an instant. Does not know which incidents go by which route (`routing`), who stands behind a rota
-or why something is held (it asks its `Surroundings`), nor when it is asked (`dispatch`).
+Knows incidents by their facts, and the terms of a route. Everything here is a value, or a function of values and an
+instant. Does not know which incidents go by which route (`routing`), what is told at a flush (`flushes`), nor when
+(`dispatch`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service_monitoring.domain.configuration import Route, Step
+from service_monitoring.domain.configuration import Route
 from service_monitoring.domain.incidents import FINAL, State
-from service_monitoring.domain.instants import MINUTE, Duration, Instant
-from service_monitoring.domain.matchers import all_hold
-from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
+from service_monitoring.domain.instants import Duration, Instant
+from service_monitoring.domain.notices import Facts, Held
 from service_monitoring.domain.rules import Severity
 
 Labels = tuple[tuple[str, str], ...]
-
-_RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
-_ALIVE: Final = frozenset({State.OPEN, State.ACKNOWLEDGED})
-_LOOK_AGAIN: Final = Duration(MINUTE)
-"""How often it is looked at what is held, where there is no interval to do it at."""
 
 
 class Word(Struct, frozen=True):
@@ -91,20 +84,26 @@ class Member(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True):
-    """A step of the escalation that was taken, and who it led to at that instant."""
+    """A step of the escalation that was taken, and who it led to at that instant.
+
+    Where a reload gave it other recipients, these hear of incidents that joined as number `since` and later.
+    """
 
     number: int
     at: Instant
     recipients: tuple[str, ...]
+    since: int = 0
 
 
 class Group(Struct, frozen=True):
     """One episode: from the first of its incidents until the last is over and that was told.
 
-    `route` are its terms. `due` is the next flush, `wakes` one out of turn, because somebody's quiet hours end.
+    `route` are its terms; without a path it is one that the configuration no longer has. `due` is the next flush,
+    `wakes` one out of turn, because somebody's quiet hours end, `late` another, for what fell due in a gap.
     The clock of the escalation runs from `started` (the first notice) while an incident is open that nobody has taken
-    on: `paused` is how long it stood still, `stopped` since when it does. `failed` counts the contacts of a person that
-    could not be reached.
+    on: `paused` is how long it stood still, `stopped` since when it does; it is `renewed` when all were over and
+    another joined. `passed` are steps that were due and that no incident matched. `failed` counts the contacts of a
+    person that could not be reached.
     """
 
     id: str
@@ -114,13 +113,16 @@ class Group(Struct, frozen=True):
     due: Instant | None
     flushed: bool = False
     wakes: Instant | None = None
+    late: Instant | None = None
     sequence: int = 0
     joined: int = 0
     started: Instant | None = None
     stopped: Instant | None = None
     paused: Duration = Duration(0)
+    renewed: bool = False
     taken: tuple[Taken, ...] = ()
     next_step: int = 0
+    passed: tuple[int, ...] = ()
     told_at: tuple[tuple[str, Instant], ...] = ()
     failed: tuple[tuple[str, int], ...] = ()
     ended: bool = False
@@ -135,6 +137,7 @@ class Group(Struct, frozen=True):
         """When the next step of the escalation is due; None while its clock stands still, and after the last."""
         if (
             self.started is None
+            or self.renewed
             or self.stopped is not None
             or self.next_step >= len(self.route.steps) * self.route.rounds
         ):
@@ -142,47 +145,27 @@ class Group(Struct, frozen=True):
         return self.started.plus(Duration(self.paused + after(self.route, self.next_step)))
 
 
-class Surroundings(Protocol):
-    """What a group asks about the world at an instant. Pure."""
+def identity(route: str, labels: Labels, first: str, again: Instant | None = None) -> str:
+    """The id that every run derives: of the route, the labels, and the first incident.
 
-    def why(self, group: Group, facts: Facts, at: Instant) -> Held | None:
-        """Why nobody is told of an incident now, if there is a reason."""
-        ...
-
-    def who(self, recipients: Iterable[str], at: Instant) -> tuple[str, ...]:
-        """People and channels that recipients lead to now, each once."""
-        ...
-
-    def channel(self, recipient: str, failed: int) -> str:
-        """Through what somebody is told, when so many of their contacts failed."""
-        ...
-
-    def quiet_until(self, recipient: str, severities: frozenset[Severity], at: Instant) -> Instant | None:
-        """Until when somebody is left alone; None when they are not, or one of the severities is excepted."""
-        ...
-
-
-class Flushed(Struct, frozen=True):
-    """A group after a flush, the members that changed, and what is told or held."""
-
-    group: Group
-    members: tuple[Member, ...]
-    notices: tuple[Notice, ...]
-
-
-def identity(route: str, labels: Labels, first: str) -> str:
-    """The id that every run derives: of the route, the labels, and the first incident."""
-    text = "\n".join((route, *(f"{name}={value}" for name, value in labels), first))
+    One that comes by a route for another reason than that it opened may have come by it before: `again` is when.
+    """
+    text = "\n".join((route, *(f"{name}={value}" for name, value in labels), first, *([str(again)] if again else [])))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def begin(route: Route, labels: Labels, first: str, at: Instant) -> Group:
-    """A group of which `first` will be the first incident."""
-    return Group(identity(route.path, labels, first), replace(route, routes=()), labels, at, None)
+def begin(route: Route, labels: Labels, first: Facts, at: Instant, *rest: Instant) -> Group:
+    """A group of which `first` will be the first incident; `rest` is when it comes by this route if not as it opens."""
+    return Group(identity(route.path, labels, first.incident, *rest), replace(route, routes=()), labels, at, None)
 
 
-def joined(group: Group, facts: Facts, at: Instant) -> tuple[Group, Member]:
-    """With one more incident. The wait runs from the first; the first flush is at once where it is over for any."""
+def joined(group: Group, facts: Facts, alive: int, at: Instant) -> tuple[Group, Member]:
+    """With one more incident. The wait runs from the first; the first flush is at once where it is over for any.
+
+    Where none of the others is `alive` their escalation is over: another one begins with the next flush.
+    """
+    if not alive and group.started is not None:
+        group = replace(group, renewed=True)
     if not group.flushed:
         opened = facts.opened_at or at
         over = opened.plus(group.route.wait) <= at
@@ -203,253 +186,49 @@ def after(route: Route, number: int) -> Duration:
     return Duration(route.steps[place].after + round_ * (last + (apart or route.repeat)))
 
 
-def clocked(group: Group, members: Iterable[Member], at: Instant) -> Group:
-    """The escalation's clock stands still while nobody need be called: everything is taken on, or over."""
+def revised(group: Group, route: Route, who: Callable[[Iterable[str]], tuple[str, ...]], at: Instant) -> Group:
+    """On other terms. Steps that lead to others now do so for incidents to come: what is open was told to those before.
+
+    Who is no longer called hears of what they know, to its end.
+    """
+    steps = tuple((step.recipients, step.matchers) for step in group.route.steps)
+    wanted = tuple((step.recipients, step.matchers) for step in route.steps)
+    taken = group.taken
+    if steps != wanted:
+        taken = tuple(
+            each if _step(steps, each.number) == _step(wanted, each.number) else _retaken(group, each, route, who)
+            for each in taken
+        )
+    due = group.due
+    if due is None and route.interval:
+        due = at.plus(route.interval)  # without an interval nothing was waited for
+    return replace(group, route=replace(route, routes=()), taken=taken, due=due)
+
+
+def anew(group: Group) -> Group:
+    """The same group, with an escalation that has not begun."""
+    return replace(group, started=None, stopped=None, paused=Duration(0), taken=(), next_step=0, passed=())
+
+
+def _step(steps: Sequence[object], number: int) -> object:
+    return steps[number % len(steps)] if steps else None
+
+
+def _retaken(group: Group, step: Taken, route: Route, who: Callable[[Iterable[str]], tuple[str, ...]]) -> Taken:
+    recipients = who(route.steps[step.number % len(route.steps)].recipients) if route.steps else ()
+    return replace(step, recipients=recipients, since=group.joined)
+
+
+def clocked(group: Group, wanting: int, at: Instant) -> Group:
+    """The escalation's clock stands still while nobody need be called: everything is taken on, or over.
+
+    `wanting` counts the incidents of which somebody should hear.
+    """
     if group.started is None:
         return group
-    running = any(member.wants for member in members)
+    running = wanting > 0
     if running and group.stopped is not None:
         return replace(group, stopped=None, paused=Duration(group.paused + at.since(group.stopped)))
     if not running and group.stopped is None:
         return replace(group, stopped=at)
     return group
-
-
-def flush(
-    group: Group,
-    members: Mapping[str, Member],
-    world: Surroundings,
-    at: Instant,
-    *,
-    regular: bool = True,
-    latest_only: bool = False,
-) -> Flushed:
-    """Tell what there is to tell at `at`.
-
-    A regular flush also repeats, and sets the next one. After a gap only the latest step that fell due is taken.
-    """
-    return _Flush(group, members, world, at).run(regular=regular, latest_only=latest_only)
-
-
-class _Flush:
-    """One flush on its way."""
-
-    def __init__(self, group: Group, members: Mapping[str, Member], world: Surroundings, at: Instant) -> None:
-        self._group = group
-        self._before = members
-        self._members = dict(sorted(members.items(), key=lambda item: item[1].joined))
-        self._world = world
-        self._at = at
-        self._notices: list[Notice] = []
-        self._wakes: Instant | None = None
-        self._why = {
-            id: member.blocked or world.why(group, member.facts, at)
-            for id, member in self._members.items()
-            if not member.gone and not (member.left and not member.over)
-        }
-
-    def run(self, *, regular: bool, latest_only: bool) -> Flushed:
-        """All of it."""
-        free = [id for id, why in self._why.items() if why is None and self._members[id].wants]
-        if free and self._group.started is None:
-            self._group = replace(self._group, started=self._at)
-        called = self._take_steps(free, latest_only=latest_only) if free else ()
-        told = (word.recipient for member in self._members.values() for word in member.words if word.severity)
-        for recipient in dict.fromkeys((*self._group.reached, *told)):
-            self._tell(recipient, free, regular=regular, called=recipient in called)
-        if not self._group.reached and self._group.route.steps:
-            for recipient in self._world.who(self._group.route.steps[0].recipients, self._at):
-                self._hold(recipient)
-        self._let_go()
-        self._set_due(regular=regular)
-        changed = tuple(member for id, member in self._members.items() if member is not self._before[id])
-        return Flushed(self._group, changed, tuple(self._notices))
-
-    def _take_steps(self, free: Sequence[str], *, latest_only: bool) -> frozenset[str]:
-        """Take the steps that are due; whom they call."""
-        due: list[tuple[int, Step]] = []
-        group = self._group
-        while (when := group.step_due) is not None and when <= self._at:
-            due.append((group.next_step, group.route.steps[group.next_step % len(group.route.steps)]))
-            group = replace(group, next_step=group.next_step + 1)
-        if latest_only and group.taken:
-            due = due[-1:]
-        called: dict[str, None] = {}
-        for number, step in due:
-            if step.matchers and not any(all_hold(step.matchers, dict(self._members[id].facts.labels)) for id in free):
-                continue
-            who = self._world.who(step.recipients, self._at)
-            group = replace(group, taken=(*group.taken, Taken(number, self._at, who)))
-            called |= dict.fromkeys(who)
-        self._group = group
-        return frozenset(called)
-
-    def _tell(self, recipient: str, free: Sequence[str], *, regular: bool, called: bool) -> None:
-        """One notice to a recipient, if there is anything new, or to be said again."""
-        self._hold(recipient)
-        known = {id: self._members[id].word(recipient).severity for id in self._why}
-        reached = recipient in self._group.reached
-        opened = [id for id in free if reached and known[id] is None]
-        raised = [id for id in free if _rose(known[id], self._members[id].facts.severity)]
-        over = [id for id, why in self._why.items() if why is None and self._members[id].over and known[id] is not None]
-        if over and not self._group.route.resolved:
-            self._forget(recipient, over)
-            over = []
-        again = regular and self._is_due_again(recipient) and any(known[id] is not None for id in free)
-        if not (opened or raised or over or again or (called and free)):
-            return
-        news = [*opened, *raised, *over]
-        until = self._world.quiet_until(
-            recipient, frozenset(self._members[id].facts.severity for id in news or free), self._at
-        )
-        if until is not None:
-            self._leave_alone(recipient, news, until)
-            return
-        number = self._notify(recipient, self._page(recipient, opened, raised, over, called=called), news, None)
-        for id in [*opened, *raised]:
-            word = Word(recipient, self._members[id].facts.severity, number)
-            self._members[id] = self._members[id].told(word)
-        self._forget(recipient, over)
-        others = tuple(each for each in self._group.told_at if each[0] != recipient)
-        self._group = replace(self._group, told_at=(*others, (recipient, self._at)))
-
-    def _page(
-        self, recipient: str, opened: Sequence[str], raised: Sequence[str], over: Sequence[str], *, called: bool
-    ) -> Page:
-        """What is new about it, the more urgent first."""
-        if opened:
-            if all(self._members[id].word(recipient).held for id in opened):
-                return Page.RELEASED
-            return Page.ESCALATED if called and self._group.taken[-1].number else Page.FIRST
-        if raised:
-            return Page.RAISED
-        if not over:
-            return Page.ESCALATED if called else Page.REPEATED
-        if any(self._members[id].facts.state in _ALIVE for id in self._why):
-            return Page.UPDATED
-        resolved = any(self._members[id].facts.state == State.RESOLVED for id in over)
-        return Page.RECOVERED if resolved else Page.CLOSED
-
-    def _hold(self, recipient: str) -> None:
-        """Record for whom something is held from now on, or for another reason than before."""
-        for why in dict.fromkeys(self._reason(id) for id in self._why):
-            if why is None:
-                continue
-            news = [id for id in self._why if self._reason(id) == why and self._is_kept_from(recipient, id, why)]
-            if news:
-                self._notify(recipient, self._held_page(recipient, news), news, why)
-                self._note(recipient, news, why)
-
-    def _reason(self, id: str) -> Held | None:
-        member = self._members[id]
-        if member.facts.state == State.ACKNOWLEDGED and not member.left:
-            return self._why[id] or Held(Withheld.ACKNOWLEDGED, member.facts.taken_by)
-        return self._why[id]
-
-    def _is_kept_from(self, recipient: str, id: str, why: Held) -> bool:
-        """Whether a recipient would hear of it but for this reason, and that is not on record yet."""
-        member = self._members[id]
-        word = member.word(recipient)
-        if word.held == why:
-            return False
-        if member.over:
-            return word.severity is not None
-        return not member.left and (word.severity is None or _rose(word.severity, member.facts.severity))
-
-    def _held_page(self, recipient: str, news: Sequence[str]) -> Page:
-        if all(self._members[id].over for id in news):
-            return Page.RECOVERED
-        return Page.FIRST if any(self._members[id].word(recipient).severity is None for id in news) else Page.RAISED
-
-    def _leave_alone(self, recipient: str, news: Sequence[str], until: Instant) -> None:
-        why = Held(Withheld.QUIET_HOURS, recipient)
-        fresh = [id for id in news if self._members[id].word(recipient).held != why]
-        if fresh:
-            self._notify(recipient, self._held_page(recipient, fresh), fresh, why)
-            self._note(recipient, fresh, why)
-        if news:
-            self._wakes = until if self._wakes is None else min(self._wakes, until)
-
-    def _note(self, recipient: str, ids: Iterable[str], why: Held) -> None:
-        for id in ids:
-            word = self._members[id].word(recipient)
-            self._members[id] = self._members[id].told(replace(word, held=why))
-
-    def _forget(self, recipient: str, ids: Iterable[str]) -> None:
-        """It is over, and the recipient knows."""
-        for id in ids:
-            self._members[id] = self._members[id].told(Word(recipient))
-
-    def _is_due_again(self, recipient: str) -> bool:
-        return any(
-            who == recipient and told.plus(self._group.route.repeat) <= self._at for who, told in self._group.told_at
-        )
-
-    def _notify(self, recipient: str, page: Page, news: Sequence[str], held: Held | None) -> int:
-        """One notice, about `news` first, then about whatever else is open. Its number."""
-        alive = [id for id in self._why if not self._members[id].over]
-        others = [id for id in alive if id not in set(news) and self._why[id] is None] if held is None else []
-        about = [self._members[id].facts for id in dict.fromkeys((*news, *others))]
-        worst = sorted(range(len(about)), key=lambda place: (-_RANK[about[place].severity], place))
-        lead = about[worst[0]] if page is not Page.FIRST or not news else self._members[news[0]].facts
-        listed = [facts for facts in about if facts is not lead][: max(0, self._group.route.listed - 1)]
-        number = self._group.sequence + 1
-        group = self._group = replace(self._group, sequence=number)
-        failed = next((count for who, count in group.failed if who == recipient), 0)
-        channel = self._world.channel(recipient, failed)
-        ended = sum(1 for id in news if self._members[id].over)
-        self._notices.append(
-            Notice(
-                key=notice_key(group.id, recipient, channel, page, number),
-                thread=thread_key(group.id, recipient, channel),
-                group=group.id,
-                sequence=number,
-                recipient=recipient,
-                channel=channel,
-                page=page,
-                decided_at=self._at,
-                facts=lead,
-                held=held,
-                others=tuple(listed),
-                open=len(about) - ended,
-                over=ended,
-                step=group.taken[-1].number if group.taken else 0,
-                labels=group.labels,
-                news=tuple(news),
-            )
-        )
-        return number
-
-    def _let_go(self) -> None:
-        """Of what is over nothing more is told when everybody knows who believed it open."""
-        for id, member in self._members.items():
-            if not member.gone and (member.over or member.left) and not member.believed:
-                self._members[id] = replace(member, gone=True, words=(), blocked=None, awaits=(), until=None)
-        if all(member.gone for member in self._members.values()):
-            self._group = replace(self._group, ended=True, due=None, wakes=None)
-
-    def _set_due(self, *, regular: bool) -> None:
-        group = clocked(self._group, self._members.values(), self._at)
-        if not group.ended:
-            group = replace(group, flushed=True)
-            if not group.route.interval:
-                group = replace(group, due=self._without_interval())
-            elif regular:
-                group = replace(group, due=self._at.plus(group.route.interval))
-            group = replace(group, wakes=self._wakes)
-        self._group = group
-
-    def _without_interval(self) -> Instant | None:
-        """Changes are told at once: only a repeat is waited for, and the end of a reason to hold."""
-        group = self._group
-        due = [at.plus(group.route.repeat) for who, at in group.told_at if self._is_to_be_repeated(who)]
-        if any(why is not None for why in self._why.values()):
-            due.append(self._at.plus(_LOOK_AGAIN))
-        return min(due, default=None)
-
-    def _is_to_be_repeated(self, recipient: str) -> bool:
-        return any(member.wants and member.word(recipient).severity for member in self._members.values())
-
-
-def _rose(known: Severity | None, now: Severity) -> bool:
-    return known is not None and _RANK[now] > _RANK[known]

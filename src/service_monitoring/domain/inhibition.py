@@ -14,49 +14,68 @@ from service_monitoring.domain.matchers import all_hold
 Agreed = tuple[str, ...]
 
 
+class _Sources:
+    """Open incidents that mute others, by the labels in which these must agree; ids in order."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Agreed, list[str]] = {}
+
+    def add(self, agreed: Agreed, incident: str) -> None:
+        insort(self._ids.setdefault(agreed, []), incident)
+
+    def discard(self, agreed: Agreed, incident: str) -> None:
+        found = self._ids.get(agreed, [])
+        place = bisect_left(found, incident)
+        if found[place : place + 1] == [incident]:
+            del found[place]
+        if not found:
+            self._ids.pop(agreed, None)
+
+    def first(self, agreed: Agreed) -> str | None:
+        return next(iter(self._ids.get(agreed, ())), None)
+
+
 class Inhibitor:
-    """The open incidents that may mute others, found by the labels in which both must agree."""
+    """The open incidents that may mute others, found by the labels in which both must agree.
+
+    Those that both sides of an inhibition match lie apart: two such incidents would mute each other.
+    """
 
     def __init__(self, inhibitions: Iterable[Inhibition] = ()) -> None:
-        self._inhibitions = tuple(inhibitions)
-        self._sources: list[dict[Agreed, list[str]]] = [{} for _ in self._inhibitions]
+        self._inhibitions = tuple((inhibition, _Sources(), _Sources()) for inhibition in inhibitions)
         self._known: dict[str, Mapping[str, str]] = {}
 
     def note(self, incident: str, labels: Mapping[str, str]) -> None:
         """It is open, with these labels from now on."""
         self.forget(incident)
         self._known[incident] = labels
-        for inhibition, sources in zip(self._inhibitions, self._sources, strict=True):
+        for inhibition, one_sided, both_sided in self._inhibitions:
             if all_hold(inhibition.when, labels):
-                insort(sources.setdefault(_agreed(inhibition, labels), []), incident)
+                sources = both_sided if all_hold(inhibition.mutes, labels) else one_sided
+                sources.add(_agreed(inhibition, labels), incident)
 
     def forget(self, incident: str) -> None:
         """It is over."""
         labels = self._known.pop(incident, None)
         if labels is None:
             return
-        for inhibition, sources in zip(self._inhibitions, self._sources, strict=True):
-            agreed = _agreed(inhibition, labels)
-            found = sources.get(agreed, [])
-            place = bisect_left(found, incident)
-            if found[place : place + 1] == [incident]:
-                del found[place]
-            if not found:
-                sources.pop(agreed, None)
+        for inhibition, *sides in self._inhibitions:
+            for sources in sides:
+                sources.discard(_agreed(inhibition, labels), incident)
 
-    def muting(self, incident: str, labels: Mapping[str, str]) -> str | None:
-        """The open incident that mutes this one, the smallest id of several.
+    def muting(self, labels: Mapping[str, str]) -> str | None:
+        """The open incident that mutes one with these labels, the smallest id of several.
 
-        What both sides of an inhibition match is muted by none that both sides match either, as in Alertmanager: two
-        such incidents would mute each other.
+        What both sides of an inhibition match is muted by none that both sides match either, as in Alertmanager.
         """
-        for inhibition, sources in zip(self._inhibitions, self._sources, strict=True):
+        for inhibition, one_sided, both_sided in self._inhibitions:
             if not all_hold(inhibition.mutes, labels):
                 continue
-            both = all_hold(inhibition.when, labels)
-            for id in sources.get(_agreed(inhibition, labels), ()):
-                if id != incident and not (both and all_hold(inhibition.mutes, self._known[id])):
-                    return id
+            agreed = _agreed(inhibition, labels)
+            sides = [one_sided] if all_hold(inhibition.when, labels) else [one_sided, both_sided]
+            found = [first for sources in sides if (first := sources.first(agreed)) is not None]
+            if found:
+                return min(found)
         return None
 
 

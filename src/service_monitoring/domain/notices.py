@@ -45,7 +45,6 @@ class Withheld(StrEnum):
     MUTED = "muted"
     ACKNOWLEDGED = "acknowledged"
     QUIET_HOURS = "quiet_hours"
-    OVER = "over"
 
 
 class Held(Struct, frozen=True):

@@ -434,6 +434,8 @@ class MonitoringPolicy:
             events += self._judge_job(name, at)
         for track in self._in_order():
             if 0 < track.expires <= at.ns:
+                track.expires = at.ns  # also after a restart it does not expire before
+                self._dirty[track.key] = track
                 self._agenda.book((*track.key, EXPIRY), at.ns, Order.EXPIRY)
         return events
 

@@ -58,8 +58,11 @@ def matching(routes: tuple[Route, ...], labels: Mapping[str, str]) -> tuple[Rout
 
 
 def shared(route: Route, labels: Mapping[str, str]) -> Labels:
-    """The labels in which the incidents of a group agree, in order; one that they do not have is left out."""
-    names = labels if EVERY_LABEL in route.group_by else route.group_by
+    """The labels in which the incidents of a group agree, in order; one that they do not have is left out.
+
+    Every label is all but the severity: an incident that gets worse is still the same, and told in the same thread.
+    """
+    names = labels.keys() - {"severity"} if EVERY_LABEL in route.group_by else route.group_by
     return tuple((name, labels[name]) for name in sorted(names) if labels.get(name))
 
 

@@ -1,5 +1,6 @@
 """The kind `alertmanager`: a notice as an alert, pushed to Alertmanager's API v2.
 
+A notice about several incidents is one alert for each that it writes out, with its own words, links and end.
 Alertmanager knows an alert by its labels, so these are what does not change between the notices of one incident: name
 of the rule, service, check, metric, and the labels of series, rule and service. The severity may rise, so it is an
 annotation; who routes by it writes `labels: {severity: ...}` at a channel that gets nothing else.
@@ -26,9 +27,10 @@ from service_monitoring.ports import Answer, Deadline, Message, Surroundings
 from service_monitoring.settings import DurationField, InvalidValue
 from service_monitoring.settings.programs import VariableName
 from service_monitoring.sinks.addressing import Headers, secrets_in
-from service_monitoring.sinks.chat import is_link
+from service_monitoring.sinks.chat import is_link, offered
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Standing, facts_of, standing
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
+from service_monitoring.views.digests import apart
 from service_monitoring.views.wording import Article, article
 
 NAME: Final = "alertname"
@@ -65,39 +67,46 @@ class Kind(PostingKind):
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Alertmanager:
         """A sink for one Alertmanager; opens no connection yet."""
-        return Alertmanager(options, self.poster(surroundings, secrets=secrets_in(options.headers)))
+        return Alertmanager(options, self.poster(surroundings, secrets=secrets_in(options.headers)), surroundings)
 
 
 class Alertmanager:
     """A `ports.Sink` over HTTP. Several sends may run at once; one that is cancelled closes its connection."""
 
-    def __init__(self, options: Options, poster: Poster) -> None:
+    def __init__(self, options: Options, poster: Poster, surroundings: Surroundings) -> None:
         self._poster = poster
+        self._template = surroundings.template
+        self._links = surroundings.links
         self._to = URL(options.alertmanager) / "api" / "v2" / "alerts"
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
         self._labels = dict(options.labels)
         self._lasts = options.lasts
 
     def render(self, notice: Notice) -> Message:
-        """One alert."""
-        words = article(notice)
+        """An alert for each incident."""
+        said = article(notice, self._template)
+        return Message(
+            key=notice.key,
+            thread=notice.thread,
+            subject=said.headline,
+            body=_listed(*map(self._alert, apart(notice))),
+            content_type=_JSON,
+            degraded=said.degraded,
+        )
+
+    def _alert(self, notice: Notice) -> dict[str, Any]:
+        words = article(notice, self._template)
         begun = notice.facts.opened_at or notice.decided_at
+        links = offered(self._links(notice, notice.channel))
         alert = {
             "labels": _labels(notice) | self._labels,
-            "annotations": _annotations(notice, words),
+            "annotations": _annotations(notice, words) | {word.lower(): url for word, url in links},
             "startsAt": str(begun),
             **self._end(notice, begun),
         }
         if is_link(words.runbook):
             alert["generatorURL"] = words.runbook
-        return Message(
-            key=notice.key,
-            thread=notice.thread,
-            subject=words.headline,
-            body=_listed(alert),
-            content_type=_JSON,
-            degraded=words.degraded,
-        )
+        return alert
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
         """One request: 200 has it, 400 and other 4xx never, 5xx later."""
@@ -140,5 +149,5 @@ def _annotations(notice: Notice, words: Article) -> dict[str, str]:
     return {**known, "summary": words.headline, "description": words.text}
 
 
-def _listed(alert: Mapping[str, Any]) -> str:
-    return f"[{canonical(alert)}]"
+def _listed(*alerts: Mapping[str, Any]) -> str:
+    return f"[{','.join(map(canonical, alerts))}]"

@@ -27,9 +27,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from service_monitoring.domain.instants import in_seconds
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rules import Severity
-from service_monitoring.ports import Accepted, Answer, Clock, Deadline, Later, Message, Surroundings, Uncertain
+from service_monitoring.ports import Accepted, Answer, Deadline, Later, Message, Surroundings, Uncertain
 from service_monitoring.settings import InvalidValue, Redactor, Secret
+from service_monitoring.sinks.chat import offered
 from service_monitoring.sinks.paging import Standing, standing
+from service_monitoring.views.digests import foremost, worst
 from service_monitoring.views.wording import article, one_line
 
 THREADS: Final = 4
@@ -117,7 +119,7 @@ class Kind:
         """A sink for one service; opens no connection yet."""
         threads = ThreadPoolExecutor(THREADS, "apprise")
         self._threads.add(threads)
-        return AppriseSink(options.apprise, threads, surroundings.clock)
+        return AppriseSink(options.apprise, threads, surroundings)
 
     async def close(self) -> None:
         """Begin nothing more; threads that are under way end by themselves."""
@@ -133,19 +135,23 @@ class _Attempt:
 class AppriseSink:
     """A `ports.Sink` by a library that blocks. Several sends may run at once, as many as there are threads."""
 
-    def __init__(self, url: Secret, threads: ThreadPoolExecutor, clock: Clock) -> None:
+    def __init__(self, url: Secret, threads: ThreadPoolExecutor, surroundings: Surroundings) -> None:
         self._url = url
         self._threads = threads
-        self._clock = clock
+        self._clock = surroundings.clock
+        self._template = surroundings.template
+        self._links = surroundings.links
         parts = [Secret(part) for part in re.split(r"[/:@?&=]+", url.reveal()) if len(part) >= _LONG]
         self._redact = Redactor((url, *parts))
 
     def render(self, notice: Notice) -> Message:
         """Plain text: the library cuts and formats it as its service likes."""
-        words = article(notice)
-        below = [words.runbook] if words.runbook else []
-        if notice.facts.incident:
-            below.append(f"Incident {notice.facts.incident}")
+        words = article(notice, self._template)
+        below = [words.runbook] if words.runbook and not words.complete else []
+        first = foremost(notice).facts.incident
+        if first and not words.complete:
+            below.append(f"Incident {first}")
+        below += [f"{word}: {url}" for word, url in offered(self._links(notice, notice.channel))]
         if words.degraded:
             below.append(f"The text of this notice could not be made as configured ({words.degraded}).")
         return Message(
@@ -190,4 +196,4 @@ class AppriseSink:
 def _type(notice: Notice) -> str:
     if notice.page is Page.OWNER:
         return "warning"
-    return "success" if standing(notice) is Standing.OVER else _TYPES[notice.facts.severity]
+    return "success" if standing(notice) is Standing.OVER else _TYPES[worst(notice)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final
 
 from msgspec import Struct
@@ -21,26 +21,32 @@ from msgspec.structs import replace
 from yarl import URL
 
 from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.notices import Facts, Notice, Page
+from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rules import Severity
-from service_monitoring.ports import Answer, Deadline, Message
+from service_monitoring.ports import NO_TEMPLATE, Answer, Deadline, Links, Message, Template, no_links
 from service_monitoring.sinks.posting import NO_HEADERS, Judge, Poster, by_status
+from service_monitoring.views.digests import counted, foremost, is_digest, is_over, shared, worst
 from service_monitoring.views.wording import Article, article, one_line
 
 JSON: Final = "application/json; charset=utf-8"
 LONGEST_FACT: Final = 500
 """Characters of one fact: a far side may say much of itself."""
+LONGEST_LINK: Final = 500
+"""Characters of a runbook's URL."""
+LONGEST_OFFER: Final = 2000
+"""Characters of a link by which something may be done: it holds all that it permits."""
 
 _ELLIPSIS: Final = "…"
 _JOINER: Final = "\u2060"
 _MENTION: Final = re.compile(r"(?<![0-9A-Za-z_])@(?=\w)|<(?=/?at\b)", re.IGNORECASE)
-_LINK: Final = re.compile(r"https?://[!#-;=?-Z_a-z~\[\]]{1,500}\Z", re.ASCII)
+_LINK: Final = re.compile(r"https?://[!#-;=?-Z_a-z~\[\]]+\Z", re.ASCII)
 
 
 class Words(Struct, frozen=True):
     """A notice in words, printable and not escaped. `title` is one line; so is the value of each fact.
 
-    `link` is the runbook where that is a URL; where it is not, it is among the facts.
+    `link` is the runbook where that is a URL; where it is not, it is among the facts. `offers` are words and URLs of
+    what may be done. Of several incidents, `severity` is the worst, and `page` is one of an end where nothing is left.
     """
 
     title: str
@@ -49,6 +55,7 @@ class Words(Struct, frozen=True):
     link: str = ""
     severity: Severity = Severity.WARNING
     page: Page = Page.FIRST
+    offers: tuple[tuple[str, str], ...] = ()
 
     def listed(self) -> str:
         """The facts, one a line."""
@@ -64,9 +71,18 @@ class ChatSink(ABC):
     content_type: ClassVar[str] = JSON
 
     def __init__(
-        self, poster: Poster, to: URL, *, headers: Mapping[str, str] = NO_HEADERS, judge: Judge = by_status
+        self,
+        poster: Poster,
+        to: URL,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        judge: Judge = by_status,
+        template: Template = NO_TEMPLATE,
+        links: Links = no_links,
     ) -> None:
         self._poster = poster
+        self._template = template
+        self._links = links
         self._to = to
         self._headers = headers
         self._judge = judge
@@ -81,8 +97,8 @@ class ChatSink(ABC):
 
     def render(self, notice: Notice) -> Message:
         """The notice in the form of this system, cut where it would be too long."""
-        said = article(notice)
-        words = words_of(notice, said)
+        said = article(notice, self._template)
+        words = words_of(notice, said, self._links(notice, notice.channel))
         return Message(
             key=notice.key,
             thread=notice.thread,
@@ -106,11 +122,11 @@ class ChatSink(ABC):
         return await self._poster.post(message, deadline, to=self._to, headers=self._headers, judge=self._judge)
 
 
-def words_of(notice: Notice, said: Article) -> Words:
-    """What a chat says of a notice. Never fails."""
+def words_of(notice: Notice, said: Article, links: Sequence[tuple[str, str]] = ()) -> Words:
+    """What a chat says of a notice. Never fails. A complete text has no facts below it."""
     link = said.runbook if is_link(said.runbook) else ""
-    facts = [*_facts(notice.facts)]
-    if said.runbook and not link:
+    facts = [] if said.complete else [*_facts(foremost(notice))]
+    if said.runbook and not link and not said.complete:
         facts.append(("Runbook", said.runbook))
     if said.degraded:
         facts.append(("Note", f"the text of this notice could not be made as configured ({said.degraded})"))
@@ -119,9 +135,15 @@ def words_of(notice: Notice, said: Article) -> Words:
         text=printable(said.text),
         facts=tuple((name, fitted(one_line(value), LONGEST_FACT)) for name, value in facts if value),
         link=link,
-        severity=notice.facts.severity,
-        page=notice.page,
+        severity=worst(notice),
+        page=Page.RECOVERED if is_over(notice) else notice.page,
+        offers=offered(links),
     )
+
+
+def offered(links: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """What may be done, as words to show and URLs that end no link in any system."""
+    return tuple((one_line(word).capitalize(), url) for word, url in links if is_link(url, LONGEST_OFFER))
 
 
 def printable(text: str) -> str:
@@ -129,9 +151,9 @@ def printable(text: str) -> str:
     return "\n".join(one_line(line.replace("\t", "    ")).rstrip() for line in text.strip().splitlines())
 
 
-def is_link(text: str) -> bool:
+def is_link(text: str, longest: int = LONGEST_LINK) -> bool:
     """Whether `text` is a whole URL of http or https, of characters that end no link in any chat system."""
-    if not _LINK.match(text):
+    if len(text) > longest or not _LINK.match(text):
         return False
     try:
         return bool(URL(text).host)
@@ -167,9 +189,20 @@ def fitted(text: str, limit: int, *, escape: Callable[[str], str] = str, measure
     return escape(text[:kept].rstrip()) + _ELLIPSIS
 
 
-def _facts(facts: Facts) -> tuple[tuple[str, str], ...]:
-    evidence = facts.evidence
+def whole(parts: Iterable[str], limit: int, *, between: str = "\n") -> str:
+    """As many of `parts` as measure `limit` at most together: half a link would lead nowhere."""
+    kept: list[str] = []
+    for part in parts:
+        if units(between.join([*kept, part])) <= limit:
+            kept.append(part)
+    return between.join(kept)
+
+
+def _facts(notice: Notice) -> tuple[tuple[str, str], ...]:
+    """What is known of the first incident, after what is true of all of them."""
+    facts, evidence = notice.facts, notice.facts.evidence
     return (
+        *((("Incidents", counted(notice)), ("Group", shared(notice))) if is_digest(notice) else ()),
         ("Service", facts.service),
         ("Rule", facts.rule),
         ("Severity", facts.severity.value if facts.incident else ""),

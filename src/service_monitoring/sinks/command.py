@@ -30,7 +30,6 @@ from service_monitoring.errors import Refused
 from service_monitoring.ports import (
     Accepted,
     Answer,
-    Clock,
     Deadline,
     Later,
     Message,
@@ -43,6 +42,7 @@ from service_monitoring.settings import Redactor, Secret
 from service_monitoring.settings.programs import Arguments, VariableName
 from service_monitoring.sinks.content import content
 from service_monitoring.sinks.posting import canonical
+from service_monitoring.views.digests import foremost, worst
 from service_monitoring.views.wording import article, one_line
 
 VARIABLES: Final = ("NOTICE_KEY", "NOTICE_THREAD", "NOTICE_SUBJECT", "NOTICE_PAGE", "NOTICE_SEVERITY")
@@ -85,7 +85,7 @@ class Kind:
         threads = self._threads.get(options.new_privileges)
         if threads is None:
             threads = self._threads[options.new_privileges] = StartingThreads(options.new_privileges)
-        return CommandSink(options, threads, surroundings.clock)
+        return CommandSink(options, threads, surroundings)
 
     async def close(self) -> None:
         """Let the threads end. Sends that are still going on are for their callers to cancel, before this."""
@@ -97,10 +97,12 @@ class Kind:
 class CommandSink:
     """A `ports.Sink` that runs a program for each notice. Several may run at once; nothing outlives a send."""
 
-    def __init__(self, options: Options, threads: StartingThreads, clock: Clock) -> None:
+    def __init__(self, options: Options, threads: StartingThreads, surroundings: Surroundings) -> None:
         self._options = options
         self._threads = threads
-        self._clock = clock
+        self._clock = surroundings.clock
+        self._template = surroundings.template
+        self._links = surroundings.links
         secrets = options.secret_environment
         revealed = {name: secret.reveal() for name, secret in secrets.items()}
         self._environment = clean_environment(options.environment, revealed)
@@ -108,14 +110,14 @@ class CommandSink:
 
     def render(self, notice: Notice) -> Message:
         """The object as canonical JSON, and the variables that it takes a parser to find there."""
-        words = article(notice)
+        words = article(notice, self._template)
         return Message(
             key=notice.key,
             thread=notice.thread,
             subject=words.headline,
-            body=canonical(content(notice, words)),
+            body=canonical(content(foremost(notice), words, self._links(notice, notice.channel))),
             content_type="application/json",
-            headers=(("NOTICE_PAGE", notice.page.value), ("NOTICE_SEVERITY", notice.facts.severity.value)),
+            headers=(("NOTICE_PAGE", notice.page.value), ("NOTICE_SEVERITY", worst(notice).value)),
             degraded=words.degraded,
         )
 

@@ -17,12 +17,13 @@ from service_monitoring.domain.notices import Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Answer, Later, Surroundings
 from service_monitoring.sinks.addressing import SecretUrl, secrets_of
-from service_monitoring.sinks.chat import ChatSink, Words, fitted, units
+from service_monitoring.sinks.chat import ChatSink, Words, fitted, units, whole
 from service_monitoring.sinks.posting import Heard, PostingKind, by_status, canonical, wish_of
 
 LONGEST_CONTENT: Final = 2000
 LONGEST_DESCRIPTION: Final = 4096
 LONGEST_FACTS: Final = 1500
+LONGEST_LINKS: Final = 2000
 
 _MARKDOWN: Final = re.compile(r"[\\*_~`|<>#\[\]():@-]")
 _COLOURS: Final = {Severity.CRITICAL: 0xC62828, Severity.WARNING: 0xF9A825, Severity.INFO: 0x1565C0}
@@ -51,18 +52,22 @@ class Kind(PostingKind):
         # Without `wait` a message that is not kept would be answered like one that is.
         query = {"wait": "true"} | ({"thread_id": options.thread} if options.thread is not None else {})
         to = URL(options.discord.reveal()).update_query(query)
-        return Discord(self.poster(surroundings, secrets=secrets_of(options.discord)), to, judge=judged)
+        poster = self.poster(surroundings, secrets=secrets_of(options.discord))
+        return Discord(poster, to, judge=judged, template=surroundings.template, links=surroundings.links)
 
 
 class Discord(ChatSink):
-    """Posts a line, which notifications show, and an embed with the text, the facts and the link."""
+    """Posts a line, which notifications show, and an embed with the text, the facts and the links."""
 
     def write(self, words: Words) -> str:
         """The message."""
         facts = fitted(words.listed(), LONGEST_FACTS, escape=escaped)
-        text = fitted(words.text, LONGEST_DESCRIPTION - units(facts) - 2, escape=escaped)
+        # Buttons are for bots.
+        offers = (f"[{escaped(word)}](<{url}>)" for word, url in words.offers)
+        links = whole(offers, LONGEST_LINKS, between=" · ")
+        text = fitted(words.text, LONGEST_DESCRIPTION - units(facts) - units(links) - 4, escape=escaped)
         embed: dict[str, Any] = {
-            "description": f"{text}\n\n{facts}".strip(),
+            "description": "\n\n".join(part for part in (text, facts, links) if part),
             "color": _OVER.get(words.page, _COLOURS[words.severity]),
         }
         if words.link:

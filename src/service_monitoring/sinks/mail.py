@@ -21,6 +21,7 @@ from typing import Final
 from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.ports import Message
+from service_monitoring.views.digests import foremost
 from service_monitoring.views.wording import Article, one_line
 
 _LONGEST_SUBJECT: Final = 200
@@ -38,6 +39,7 @@ def rendered(
     notice: Notice, words: Article, links: Sequence[tuple[str, str]] = (), *, sender: str, to: Sequence[str]
 ) -> Message:
     """The message of a notice: the text, the facts, one a line, unless a template says all, and what may be done."""
+    notice = foremost(notice)
     domain = sender.partition("@")[2]
     thread = f"<{notice.thread}@{domain}>"
     return Message(
@@ -80,17 +82,37 @@ def composed(message: Message, *, sender: str, to: Sequence[str]) -> bytes:
 
 
 def as_html(plain: str) -> str:
-    """The same text as HTML: paragraphs, and the facts as a table. Only a runbook becomes a link."""
-    said, _, facts = plain.rstrip().rpartition("\n\n")
-    rows = [_ROW.fullmatch(line) for line in facts.splitlines()]
-    found = [row for row in rows if row is not None]
-    if not said or len(found) != len(rows):
-        said, found = plain.rstrip(), []
-    table = "".join(f'<tr><th align="left">{row[1]}</th><td>{_cell(row[1], row[2])}</td></tr>\n' for row in found)
-    paragraph = f'<p style="white-space: pre-wrap">{escape(said)}</p>'
-    return f"<!DOCTYPE html>\n<html><body>\n{paragraph}\n" + (
-        f'<table cellpadding="4">\n{table}</table>\n</body></html>\n' if table else "</body></html>\n"
+    """The same text as HTML: paragraphs, the facts as a table, and links. Only ours and a runbook become links."""
+    blocks = plain.rstrip().split("\n\n")
+    facts = next((place for place in reversed(range(1, len(blocks))) if _rows(blocks[place])), None)
+    if facts is None:
+        return _page(_paragraph(plain.rstrip()))
+    rows = "".join(
+        f'<tr><th align="left">{name}</th><td>{_cell(name, said)}</td></tr>\n' for name, said in _rows(blocks[facts])
     )
+    offers = "".join(_offer(block) for block in blocks[facts + 1 :])
+    return _page(_paragraph("\n\n".join(blocks[:facts])), f'<table cellpadding="4">\n{rows}</table>', offers)
+
+
+def _rows(block: str) -> list[tuple[str, str]]:
+    """Names and values where every line is a fact; nothing otherwise."""
+    rows = [_ROW.fullmatch(line) for line in block.splitlines()]
+    return [(row[1], row[2]) for row in rows if row is not None] if all(rows) else []
+
+
+def _offer(block: str) -> str:
+    what, _, url = block.strip().partition(":\n")
+    if _LINK.match(url):
+        return f'<p><a href="{escape(url)}">{escape(what)}</a></p>\n'
+    return _paragraph(block.strip())
+
+
+def _paragraph(said: str) -> str:
+    return f'<p style="white-space: pre-wrap">{escape(said)}</p>\n'
+
+
+def _page(*parts: str) -> str:
+    return "<!DOCTYPE html>\n<html><body>\n" + "\n".join(part.rstrip() for part in parts if part) + "\n</body></html>\n"
 
 
 def _cell(name: str, value: str) -> str:

@@ -2,7 +2,7 @@
 
 Knows how a topic is published to, and its limit. The text is the body and everything else a header: the form as JSON
 would need the topic in the body, which is stored, and who knows a topic may read it and publish to it. No stranger's
-text comes to a header as it is: the title is base64 (RFC 2047), and the link is a URL by `is_link`.
+text comes to a header as it is: the title is base64 (RFC 2047), and links are URLs by `is_link`.
 
 The notice's key is the `X-Sequence-ID`: a notice that is sent again replaces itself where the server is of version 2.16
 or newer, and may be seen twice on older ones. There are no threads.
@@ -10,6 +10,7 @@ or newer, and may be seen twice on older ones. There are no threads.
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from typing import Annotated, ClassVar, Final
@@ -29,6 +30,7 @@ LARGEST_MESSAGE: Final = 4096
 """Bytes; a longer body would become a file."""
 LARGEST_TITLE: Final = 250
 LARGEST_FACTS: Final = 1500
+MOST_BUTTONS: Final = 3
 
 _TOPIC: Final = re.compile(r"[-_A-Za-z0-9]{1,64}\Z")
 _PRIORITIES: Final = {Severity.CRITICAL: "5", Severity.WARNING: "4", Severity.INFO: "3"}
@@ -68,11 +70,12 @@ class Kind(PostingKind):
         to = URL(options.ntfy.reveal())
         secrets = secrets_of(options.ntfy, Secret(to.name), options.token)
         headers = {} if options.token is None else {"Authorization": f"Bearer {options.token.reveal()}"}
-        return Ntfy(self.poster(surroundings, secrets=secrets), to, headers=headers)
+        poster = self.poster(surroundings, secrets=secrets)
+        return Ntfy(poster, to, headers=headers, template=surroundings.template, links=surroundings.links)
 
 
 class Ntfy(ChatSink):
-    """Publishes a text with a title, a priority, an emoji and a link."""
+    """Publishes a text with a title, a priority, an emoji, a link and buttons."""
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
 
@@ -83,7 +86,7 @@ class Ntfy(ChatSink):
         return f"{text}\n\n{facts}".strip()
 
     def headers(self, words: Words, key: str) -> tuple[tuple[str, str], ...]:
-        """Title, priority, tags, link and key, in ASCII."""
+        """Title, priority, tags, links and key, in ASCII."""
         title = b64encode(fitted(words.title, LARGEST_TITLE, measure=size).encode("utf-8", "replace")).decode()
         over = words.page in _OVER
         headers = [
@@ -94,4 +97,8 @@ class Ntfy(ChatSink):
         ]
         if words.link:
             headers.append(("X-Click", words.link))
+        if words.offers:
+            # As JSON: its own short form would be broken by a comma or a semicolon in a URL.
+            buttons = [{"action": "view", "label": word, "url": url} for word, url in words.offers[:MOST_BUTTONS]]
+            headers.append(("X-Actions", json.dumps(buttons, separators=(",", ":"))))
         return tuple(headers)

@@ -1,7 +1,7 @@
 """The kind `opsgenie`: a notice as an alert of Opsgenie's Alert API, or of a system that speaks it.
 
 A page creates an alert, an acknowledged incident acknowledges it, an end closes it. Its `alias` is the thread's key, so
-all notices of one incident move one alert: one that is created again while it is open counts up and changes nothing
+all notices of one group move one alert: one that is created again while it is open counts up and changes nothing
 else. Knows the three requests and where each goes. The key is a header, put in when it is sent.
 """
 
@@ -17,14 +17,16 @@ from yarl import URL
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Accepted, Answer, Deadline, Message, Surroundings
-from service_monitoring.sinks.chat import JSON
+from service_monitoring.sinks.chat import JSON, offered, whole
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Key, Standing, cut, facts_of, standing
 from service_monitoring.sinks.posting import Heard, Poster, PostingKind, by_status, canonical
+from service_monitoring.views.digests import foremost, worst
 from service_monitoring.views.wording import Article, article, one_line
 
 LONGEST_MESSAGE: Final = 130
 LONGEST_DESCRIPTION: Final = 15_000
 LONGEST_NOTE: Final = 25_000
+LONGEST_LINKS: Final = 5000
 LONGEST_ALIAS: Final = 512
 LONGEST_ENTITY: Final = 512
 LONGEST_TAG: Final = 50
@@ -41,6 +43,7 @@ _REQUESTS: Final = {
 }
 _PRIORITIES: Final = {Severity.CRITICAL: "P1", Severity.WARNING: "P3", Severity.INFO: "P5"}
 
+Offers = tuple[tuple[str, str], ...]
 Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 
 
@@ -63,44 +66,48 @@ class Kind(PostingKind):
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Opsgenie:
         """A sink for one integration; opens no connection yet."""
-        return Opsgenie(options, self.poster(surroundings, secrets=(options.opsgenie,)))
+        return Opsgenie(options, self.poster(surroundings, secrets=(options.opsgenie,)), surroundings)
 
 
 class Opsgenie:
     """A `ports.Sink` over HTTP. Several sends may run at once; one that is cancelled closes its connection."""
 
-    def __init__(self, options: Options, poster: Poster) -> None:
+    def __init__(self, options: Options, poster: Poster, surroundings: Surroundings) -> None:
         self._poster = poster
+        self._template = surroundings.template
+        self._links = surroundings.links
         self.address = URL(options.url or _BASES[options.region]) / "v2" / "alerts"
         self._headers = {"Authorization": f"GenieKey {options.opsgenie.reveal()}"}
         self._priorities = _PRIORITIES | dict(options.priorities)
 
     def render(self, notice: Notice) -> Message:
         """The alert, or the note with which it is acknowledged or closed."""
-        words = article(notice)
+        words = article(notice, self._template)
+        links = offered(self._links(notice, notice.channel))
         request = _REQUESTS[standing(notice)]
+        said = self._alert(notice, words, links) if request == "create" else _note(words, links)
         return Message(
             key=notice.key,
             thread=notice.thread,
             subject=words.headline,
-            body=canonical(self._alert(notice, words) if request == "create" else _note(notice, words)),
+            body=canonical(said),
             content_type=JSON,
             headers=((_REQUEST, request),),
             degraded=words.degraded,
         )
 
-    def _alert(self, notice: Notice, words: Article) -> dict[str, Any]:
-        facts = notice.facts
+    def _alert(self, notice: Notice, words: Article, links: Offers) -> dict[str, Any]:
+        facts = foremost(notice).facts
         tags = [f"{name}={one_line(value)}" for name, value in facts.labels]
         return {
             "message": cut(one_line(words.headline), LONGEST_MESSAGE),
             "alias": _alias(notice.thread),
             "description": cut(words.text, LONGEST_DESCRIPTION),
-            "priority": self._priorities[facts.severity],
+            "priority": self._priorities[worst(notice)],
             "source": SOURCE,
             "entity": cut(one_line(facts.service), LONGEST_ENTITY),
             "tags": [cut(tag, LONGEST_TAG) for tag in tags[:MOST_TAGS]],
-            "details": _details(notice, words),
+            "details": _details(notice, words, links),
         }
 
     async def send(self, message: Message, deadline: Deadline) -> Answer:
@@ -124,19 +131,21 @@ def _alias(thread: str) -> str:
     return thread[:LONGEST_ALIAS]
 
 
-def _details(notice: Notice, words: Article) -> dict[str, str]:
-    """The facts, as many as there is room for."""
+def _details(notice: Notice, words: Article, links: Offers) -> dict[str, str]:
+    """What may be done, and the facts, as many as there is room for."""
     kept: dict[str, str] = {}
     room = LARGEST_DETAILS
-    for name, value in facts_of(notice, words).items():
+    for name, value in (*links, *facts_of(notice, words).items()):
         room -= len(name) + len(value)
         if room >= 0:
             kept[name] = value
     return kept
 
 
-def _note(notice: Notice, words: Article) -> dict[str, Any]:
-    return {"source": SOURCE, "note": cut(f"{one_line(words.headline)}\n\n{words.text}", LONGEST_NOTE)}
+def _note(words: Article, links: Offers) -> dict[str, Any]:
+    below = whole((f"{word}: {url}" for word, url in links), LONGEST_LINKS)
+    said = cut(f"{one_line(words.headline)}\n\n{words.text}", LONGEST_NOTE - len(below) - 2)
+    return {"source": SOURCE, "note": f"{said}\n\n{below}" if below else said}
 
 
 def _plain(message: Message) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The kind `pagerduty`: a notice as an event of PagerDuty's Events API v2.
 
 A page triggers an alert, an acknowledged incident acknowledges it, an end resolves it. Its `dedup_key` is the thread's
-key, so all notices of one incident move one alert, and an event that comes twice changes nothing: PagerDuty drops an
+key, so all notices of one group move one alert, and an event that comes twice changes nothing: PagerDuty drops an
 acknowledgement or an end of what is not open. Knows the event. The integration key is a part of it, and is put in only
 when it is sent: what is stored holds none.
 """
@@ -19,9 +19,10 @@ from yarl import URL
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Answer, Deadline, Message, Surroundings
-from service_monitoring.sinks.chat import JSON, is_link
+from service_monitoring.sinks.chat import JSON, is_link, offered
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Key, Standing, cut, facts_of, standing
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
+from service_monitoring.views.digests import foremost, worst
 from service_monitoring.views.wording import article, one_line
 
 LONGEST_SUMMARY: Final = 1024
@@ -56,39 +57,44 @@ class Kind(PostingKind):
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> PagerDuty:
         """A sink for one integration; opens no connection yet."""
-        return PagerDuty(options, self.poster(surroundings, secrets=(options.pagerduty,)))
+        return PagerDuty(options, self.poster(surroundings, secrets=(options.pagerduty,)), surroundings)
 
 
 class PagerDuty:
     """A `ports.Sink` over HTTP. Several sends may run at once; one that is cancelled closes its connection."""
 
-    def __init__(self, options: Options, poster: Poster) -> None:
+    def __init__(self, options: Options, poster: Poster, surroundings: Surroundings) -> None:
         self._poster = poster
+        self._template = surroundings.template
+        self._links = surroundings.links
         self._key = options.pagerduty
         self.address = URL(options.url or _BASES[options.region]) / "v2" / "enqueue"
         self._severities = {severity: severity.value for severity in Severity} | dict(options.severities)
 
     def render(self, notice: Notice) -> Message:
         """The event, without the integration key."""
-        words = article(notice)
+        words = article(notice, self._template)
+        facts = foremost(notice).facts
         action = _ACTIONS[standing(notice)]
         event: dict[str, Any] = {"event_action": action, "dedup_key": _key(notice.thread)}
         # Everything else would be ignored in an acknowledgement or an end, but for the log of the alert.
         event["payload"] = {
             "summary": cut(one_line(words.headline), LONGEST_SUMMARY),
-            "source": notice.facts.service or SOURCE,
-            "severity": self._severities[notice.facts.severity],
-            "timestamp": str(notice.facts.opened_at or notice.decided_at),
-            "class": notice.facts.rule,
+            "source": facts.service or SOURCE,
+            "severity": self._severities[worst(notice)],
+            "timestamp": str(facts.opened_at or notice.decided_at),
+            "class": facts.rule,
             "custom_details": {
                 **facts_of(notice, words),
                 "text": words.text,
-                "labels": dict(notice.facts.labels),
+                **({} if words.complete else {"labels": dict(facts.labels)}),
             },
         }
         event["client"] = SOURCE
-        if is_link(words.runbook):
-            event["links"] = [{"href": words.runbook, "text": "Runbook"}]
+        runbook = (("Runbook", words.runbook),) if is_link(words.runbook) else ()
+        links = [{"href": url, "text": word} for word, url in (*runbook, *offered(self._links(notice, notice.channel)))]
+        if links:
+            event["links"] = links
         return Message(
             key=notice.key,
             thread=notice.thread,

@@ -12,11 +12,12 @@ from typing import Annotated, Final
 from pydantic import AfterValidator
 from yarl import URL
 
-from service_monitoring.domain.incidents import State
-from service_monitoring.domain.notices import Notice, Page
+from service_monitoring.domain.incidents import FINAL, State
+from service_monitoring.domain.notices import Notice
 from service_monitoring.settings import InvalidValue, Secret
 from service_monitoring.sinks.addressing import PlainUrl, checked_header_value
 from service_monitoring.sinks.chat import fitted
+from service_monitoring.views.digests import counted, foremost, is_digest, is_over, shared
 from service_monitoring.views.wording import Article, one_line
 
 SOURCE: Final = "service-monitoring"
@@ -24,8 +25,6 @@ SOURCE: Final = "service-monitoring"
 
 LONGEST_FACT: Final = 1000
 """Characters of one fact: a far side may say much of itself."""
-
-_ENDS: Final = frozenset({Page.RECOVERED, Page.CLOSED, Page.STEADY})
 
 
 class Standing(StrEnum):
@@ -37,17 +36,35 @@ class Standing(StrEnum):
 
 
 def standing(notice: Notice) -> Standing:
-    """What a notice makes of the alert of its thread."""
-    if notice.page in _ENDS:
+    """What a notice makes of the alert of its thread.
+
+    One that is about several incidents stands as long as one of them is open, and is taken on when all that are open
+    are. What is not written out may be open.
+    """
+    if is_over(notice):
         return Standing.OVER
-    return Standing.ACKNOWLEDGED if notice.facts.state == State.ACKNOWLEDGED else Standing.TRIGGERED
+    open_ = [facts.state for facts in (notice.facts, *notice.others) if facts.state not in FINAL]
+    taken = open_ and len(open_) >= notice.open and all(state == State.ACKNOWLEDGED for state in open_)
+    return Standing.ACKNOWLEDGED if taken else Standing.TRIGGERED
 
 
 def facts_of(notice: Notice, words: Article) -> dict[str, str]:
-    """What is known, by name, one line each; nothing empty."""
-    facts, evidence = notice.facts, notice.facts.evidence
-    known = {
+    """What is known of the first incident, by name, one line each; nothing empty.
+
+    Of several incidents, also how many there are and what they share. A complete text has none of it beside it.
+    """
+    note = f"the text could not be made as configured ({words.degraded})" if words.degraded else ""
+    known = {"note": note} if words.complete else {**_known(notice), "runbook": words.runbook, "note": note}
+    return {name: cut(one_line(value), LONGEST_FACT) for name, value in known.items() if value}
+
+
+def _known(notice: Notice) -> dict[str, str]:
+    facts = foremost(notice).facts
+    evidence = facts.evidence
+    return {
         "page": notice.page.value,
+        "incidents": counted(notice) if is_digest(notice) else "",
+        "group": shared(notice) if is_digest(notice) else "",
         "incident": facts.incident,
         "service": facts.service,
         "rule": facts.rule,
@@ -61,10 +78,7 @@ def facts_of(notice: Notice, words: Article) -> dict[str, str]:
         "breached_at": "" if facts.breached_at is None else str(facts.breached_at),
         "opened_at": "" if facts.opened_at is None else str(facts.opened_at),
         "ended_at": "" if facts.ended_at is None else str(facts.ended_at),
-        "runbook": words.runbook,
-        "note": f"the text could not be made as configured ({words.degraded})" if words.degraded else "",
     }
-    return {name: cut(one_line(value), LONGEST_FACT) for name, value in known.items() if value}
 
 
 def cut(text: str, longest: int) -> str:

@@ -14,7 +14,7 @@ from yarl import URL
 
 from service_monitoring.ports import Answer, Rejected, Surroundings
 from service_monitoring.sinks.addressing import SecretUrl, secrets_of
-from service_monitoring.sinks.chat import ChatSink, Words, fitted, unmentioned
+from service_monitoring.sinks.chat import ChatSink, Words, fitted, unmentioned, whole
 from service_monitoring.sinks.posting import Heard, PostingKind, by_status, canonical
 
 LONGEST_HEADER: Final = 150
@@ -48,11 +48,20 @@ class Kind(PostingKind):
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> Slack:
         """A sink for one webhook; opens no connection yet."""
         poster = self.poster(surroundings, secrets=secrets_of(options.slack))
-        return Slack(poster, URL(options.slack.reveal()), judge=judged)
+        return Slack(
+            poster,
+            URL(options.slack.reveal()),
+            judge=judged,
+            template=surroundings.template,
+            links=surroundings.links,
+        )
 
 
 class Slack(ChatSink):
-    """Posts blocks: a header, the text, the facts, the link."""
+    """Posts blocks: a header, the text, the facts, the links.
+
+    A button would be a request to the application as well, and show a warning where that takes none: these are links.
+    """
 
     def write(self, words: Words) -> str:
         """The payload. `text` is what notifications show."""
@@ -62,9 +71,10 @@ class Slack(ChatSink):
         ]
         if words.facts:
             blocks.append({"type": "section", "text": _plain(words.listed(), LONGEST_SECTION)})
-        if words.link:
-            link = f"<{words.link.replace('&', '&amp;')}|Runbook>"
-            blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": link, "verbatim": True}})
+        runbook = (("Runbook", words.link),) if words.link else ()
+        links = (_link(word, url) for word, url in (*runbook, *words.offers))
+        if text := whole(links, LONGEST_SECTION, between=" · "):
+            blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}})
         return canonical(
             {
                 "text": fitted(words.title, LONGEST_SECTION, escape=escaped),
@@ -86,6 +96,10 @@ def judged(heard: Heard) -> Answer:
     if heard.status >= 300 and heard.body.strip().decode(errors="replace") in _NEVER:
         return Rejected(heard.told)
     return by_status(heard)
+
+
+def _link(word: str, url: str) -> str:
+    return f"<{url.replace('&', '&amp;')}|{escaped(word).replace('|', '')}>"
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:

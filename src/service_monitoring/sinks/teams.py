@@ -26,6 +26,7 @@ LONGEST_TITLE: Final = 400
 LONGEST_TEXT: Final = 6000
 LONGEST_FACTS: Final = 3000
 MOST_LINES: Final = 40
+MOST_ACTIONS: Final = 3
 
 # A webhook of the older kind (connectors) answers 200 and says here what became of it.
 _FAILED: Final = re.compile(rb"\AWebhook message delivery failed.*?HTTP error (\d{3})", re.DOTALL)
@@ -51,11 +52,12 @@ class Kind(PostingKind):
         """A sink for one workflow; opens no connection yet."""
         poster = self.poster(surroundings, secrets=secrets_of(options.teams))
         # The signature in the query is given as it must come back: encoded already.
-        return Teams(poster, URL(options.teams.reveal(), encoded=True), judge=judged)
+        to = URL(options.teams.reveal(), encoded=True)
+        return Teams(poster, to, judge=judged, template=surroundings.template, links=surroundings.links)
 
 
 class Teams(ChatSink):
-    """Posts a card: a title, the text line by line, the facts, a button for the link."""
+    """Posts a card: a title, the text line by line, the facts, a button for each link."""
 
     def write(self, words: Words) -> str:
         """The message with its one card."""
@@ -70,8 +72,10 @@ class Teams(ChatSink):
         }
         for text, limit in ((words.text, LONGEST_TEXT), (words.listed(), LONGEST_FACTS)):
             card["body"] += _lines(fitted(text, limit, escape=unmentioned, measure=size))
-        if words.link:
-            card["actions"] = [{"type": "Action.OpenUrl", "title": "Runbook", "url": words.link}]
+        runbook = (("Runbook", words.link),) if words.link else ()
+        actions = [_opens(word, url) for word, url in (*runbook, *words.offers)]
+        if actions:
+            card["actions"] = actions[:MOST_ACTIONS]
         attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
         return canonical({"type": "message", "attachments": [attachment]})
 
@@ -92,6 +96,10 @@ def _lines(text: str) -> list[dict[str, Any]]:
         lines = [*lines[: MOST_LINES - 1], "…"]
     blocks = [_block(_run(line)) | {"spacing": "none"} for line in lines]
     return [blocks[0] | {"spacing": "medium"}, *blocks[1:]] if blocks else []
+
+
+def _opens(word: str, url: str) -> dict[str, Any]:
+    return {"type": "Action.OpenUrl", "title": unmentioned(word), "url": url}
 
 
 def _block(run: dict[str, Any]) -> dict[str, Any]:

@@ -13,15 +13,16 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from yarl import URL
 
-from service_monitoring.ports import Answer, Later, Rejected, Surroundings
+from service_monitoring.ports import NO_TEMPLATE, Answer, Later, Links, Rejected, Surroundings, Template, no_links
 from service_monitoring.settings import InvalidValue, Secret
 from service_monitoring.sinks.addressing import PlainUrl
-from service_monitoring.sinks.chat import ChatSink, Words, fitted, units, unmentioned
+from service_monitoring.sinks.chat import ChatSink, Words, fitted, units, unmentioned, whole
 from service_monitoring.sinks.posting import Heard, Poster, PostingKind, by_status, canonical, wish_of
 
 LONGEST_MESSAGE: Final = 4096
 LONGEST_TITLE: Final = 256
 LONGEST_FACTS: Final = 1500
+LONGEST_LINKS: Final = 1500
 API: Final = "https://api.telegram.org"
 
 _TOKEN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -57,15 +58,22 @@ class Kind(PostingKind):
         """A sink for one chat; opens no connection yet."""
         # An answer may quote the part behind the number of the bot alone.
         secrets = (options.token, Secret(options.token.reveal().partition(":")[2]))
-        return Telegram(options, self.poster(surroundings, secrets=secrets))
+        poster = self.poster(surroundings, secrets=secrets)
+        return Telegram(options, poster, template=surroundings.template, links=surroundings.links)
 
 
 class Telegram(ChatSink):
-    """Sends a text: a title, the text, the facts, the link."""
+    """Sends a text: a title, the text, the facts, the links.
 
-    def __init__(self, options: Options, poster: Poster) -> None:
+    A button with a URL that Telegram does not take, as that of a host without a domain, would refuse the whole message:
+    the links are text.
+    """
+
+    def __init__(
+        self, options: Options, poster: Poster, *, template: Template = NO_TEMPLATE, links: Links = no_links
+    ) -> None:
         to = URL(f"{options.api.rstrip('/')}/bot{options.token.reveal()}/sendMessage")
-        super().__init__(poster, to, judge=judged)
+        super().__init__(poster, to, judge=judged, template=template, links=links)
         self._chat: dict[str, Any] = {"chat_id": options.telegram}
         if options.topic is not None:
             self._chat["message_thread_id"] = options.topic
@@ -73,7 +81,11 @@ class Telegram(ChatSink):
     def write(self, words: Words) -> str:
         """The parameters of the method. Links are not fetched for a preview."""
         title = fitted(words.title, LONGEST_TITLE, escape=unmentioned)
-        below = [fitted(words.listed(), LONGEST_FACTS, escape=unmentioned), unmentioned(words.link)]
+        below = [
+            fitted(words.listed(), LONGEST_FACTS, escape=unmentioned),
+            unmentioned(words.link),
+            whole((f"{unmentioned(word)}: {url}" for word, url in words.offers), LONGEST_LINKS),
+        ]
         rest = "".join(f"\n\n{part}" for part in below if part)
         left = LONGEST_MESSAGE - units(title) - units(rest) - 1
         text = fitted(words.text, left, escape=unmentioned)

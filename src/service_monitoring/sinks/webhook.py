@@ -24,6 +24,7 @@ from service_monitoring.settings import InvalidValue, Secret
 from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_in, secrets_of
 from service_monitoring.sinks.content import content
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
+from service_monitoring.views.digests import foremost
 from service_monitoring.views.wording import article
 
 SIGNATURE: Final = "X-Signature-256"
@@ -86,7 +87,7 @@ class Webhook:
             key=notice.key,
             thread=notice.thread,
             subject=words.headline,
-            body=canonical(content(notice, words, self._links(notice, notice.channel))),
+            body=canonical(content(foremost(notice), words, self._links(notice, notice.channel))),
             content_type="application/json",
             headers=tuple(headers),
             degraded=words.degraded,

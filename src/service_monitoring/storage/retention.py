@@ -87,14 +87,22 @@ class PruneIncidents:
         ids = connection.execute(
             f"SELECT id FROM incidents WHERE ended_at < ? AND id NOT IN ({_KEPT}) "
             "AND NOT EXISTS (SELECT 1 FROM journal CROSS JOIN notices USING (position) "
-            "WHERE subject <> '' AND (subject = incidents.id "
-            "OR subject IN (SELECT group_id FROM members WHERE members.incident = incidents.id))) LIMIT ?",
+            "WHERE subject = incidents.id AND subject <> '') "
+            "AND NOT EXISTS (SELECT 1 FROM members CROSS JOIN journal ON subject = group_id AND subject <> '' "
+            "CROSS JOIN notices USING (position) WHERE members.incident = incidents.id) LIMIT ?",
             (self._before.ns, PIECE),
         ).fetchall()
+        groups = {
+            row
+            for incident in ids
+            for row in connection.execute("SELECT group_id FROM members WHERE incident = ?", incident).fetchall()
+        }
         connection.executemany("DELETE FROM members WHERE incident = ?", ids)
         connection.executemany("DELETE FROM incidents WHERE id = ?", ids)
-        connection.execute(
-            "DELETE FROM groups WHERE ended = 1 AND NOT EXISTS (SELECT 1 FROM members WHERE group_id = groups.id)"
+        connection.executemany(
+            "DELETE FROM groups WHERE id = ? AND ended = 1 "
+            "AND NOT EXISTS (SELECT 1 FROM members WHERE group_id = groups.id)",
+            sorted(groups),
         )
         if len(ids) < PIECE:
             connection.execute(

@@ -116,7 +116,7 @@ members: Final = Table(
 )
 Index("members_incident", members.c.incident, members.c.group_id, unique=True)
 Index("members_group", members.c.group_id)
-Index("members_alive", members.c.incident, sqlite_where=text("gone = 0"))
+Index("members_alive", members.c.incident, members.c.group_id, sqlite_where=text("gone = 0"))
 
 flaps: Final = Table("flaps", facts, _text("id", primary_key=True), _integer("ended"), _body(), sqlite_with_rowid=False)
 
@@ -135,6 +135,7 @@ notices: Final = Table(
     Column("settled_at", Integer),
     _body("message", nullable=True),
 )
+Index("flaps_alive", flaps.c.id, sqlite_where=text("ended = 0"))
 Index("notices_due", notices.c.channel, notices.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
 Index("notices_key", notices.c.key, unique=True)
 Index("notices_sending", notices.c.key, sqlite_where=text("state = 'sending'"))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
+from msgspec.structs import replace
+
 from service_monitoring.domain.configuration import EVERY_LABEL, Check, Configuration, Route, Service, Step
 from service_monitoring.domain.course import Course, Decision, Ruling
 from service_monitoring.domain.events import IncidentMoved
@@ -18,6 +20,7 @@ from service_monitoring.domain.inputs import (
     Acted,
     Admitted,
     Configured,
+    Delivery,
     GapBegan,
     GapCause,
     GapEnded,
@@ -29,7 +32,9 @@ from service_monitoring.domain.inputs import (
     Pushed,
     PushedSample,
     Retired,
+    Settled,
     Signal,
+    Silenced,
     Stamp,
     Stepped,
     Taken,
@@ -41,6 +46,7 @@ from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.rules import Flapping, Lifecycle, NoData, NoDataMode, Recovery, Rule, Severity, Worse
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason, Sample, Series
 from service_monitoring.domain.schedules import ActiveHours, Cron, Expectation, Period
+from service_monitoring.domain.silences import Wanted
 from service_monitoring.domain.strategies import AnyStrategy, Comparison, Operator, Threshold
 from service_monitoring.settings.quantities import duration, duration_text
 
@@ -77,6 +83,22 @@ def a_route(
         interval=span(interval),
         steps=(Step(tuple(f"channel.{name}" for name in channels)),),
     )
+
+
+def a_grouping(path: str = "routes[0]", *matchers: Matcher, steps: Iterable[Step] = (), **more: object) -> Route:
+    """A route that groups by service with the intervals that are the default, and tells the channel `ops` first."""
+    route = Route(path, matchers, group_by=("service",), steps=tuple(steps) or (a_step("channel.ops"),))
+    return replace(route, **more)
+
+
+def a_step(*recipients: str, after: str = "0s", matchers: Iterable[Matcher] = ()) -> Step:
+    """A step of an escalation."""
+    return Step(recipients, span(after), tuple(matchers))
+
+
+def equals(label: str, value: str) -> Matcher:
+    """`label = value`."""
+    return Matcher(label, MatchOperator.EQUALS, value)
 
 
 def above(limit: float) -> Comparison:
@@ -347,6 +369,28 @@ class Trial:
     def resolve(self, at: str, rule: str, by: str = "ada") -> Self:
         """A person ends the rule's incident."""
         return self.tell(at, Acted(self.incident(rule).id, Act.RESOLVE, by))
+
+    def silence(self, at: str, lasts: str, *matchers: Matcher) -> Self:
+        """A person wants to hear nothing of these labels, by default those of the service `shop`, for a while."""
+        return self.tell(at, Silenced(Wanted(matchers or (equals("service", "shop"),), "ada", lasts=span(lasts))))
+
+    def settle(self, at: str, notice: Notice, delivery: Delivery) -> Self:
+        """What became of a notice; it is withheld for the reason that there is then."""
+        now = self._at(at)
+        held = self.course.withheld(notice, now) if delivery is Delivery.WITHHELD else None
+        return self.tell(
+            at,
+            Settled(
+                notice.key,
+                delivery,
+                notice.channel,
+                notice.page,
+                held=held,
+                group=notice.group,
+                sequence=notice.sequence,
+                recipient=notice.recipient,
+            ),
+        )
 
     def retire(self, at: str, rule: str, reason: str = "no longer needed", *, service: str = "shop") -> Self:
         """A person retires a rule."""

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from service_monitoring.domain.incidents import FINAL
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, Instant
 from service_monitoring.domain.notices import Facts, Notice, Page, notice_key, thread_key
 from service_monitoring.domain.rules import Severity
@@ -102,6 +103,34 @@ def a_notice(
     )
 
 
+def a_digest(*states: str, page: Page = Page.FIRST, **fields: object) -> Notice:
+    """A notice about an incident in each of the states; the first is critical, the others are warnings.
+
+    `fields` are fields of `Notice`.
+    """
+    about = [
+        a_notice(
+            number,
+            rule="slow" if number > 1 else "down",
+            severity=Severity.WARNING if number > 1 else Severity.CRITICAL,
+            series=Series("shop", "health", "seconds" if number > 1 else "up", (("zone", "abcdefghij"[number % 10]),)),
+            state=state,
+            ended_at=Instant.parse("2026-01-05T09:00:14Z") if state in FINAL else None,
+        ).facts
+        for number, state in enumerate(states, start=1)
+    ]
+    over = sum(1 for facts in about if facts.state in FINAL)
+    notice = msgspec.structs.replace(
+        a_notice(page=page),
+        facts=about[0],
+        others=tuple(about[1:]),
+        open=len(about) - over,
+        over=over,
+        labels=(("service", "shop"), ("team", "payments")),
+    )
+    return msgspec.structs.replace(notice, **fields)
+
+
 def a_deadline(budget: Duration = AMPLE) -> Deadline:
     """A deadline by the machine's clock."""
     return deadline_after(SystemClock(), budget)
@@ -133,6 +162,13 @@ class SinkLaws:
 
     async def test_what_is_accepted_has_arrived(self, far_side: FarSide) -> None:
         message = far_side.sink.render(a_notice())
+        assert isinstance(await far_side.sink.send(message, a_deadline()), Accepted)
+        assert [received.key for received in far_side.received] == [message.key]
+
+    async def test_a_notice_about_several_incidents_says_how_many_and_arrives(self, far_side: FarSide) -> None:
+        message = far_side.sink.render(a_digest("open", "open", "acknowledged"))
+        assert message == far_side.sink.render(a_digest("open", "open", "acknowledged"))
+        assert "[critical] 3 open, shop, team=payments: " in message.subject
         assert isinstance(await far_side.sink.send(message, a_deadline()), Accepted)
         assert [received.key for received in far_side.received] == [message.key]
 

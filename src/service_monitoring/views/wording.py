@@ -20,9 +20,21 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from msgspec import Struct
 
+from service_monitoring.domain.incidents import State
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Facts, Notice, Page
 from service_monitoring.ports import NO_TEMPLATE, Template
+from service_monitoring.views.digests import (
+    counted,
+    foremost,
+    is_digest,
+    is_over,
+    left_out,
+    line_about,
+    shared,
+    shortened,
+    worst,
+)
 
 LARGEST_TEXT: Final = 32 * 1024
 """Bytes of UTF-8 that a rendered text has at most."""
@@ -37,8 +49,19 @@ VARIABLES: Final = (
 )  # fmt: skip
 """What a template may name. `labels` is a mapping; instants are texts in UTC; what does not apply is empty."""
 
-OF_A_CHANNEL: Final = ("headline", "summary", "runbook", "page", "decided_at")
-"""What the template of a channel may name besides: the words that would be sent without it, and the notice's own."""
+OF_A_CHANNEL: Final = (
+    "headline", "summary", "runbook", "page", "decided_at", "recipient", "open", "over", "others", "group",
+)  # fmt: skip
+"""What the template of a channel may name besides: the words that would be sent without it, and the notice's own.
+
+`group` is a mapping, of the labels that its incidents share; `others` a list of mappings with the keys of `OF_OTHERS`.
+"""
+
+OF_OTHERS: Final = (
+    "service", "check", "metric", "rule", "series", "severity", "state", "labels", "value", "reason", "incident",
+    "opened_at", "ended_at",
+)  # fmt: skip
+"""What is said of each incident besides the first; a text has `digests.LONGEST_PART` characters at most."""
 
 _MARKS: Final = {
     Page.RECOVERED: "recovered",
@@ -47,6 +70,7 @@ _MARKS: Final = {
     Page.STEADY: "steady",
     Page.OWNER: "monitor",
 }
+_NOTES: Final = {Page.UPDATED: "updated", Page.REPEATED: "again", Page.ESCALATED: "escalated"}
 _CUT: Final = "... (cut)"
 _DEEPEST: Final = 40
 _LARGEST_INTERMEDIATE: Final = 2 * LARGEST_TEXT
@@ -107,14 +131,16 @@ class Article(Struct, frozen=True):
 def article(notice: Notice, template: Template = NO_TEMPLATE) -> Article:
     """What a channel says of a notice, by its `template`, if it has one. Never fails.
 
+    Where it is about several incidents, the words are about the `foremost`, and a line of the text about each other.
     All of it is strangers' text, for the channel to escape. A template that fails, or says nothing, gives way to what
     would be said without it. What concerns the monitor itself has no incident to speak of, and is said as it is.
     """
+    notice = foremost(notice)
     words = word(notice.facts)
-    builtin = Article(headline(notice, words), words.summary, words.runbook, words.degraded)
+    builtin = Article(headline(notice, words), _with_others(words.summary, notice), words.runbook, words.degraded)
     if template == NO_TEMPLATE or not notice.facts.incident:
         return builtin
-    variables = _variables(notice.facts) | _of_a_channel(notice, builtin)
+    variables = _variables(notice.facts) | _of_a_channel(notice, builtin, words.summary)
     subject, complaint = _rendered(template.subject, variables)
     text, other = _rendered(template.text, variables)
     said = (words.degraded, *_complaints(("template.subject", complaint), ("template.text", other)))
@@ -146,13 +172,45 @@ def minimal(facts: Facts) -> str:
 
 
 def headline(notice: Notice, wording: Wording) -> str:
-    """One line for subjects and terminals: what happened to which rule, then the first line of the summary."""
+    """One line for subjects and small screens: what happened to which rule, then the first line of the summary.
+
+    Of several incidents it says how bad they are, how many, and what they share, before the first of them.
+    """
     facts = notice.facts
     summary = wording.summary.strip().splitlines()
-    mark = _MARKS.get(notice.page, str(facts.severity))
     subject = ".".join(name for name in (facts.service, facts.rule) if name)
     first = summary[0].strip() if summary else ""
-    return f"[{mark}] {subject}: {first}" if subject and subject not in first else f"[{mark}] {first or subject}"
+    said = f"{subject}: {first}" if subject and subject not in first else first or subject
+    if is_digest(notice):
+        about = ", ".join(part for part in (counted(notice), one_line(shared(notice))) if part)
+        said = f"{about}: {said}"
+    return f"[{_mark(notice)}] {said}"
+
+
+def _mark(notice: Notice) -> str:
+    page = notice.page
+    if page is Page.UPDATED and is_over(notice):
+        # What else there is in its group is held back: to the reader it is the end.
+        page = Page.CLOSED if notice.facts.state == State.CLOSED else Page.RECOVERED
+    note = _NOTES.get(page)
+    return _MARKS.get(page) or (f"{worst(notice)}, {note}" if note else str(worst(notice)))
+
+
+def _with_others(summary: str, notice: Notice) -> str:
+    """The text about the first incident, then a line for each other: as many as half of the room has place for."""
+    if not is_digest(notice):
+        return summary
+    lines: list[str] = []
+    room = LARGEST_TEXT // 2
+    for facts in notice.others:
+        line = _safe(one_line(line_about(facts)))
+        room -= len(line.encode()) + 1
+        if room < 0:
+            break
+        lines.append(line)
+    more = left_out(notice, 1 + len(lines))
+    below = "\n".join([*lines, more] if more else lines)
+    return f"{_capped(summary, LARGEST_TEXT - len(below.encode()) - 2)}\n\n{below}" if below else summary
 
 
 def one_line(text: str) -> str:
@@ -352,14 +410,39 @@ def _variables(facts: Facts) -> dict[str, object]:
     }
 
 
-def _of_a_channel(notice: Notice, builtin: Article) -> dict[str, object]:
+def _of_a_channel(notice: Notice, builtin: Article, summary: str) -> dict[str, object]:
     return {
         "headline": _short(builtin.headline),
-        "summary": builtin.text,
+        "summary": summary,
         "runbook": builtin.runbook,
         "page": str(notice.page),
         "decided_at": _moment(notice.decided_at),
+        "recipient": notice.recipient,
+        "open": notice.open,
+        "over": notice.over,
+        "others": _others(notice),
+        "group": {name: _short(value) for name, value in notice.labels},
     }
+
+
+def _others(notice: Notice) -> list[dict[str, object]]:
+    """As many as make no larger a text than a template may: it can show all of them at once, and more than once."""
+    kept: list[dict[str, object]] = []
+    room = LARGEST_TEXT
+    for facts in notice.others:
+        known = _variables(facts)
+        other = {name: _brief(known[name]) for name in OF_OTHERS}
+        room -= len(repr(other))
+        if room < 0:
+            break
+        kept.append(other)
+    return kept
+
+
+def _brief(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _brief(each) for name, each in value.items()}
+    return shortened(value) if isinstance(value, str) else value
 
 
 def _complaints(*said: tuple[str, str]) -> list[str]:
@@ -384,11 +467,11 @@ def _safe(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _capped(text: str) -> str:
+def _capped(text: str, largest: int = LARGEST_TEXT) -> str:
     content = text.encode()
-    if len(content) <= LARGEST_TEXT:
+    if len(content) <= largest:
         return text
-    return content[: LARGEST_TEXT - len(_CUT)].decode(errors="ignore") + _CUT
+    return content[: largest - len(_CUT)].decode(errors="ignore") + _CUT
 
 
 def _sentence(error: Exception) -> str:

@@ -1,7 +1,9 @@
 """Links: what a notice lets its reader do <-> a text that only the holder of a key can have written.
 
 A link holds all that it permits: one act on one incident, for the channel that it was sent to, up to an instant.
-Nothing is stored for it, and the same notice gives the same bytes in every attempt. Knows the form of links and their
+Nothing is stored for it, and the same notice gives the same bytes in every attempt. A notice about several incidents
+offers none: a word beside it would not say which one it acts on, nobody should take on unseen what is only counted, and
+a link that acted on a whole group would act on what joins it after it was sent. Knows the form of links and their
 seal; knows no clock, no incident, and not what follows from a link.
 """
 
@@ -48,9 +50,10 @@ class Signer:
         self._url = url
 
     def links(self, notice: Notice, channel: str) -> tuple[tuple[str, str], ...]:
-        """Words and URLs of what may be done about the incident of a notice. `ports.Links`."""
+        """Words and URLs of what may be done about the one incident of a notice. `ports.Links`."""
         facts = notice.facts
-        acts = _OFFERED.get(facts.state, ()) if facts.incident else ()
+        alone = not notice.others and notice.open + notice.over <= 1
+        acts = _OFFERED.get(facts.state, ()) if facts.incident and alone else ()
         until = notice.decided_at.plus(LIFE)
         return tuple(
             (act.value, f"{self._url}/act/{self.token(Permission(facts.incident, act, channel, until))}")

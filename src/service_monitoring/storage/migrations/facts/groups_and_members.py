@@ -41,7 +41,8 @@ def upgrade() -> None:
     )
     op.create_index("members_incident", "members", ["incident", "group_id"], unique=True)
     op.create_index("members_group", "members", ["group_id"])
-    op.create_index("members_alive", "members", ["incident"], sqlite_where=sa.text("gone = 0"))
+    op.create_index("members_alive", "members", ["incident", "group_id"], sqlite_where=sa.text("gone = 0"))
     op.create_table(
         "flaps", _text("id"), _integer("ended"), _body(), sa.PrimaryKeyConstraint("id"), sqlite_with_rowid=False
     )
+    op.create_index("flaps_alive", "flaps", ["id"], sqlite_where=sa.text("ended = 0"))
