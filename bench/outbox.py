@@ -81,14 +81,16 @@ class Timed:
 
 
 def notices(number: int) -> list[Notice]:
-    """One for each channel."""
+    """One for each channel, decided now."""
+    decided_at = SystemClock().now()
     return [
         replace(
             a_notice(number),
-            key=notice_key(f"{number}", channel, a_notice().page, 1),
-            thread=thread_key(f"{number}", channel),
+            key=notice_key(f"{number}", f"channel.{channel}", channel, a_notice().page, 1),
+            thread=thread_key(f"{number}", f"channel.{channel}", channel),
             group=f"{number}",
             channel=channel,
+            decided_at=decided_at,
         )
         for channel in CHANNELS
     ]
@@ -117,7 +119,9 @@ class Run:
             troubled=print,
         )
 
-    async def _finish(self, settled: Settled, settlement: Settlement) -> None:
+    async def _finish(self, settled: Settled, settlement: Settlement | None) -> None:
+        if settlement is None:
+            return  # that a notice is late
         await self._store.commit(Commit(Progress(a_stamp(next(self._numbers))), settlements=(settlement,)))
 
     async def commit(self, batch: list[Notice]) -> None:

@@ -147,7 +147,9 @@ def bare_rows(incidents: int) -> tuple[float, int]:
         connection = connect(Path(folder) / "anchor.db")
         prepare_writer(connection, synchronous="FULL")
         connection.execute("CREATE TABLE rows (id TEXT PRIMARY KEY, service TEXT, rule TEXT, state TEXT, body BLOB)")
-        rows = [(f"{number:032x}", "service", "rule", "open", sqlite3.Binary(b"x" * 500)) for number in range(incidents)]
+        rows = [
+            (f"{number:032x}", "service", "rule", "open", sqlite3.Binary(b"x" * 500)) for number in range(incidents)
+        ]
         written, since = bytes_written(), time.perf_counter()
         size = incidents // BATCHES
         for start in range(0, incidents, size):

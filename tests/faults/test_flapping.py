@@ -35,7 +35,9 @@ TURNS = st.integers(0, 2 * SIDE // 1000).map(lambda seconds: seconds * 1000)
 
 def an_hour(rule: Rule, route: Route, *, every: int, turns: int, late: list[int]) -> list[Notice]:
     """What is owed in an hour of runs `every` so many milliseconds, where the target turns `turns` after the start."""
-    trial = Trial(a_configuration(a_service(rule, checks=[a_check(every=f"{every}ms", stale_after="90s")]), routes=(route,)))
+    trial = Trial(
+        a_configuration(a_service(rule, checks=[a_check(every=f"{every}ms", stale_after="90s")]), routes=(route,))
+    )
     for number, due in enumerate(range(every, HOUR // (SECOND // 1000), every)):
         at = due + late[number % len(late)]
         seen = trial.hear if (at + turns) // SIDE % 2 else trial.fail

@@ -151,7 +151,9 @@ def test_a_server_that_hangs_does_not_double_the_delay_at_the_other_four() -> No
             healthy.append(asyncio.run(measured(steadily, alone, 5)))
             hanging.append(asyncio.run(measured(steadily, beside, 4)))
     before, after = median(healthy), median(hanging)
-    print(f"row 50: p99 of healthy channels {before * 1e3:.1f} ms, beside one that hangs {after * 1e3:.1f} ms (bar: 2x)")
+    print(
+        f"row 50: p99 of healthy channels {before * 1e3:.1f} ms, beside one that hangs {after * 1e3:.1f} ms (bar: 2x)"
+    )
     assert after <= 2 * before, f"alone {healthy}, beside one that hangs {hanging}"
 
 

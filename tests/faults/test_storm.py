@@ -49,9 +49,7 @@ def the_file(port: int) -> str:
     lines = [HEAD]
     for number in range(SERVICES):
         lines += [f"  service{number}:", f"    labels: {{team: team{number % TEAMS}}}", "    checks:"]
-        lines += [
-            f"      c{check}: {{tcp: '127.0.0.1:{port}', every: 10s, timeout: 1s}}" for check in range(CHECKS)
-        ]
+        lines += [f"      c{check}: {{tcp: '127.0.0.1:{port}', every: 10s, timeout: 1s}}" for check in range(CHECKS)]
         lines += ["    rules:"]
         lines += [f"      r{check}: {{when: {{check: c{check}, metric: up, below: 1}}}}" for check in range(CHECKS)]
     return "\n".join(lines)
