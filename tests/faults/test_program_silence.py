@@ -1,4 +1,4 @@
-"""A silence that is made while a page waits for its next attempt (row 55): the real program does not send it any more."""
+"""A silence that is made while a page waits for its next attempt (row 55): the program sends it no more."""
 
 from __future__ import annotations
 
