@@ -1,4 +1,4 @@
-"""All benchmarks, or those named: `python -m bench [poller whole scheduler judge many columns commit outbox start]`.
+"""All benchmarks, or those named: `python -m bench [NAME ...]`, with the names of `ORDER`.
 
 Each runs in a process of its own, one after the other, and prints ratios to anchors that it measures in the same run.
 """
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ORDER = ("scheduler", "poller", "whole", "judge", "many", "columns", "commit", "outbox", "start")
+ORDER = ("scheduler", "poller", "whole", "judge", "many", "columns", "commit", "outbox", "storm", "start")
 
 
 def main() -> int:

@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -80,14 +81,16 @@ class Timed:
 
 
 def notices(number: int) -> list[Notice]:
-    """One for each channel."""
+    """One for each channel, decided now."""
+    decided_at = SystemClock().now()
     return [
         replace(
             a_notice(number),
-            key=notice_key(f"{number}", channel, a_notice().page, 1),
-            thread=thread_key(f"{number}", channel),
+            key=notice_key(f"{number}", f"channel.{channel}", channel, a_notice().page, 1),
+            thread=thread_key(f"{number}", f"channel.{channel}", channel),
             group=f"{number}",
             channel=channel,
+            decided_at=decided_at,
         )
         for channel in CHANNELS
     ]
@@ -116,7 +119,9 @@ class Run:
             troubled=print,
         )
 
-    async def _finish(self, settled: Settled, settlement: Settlement) -> None:
+    async def _finish(self, settled: Settled, settlement: Settlement | None) -> None:
+        if settlement is None:
+            return  # that a notice is late
         await self._store.commit(Commit(Progress(a_stamp(next(self._numbers))), settlements=(settlement,)))
 
     async def commit(self, batch: list[Notice]) -> None:
@@ -191,15 +196,22 @@ async def compare(ports: list[int]) -> None:
     print(f"backlog of {EACH * 5} to five healthy      {rate:8.0f} notices/s   ratio to {RATE}/s {rate / RATE:.2f}")
 
 
-def main() -> None:
-    """Run it."""
+@contextmanager
+def far_sides() -> Iterator[list[int]]:
+    """The ports of five servers that answer, and of one that never does."""
     command = [sys.executable, "-c", FAR_SIDE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as far_side:
         assert far_side.stdout is not None
         try:
-            asyncio.run(compare([int(far_side.stdout.readline()) for _ in range(6)]))
+            yield [int(far_side.stdout.readline()) for _ in range(6)]
         finally:
             far_side.terminate()
+
+
+def main() -> None:
+    """Run it."""
+    with far_sides() as ports:
+        asyncio.run(compare(ports))
 
 
 if __name__ == "__main__":

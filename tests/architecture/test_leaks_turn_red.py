@@ -1,9 +1,13 @@
 """The checks of test_contracts can fail: each leak is planted in a copy of the sources and must turn its test red.
 
-Knows which test guards what; must never touch the real sources.
+So can tests of what the program does: each defect on the way to a person is planted in a copy, and the one test that
+guards against it is run over that copy. Knows which test guards what; must never touch the real sources.
 """
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +53,13 @@ LEAKS: list[tuple[str, str, str, Check, str]] = [
         "from datetime import UTC, datetime as d\nNOW = d.now(UTC)",
         checks.test_nobody_but_the_clock_reads_time,
         "domain/incidents.py:.*datetime.datetime.now",
+    ),
+    (
+        "a notice is decided by the clock of the machine",
+        "domain/dispatch.py",
+        "import datetime\nLATE = datetime.datetime.now(datetime.UTC).hour",
+        checks.test_nobody_but_the_clock_reads_time,
+        "domain/dispatch.py:.*datetime.datetime.now",
     ),
     (
         "a clock is handed on without being called",
@@ -215,3 +226,81 @@ def plant(path: Path, leak: str) -> None:
 def test_every_check_has_a_leak_that_it_notices() -> None:
     guarded = {row[3].__name__ for row in LEAKS}
     assert guarded == {name for name in vars(checks) if name.startswith("test_")}
+
+
+DECIDED = "tests/domain/test_groups.py::test_a_digest_writes_out_so_many_and_counts_all"
+ASKED_AGAIN = (
+    "tests/runtime/test_deliver_outcomes.py"
+    "::test_what_was_leased_and_waits_for_a_slot_is_asked_about_again_before_it_is_sent"
+)
+WITHHELD = (
+    "tests/runtime/test_pulse.py::test_it_is_withheld_while_something_is_wrong_and_goes_on_at_once_when_that_is_over"
+)
+SILENCED = (
+    "tests/faults/test_program_silence.py"
+    "::test_a_page_that_waits_for_its_next_attempt_is_not_sent_after_a_silence_was_made"
+)
+
+DEFECTS: list[tuple[str, str, str, str, str]] = [
+    # what goes wrong, where, what is there now, what is there instead, the test that must notice
+    (
+        "a digest forgets the incidents beyond its cap",
+        "domain/flushes.py",
+        "news=tuple(news)",
+        "news=tuple(news[: self._group.route.listed])",
+        DECIDED,
+    ),
+    (
+        "a digest does not count the incidents beyond its cap",
+        "domain/flushes.py",
+        "open=len(about) - ended",
+        "open=1 + len(listed) - ended",
+        DECIDED,
+    ),
+    (
+        "nobody asks before a send whether a notice is withheld",
+        "runtime/deliver.py",
+        "if (held := self._held(job.notice)) is not None:",
+        "if (held := None) is not None:",
+        ASKED_AGAIN,
+    ),
+    (
+        "the program has no answer to whether a notice is withheld",
+        "bootstrap/program.py",
+        "withheld=lambda notice: self._cycle.course.withheld(notice, clock.now()),",
+        "",
+        SILENCED,
+    ),
+    (
+        "the heartbeat goes on while something is wrong",
+        "runtime/pulse.py",
+        "if not reason:",
+        "if True:",
+        WITHHELD,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("where", "now", "instead", "test"), [row[1:] for row in DEFECTS], ids=[row[0] for row in DEFECTS]
+)
+def test_a_planted_defect_turns_its_test_red(
+    where: str, now: str, instead: str, test: str, project: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "src"
+    shutil.copytree(project / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    module = copy / checks.PACKAGE / where
+    source = module.read_text(encoding="utf-8")
+    assert source.count(now) == 1, f"{where} has changed: plant the defect anew"
+    module.write_text(source.replace(now, instead), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", test],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Red by itself, not for want of a test or of a program that can be imported.
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert "ERROR" not in done.stdout, done.stdout

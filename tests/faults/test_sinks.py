@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from statistics import median
 
 import pytest
 
+from bench.outbox import CHANNELS, far_sides, measured, steadily
 from service_monitoring.application import Monitor
 from service_monitoring.domain.configuration import Check, Configuration, Service
 from service_monitoring.domain.inputs import Configured, Observed
@@ -134,6 +136,25 @@ async def slowest_of_healthy(*, hanging: bool) -> float:
     delays = sorted(tick.ns / 1e9 - decided[message.key] for name in "abcd" for tick, message in sides[name].sends)
     assert len(delays) == 2000
     return delays[len(delays) * 99 // 100] + 0.05
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(600)
+def test_a_server_that_hangs_does_not_double_the_delay_at_the_other_four() -> None:
+    """Row 50 with real sockets and a real store: five servers, 500 notices for each, 100 a second to each."""
+    healthy: list[float] = []
+    hanging: list[float] = []
+    with far_sides() as ports:
+        alone = dict(zip(CHANNELS, ports[:5], strict=True))
+        beside = {**alone, "e": ports[5]}
+        for _ in range(7):
+            healthy.append(asyncio.run(measured(steadily, alone, 5)))
+            hanging.append(asyncio.run(measured(steadily, beside, 4)))
+    before, after = median(healthy), median(hanging)
+    print(
+        f"row 50: p99 of healthy channels {before * 1e3:.1f} ms, beside one that hangs {after * 1e3:.1f} ms (bar: 2x)"
+    )
+    assert after <= 2 * before, f"alone {healthy}, beside one that hangs {hanging}"
 
 
 @pytest.mark.real_time("a server on this machine that never answers is given 300 ms")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from service_monitoring.domain.course import Progress
-from service_monitoring.domain.inputs import Settled
+from service_monitoring.domain.inputs import Delivery, Settled
 from service_monitoring.domain.notices import Notice
 from service_monitoring.ports import Commit, Settlement, Surroundings
 from service_monitoring.runtime.clock import SystemClock
@@ -127,6 +128,20 @@ async def test_read_and_reset_is_uncertain_in_the_outbox_and_comes_again_under_t
     assert len(site.server.received) >= 2
     assert {received.key for received in site.server.received} == {notice.key}
     assert len(set(site.server.requests)) == 1
+
+
+async def test_each_reset_costs_one_duplicate_at_most_and_every_copy_is_the_same(site: Site) -> None:
+    """Row 49: a server that reads each notice and resets, then takes what comes again."""
+    notices = [a_notice(number) for number in range(8)]
+    site.server.resets_new_keys = True
+    async with site.program() as program:
+        await program.commit(*notices)
+        await program.delivered(len(notices))
+        assert await program.store.due(100) == []
+    assert Counter(received.key for received in site.server.received) == {notice.key: 2 for notice in notices}
+    assert Counter(site.server.requests) == dict.fromkeys(site.server.requests, 2)
+    assert {settled.delivery for settled in program.outcomes} == {Delivery.DELIVERED}
+    assert len(program.outcomes) == len(notices)
 
 
 async def _waiting(store: SqliteStore) -> bool:

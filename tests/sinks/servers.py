@@ -40,11 +40,15 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 class HttpServer:
-    """Reads whole requests and answers as told: by behaviour, or with the bytes in `answer`."""
+    """Reads whole requests and answers as told: by behaviour, or with the bytes in `answer`.
+
+    With `resets_new_keys` a request whose key comes for the first time is read and never answered.
+    """
 
     def __init__(self) -> None:
         self.behaviour = Behaviour.ACCEPT
         self.answer: bytes | None = None
+        self.resets_new_keys = False
         self.received: list[Received] = []
         self.requests: list[bytes] = []
         self.accepted = 0
@@ -91,9 +95,11 @@ class HttpServer:
             for name, _, value in (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:] if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
+        key = headers.get("idempotency-key", "")
+        new = all(received.key != key for received in self.received)
         self.requests.append(head + body)
-        self.received.append(Received(headers.get("idempotency-key", ""), head + body))
-        if self.behaviour is Behaviour.RESET:
+        self.received.append(Received(key, head + body))
+        if self.behaviour is Behaviour.RESET or (new and self.resets_new_keys):
             reset(writer)
             return False
         writer.write(self.answer if self.answer is not None else ANSWERS[self.behaviour])
