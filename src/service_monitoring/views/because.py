@@ -40,7 +40,6 @@ _HELD: Final = {
     Withheld.FLAPPING: "{by} is flapping, which is told once",
     Withheld.QUIET_HOURS: "{by} has quiet hours{until}",
     Withheld.MUTED: "{by} tells nobody in these hours{until}",
-    Withheld.OVER: "it was {by} before it could be sent",
 }
 
 _CAUSES: Final = {
