@@ -242,6 +242,7 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents",
         "/api/v1/incidents/{id}",
         "/api/v1/incidents/{id}/acknowledge",
+        "/api/v1/incidents/{id}/explain",
         "/api/v1/incidents/{id}/resolve",
         "/api/v1/incidents/{id}/snooze",
         "/api/v1/incidents/{id}/assign",
