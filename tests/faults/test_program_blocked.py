@@ -79,7 +79,7 @@ def install(folder: Path) -> None:
 
 
 def configuration(wish: Path) -> str:
-    checks = [f"c{number}: {{http: $target, every: 200ms, timeout: 150ms}}" for number in range(CHECKS)]
+    checks = [f"c{number}: {{http: $target, every: 500ms, timeout: 450ms}}" for number in range(CHECKS)]
     rules = [f"down{number}: {{when: {{check: c{number}, metric: up, below: 1}}}}" for number in range(CHECKS)]
     return (
         CONFIGURATION.replace("$wish", str(wish))
