@@ -114,7 +114,7 @@ def sleep_through(world: World, wish: Path, seconds: float) -> str:
     assert abs(measured - truth) < 0.1
     assert world.ask("/api/v1/incidents") == []
     assert "time.sleep(seconds)  # blocks the loop" in world.log.read_text()
-    return f"blocked for {truth:.3f} s, measured {measured:.3f} s; {CHECKS} checks at 200 ms, 0 incidents"
+    return f"blocked for {truth:.3f} s, measured {measured:.3f} s; {CHECKS} checks at 500 ms, 0 incidents"
 
 
 def test_a_blocked_loop_is_not_ready_and_opens_no_incident(tmp_path: Path) -> None:
