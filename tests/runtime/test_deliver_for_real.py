@@ -138,6 +138,8 @@ async def test_each_reset_costs_one_duplicate_at_most_and_every_copy_is_the_same
         await program.commit(*notices)
         await program.delivered(len(notices))
         assert await program.store.due(100) == []
+        (lane,) = program.deliverer.statistics()
+        assert (lane.answers["uncertain"], lane.answers["accepted"]) == (len(notices), len(notices))
     assert Counter(received.key for received in site.server.received) == {notice.key: 2 for notice in notices}
     assert Counter(site.server.requests) == dict.fromkeys(site.server.requests, 2)
     assert {settled.delivery for settled in program.outcomes} == {Delivery.DELIVERED}
