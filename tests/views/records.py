@@ -8,7 +8,8 @@ from service_monitoring.domain.inputs import Acted, Admitted, Configured, GapBeg
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.testing.builders import Trial, instant
-from service_monitoring.views.explain import Explanation, explain
+from service_monitoring.views.explain import explain
+from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.on_record import Attempted, Gap, OnRecord, Outcome, Revision, Sent
 
 

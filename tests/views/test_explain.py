@@ -20,7 +20,8 @@ from service_monitoring.domain.rules import Flapping, Lifecycle, Severity
 from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import NotFound
 from service_monitoring.testing.builders import a_configuration, a_route, a_rule, a_service, instant, span
-from service_monitoring.views.explain import Explanation, Line, Standing, explain
+from service_monitoring.views.explain import explain
+from service_monitoring.views.explanation import Explanation, Line, Standing
 from service_monitoring.views.on_record import Attempted
 from tests.domain.days import Diary
 from tests.views.records import RecordedTrial, on_record, tells_of
@@ -320,6 +321,15 @@ def test_the_steps_ahead_are_told_with_their_instants() -> None:
     ]
 
 
+def test_a_step_that_would_be_held_says_so_beforehand() -> None:
+    planned = Maintenance("move", (SLOW,), Once(instant("+5m"), instant("+20m")))
+    steps = [each for each in a_breach(maintenances=(planned,)).explain("+80s").ahead if each.kind == "step_ahead"]
+    assert [each.because for each in steps] == [
+        "it names boss; but maintenance move is on until 2026-01-05T00:20:00Z",
+        "it names the channel ops",
+    ]
+
+
 def test_a_clock_that_stands_still_says_why_and_when_a_step_would_be_due() -> None:
     trial = a_breach()
     trial.acknowledge("+2m10s", "slow", "grace", expires_after="1h")
@@ -328,6 +338,18 @@ def test_a_clock_that_stands_still_says_why_and_when_a_step_would_be_due() -> No
     assert [(each.step, each.at) for each in still] == [(2, str(instant("+2m10s"))), (3, str(instant("+2m10s")))]
     assert still[0].because == (
         "grace acknowledged it until 2026-01-05T01:02:10Z, after it had run 1m; it would be due at 2026-01-05T01:11:10Z"
+    )
+
+
+def test_a_clock_that_has_not_begun_says_what_holds_everything() -> None:
+    planned = Maintenance("move", (SLOW,), Once(instant("+0s"), instant("+2h")))
+    trial = a_breach(maintenances=(planned,))
+    trial.wait("+20m")
+    answer = trial.explain("+20m")
+    because = "maintenance move is on until 2026-01-05T02:00:00Z"
+    assert {each.because for each in answer.ahead if each.kind == "step_ahead"} == {because}
+    assert standing(answer, "person.boss").because == (
+        f"step 2 of routes[0], which leads there, has not been reached, and its clock does not run: {because}"
     )
 
 

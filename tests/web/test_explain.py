@@ -16,7 +16,7 @@ from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import NotFound
 from service_monitoring.ports import Message, Settlement
 from service_monitoring.testing.builders import a_configuration, a_route, a_rule, a_service, instant, span
-from service_monitoring.views.explain import Explanation
+from service_monitoring.views.explanation import Explanation
 from tests.web.desks import Told, told
 
 ROUTE = replace(

@@ -35,7 +35,8 @@ from service_monitoring.views.desk import (
     row,
     transitions,
 )
-from service_monitoring.views.explain import Explanation, explain
+from service_monitoring.views.explain import explain
+from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text

@@ -1,6 +1,6 @@
 """What a command prints of an explanation: one paragraph a fact, in the order in which it happened.
 
-Knows the shape that `views.explain` has as JSON. Does not know what time it is: `now` is an argument.
+Knows the shape that `views.explanation` has as JSON. Does not know what time it is: `now` is an argument.
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from service_monitoring.domain import oncall
 from service_monitoring.domain.incidents import Cause, Incident
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant
 from service_monitoring.domain.matchers import matcher_text
-from service_monitoring.domain.notices import Held, Page, Withheld
+from service_monitoring.domain.notices import Held, Notice, Page, Withheld
+from service_monitoring.domain.routing import OWNERS
 from service_monitoring.domain.silences import Silence
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.views.on_record import Past, names, sort_of
@@ -119,3 +121,20 @@ def through(channel: str, recipient: str) -> str:
     """Through what somebody is told; a channel is told through itself."""
     sort, name = sort_of(recipient)
     return f" through {channel}" if channel and (sort != "channel" or name != channel) else ""
+
+
+def whom(then: Past, recipient: str) -> str:
+    """Who a recipient led to: of a rota who was on call, and until when."""
+    rota = then.rota(recipient)
+    if rota is None:
+        return f"it names {names((recipient,))}"
+    people = oncall.who(rota, then.at)
+    change = oncall.next_change(rota, then.at)
+    until = "" if change is None else f" until {instant_text(change)}"
+    who = f"{people[0]} was" if people else "nobody was"
+    return f"{who} on call in {rota.name}{until}"
+
+
+def to_whom(notice: Notice) -> str:
+    """The recipient of a notice, in a sentence."""
+    return "the owners of the monitor" if notice.recipient == OWNERS else names((notice.recipient,))

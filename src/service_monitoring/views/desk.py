@@ -21,7 +21,7 @@ from service_monitoring.domain.notices import Facts
 from service_monitoring.domain.routing import facts_of
 from service_monitoring.domain.silences import Wanted
 from service_monitoring.ports import Drafts, Ended
-from service_monitoring.views.explain import Explanation
+from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow

@@ -1,12 +1,12 @@
 """On record: what is known about an incident and who was told of it, and how all that stood at one instant.
 
 Holds facts as the journal and the tables have them; answers questions about one instant as pure functions of them.
-Does not know where facts are stored, nor how an answer is worded (`because`, `explain`).
+Does not know where facts are stored, nor how an answer is worded (`because`, `happened`, `ahead`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -20,7 +20,7 @@ from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Act, Acted, Admitted, Delivery, Settled
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.maintenance import Maintenance, flexible_window, in_maintenance, window_at
-from service_monitoring.domain.notices import Held, Notice, Withheld
+from service_monitoring.domain.notices import Held, Notice, Page, Withheld
 from service_monitoring.domain.rotas import Rota
 from service_monitoring.domain.routing import labels_of, matching, shared
 from service_monitoring.domain.rules import Rule
@@ -125,13 +125,23 @@ def rota_names(rota: Rota) -> frozenset[str]:
 class Past:
     """How everything stood at one instant. What was decided after it is not seen."""
 
-    def __init__(self, record: OnRecord, at: Instant) -> None:
+    def __init__(
+        self, record: OnRecord, at: Instant, moves: Mapping[str, Sequence[IncidentMoved]] | None = None
+    ) -> None:
+        """`moves` are those of the record, by incident, where somebody has them in that order already."""
         self.record = record
         self.at = at
+        self._moves_of = _by_incident(record.moves) if moves is None else moves
 
     def as_of(self, at: Instant) -> Past:
         """The same facts at another instant."""
-        return Past(self.record, at)
+        return Past(self.record, at, self._moves_of)
+
+    def foreseen(self, at: Instant) -> Past:
+        """A later instant as it was foreseen: with what was known here."""
+        then = self.as_of(at)
+        then.configuration, then.silences, then.moves = self.configuration, self.silences, self.moves
+        return then
 
     # Incidents --------------------------------------------------------------------------------------------------------
 
@@ -150,7 +160,7 @@ class Past:
         """Another one as it was, or else as it became."""
         if id == self.record.incident.id:
             return self.incident
-        moves = [each for each in self.record.moves if each.incident.id == id]
+        moves = self._moves_of.get(id, ())
         before = [each for each in moves if each.decided_at <= self.at]
         return (before or moves)[-1].incident if moves else None
 
@@ -246,7 +256,7 @@ class Past:
         for at in sorted({opened, group.began, *(each for each in changes if each >= opened)}):
             if at < max(opened, group.began):
                 continue
-            then = Past(self.record, at)
+            then = self.as_of(at)
             if any(
                 (route.path, shared(route, then.labels)) == (group.route.path, group.labels) for route in then.matched
             ):
@@ -321,15 +331,16 @@ class Past:
         return due if wakes is None else min(due, wakes)
 
     def steps_ahead(self, group: Group) -> Iterator[tuple[int, Instant | None]]:
-        """The numbers of the steps that are not taken, each with its due instant; None while the clock stands still."""
+        """The numbers of the steps that are not taken, each with its due instant; None while the clock does not run."""
         timer, last = self.timer(group), len(group.route.steps) * group.route.rounds
         taken = {step.number for step in group.taken if step.at <= self.at}
         later = {step.number for step in group.taken if step.at > self.at}
-        first = group.next_step if self.is_current(group) else max(taken, default=-1) + 1
-        for number in range(first, last):
+        begin = group.next_step if self.is_current(group) else max(taken, default=-1) + 1
+        for number in range(begin, last):
             after = groups.after(group.route, number)
             if timer is None:
-                yield number, self.first_flush(group).plus(after)
+                first = self.first_flush(group)
+                yield number, first.plus(after) if first >= self.at else None
                 continue
             due = timer.started.plus(Duration(timer.paused + after))
             if due <= self.at and not self.is_current(group) and number not in later:
@@ -352,22 +363,16 @@ class Past:
         every = (*self.silences, *(moved.silence for moved in self.record.silences))
         return next((each for each in every if each.id == id), None)
 
-    def why(self, group: Group) -> Held | None:
-        """What would hold its notices at this instant, as far as the instant alone says."""
-        incident, labels = self.incident, self.labels
-        if incident is None:
-            return None
-        silence = silencing(self.silences, labels, self.at)
+    def why(self, route: Route) -> Held | None:
+        """What holds its notices at this instant, as far as the clock alone says: silence, planned work, muted hours."""
+        silence = silencing(self.silences, self.labels, self.at)
         if silence is not None:
             return Held(Withheld.SILENCED, silence.id)
-        planned = in_maintenance(self.configuration.maintenances, labels, self.at, failed_at=incident.breached_at)
+        failed_at, works = self.record.incident.breached_at, self.configuration.maintenances
+        planned = in_maintenance(works, self.labels, self.at, failed_at=failed_at)
         if planned is not None:
             return Held(Withheld.MAINTENANCE, planned.name)
-        if _muted(group.route, self.at):
-            return Held(Withheld.MUTED, group.route.path)
-        if incident.state is State.ACKNOWLEDGED:
-            return Held(Withheld.ACKNOWLEDGED, incident.acknowledged_by)
-        return None
+        return Held(Withheld.MUTED, route.path) if _muted(route, self.at) else None
 
     def end_of(self, held: Held, route: str = "") -> Instant | None:
         """When a reason is over, where the clock alone says so."""
@@ -407,6 +412,25 @@ class Past:
         """What had been decided by then."""
         return tuple(each for each in self.record.sent if each.notice.decided_at <= self.at)
 
+    def route_of(self, notice: Notice) -> str:
+        """The path of the route by which a notice was decided; empty where it goes by none."""
+        return next((group.route.path for group in self.record.groups if group.id == notice.group), "")
+
+    def concerned(self, group: Group) -> tuple[str, ...]:
+        """Everybody whom a group called, or had something to tell."""
+        taken = (who for step in group.taken if step.at <= self.at for who in step.recipients)
+        told = (each.notice.recipient for each in self.sent if each.notice.group == group.id)
+        return tuple(dict.fromkeys((*taken, *told)))
+
+    def last(self, who: str, group: str = "") -> Sent | None:
+        """The last notice to somebody that was decided by then, owed or held: of one group, or of all."""
+        mine = [
+            each
+            for each in self.sent
+            if each.notice.recipient == who and each.notice.page is not Page.OWNER and group in {"", each.notice.group}
+        ]
+        return mine[-1] if mine else None
+
     def became(self, sent: Sent) -> tuple[str, Instant, str, Held | None]:
         """How a notice stood: its state, since when, the words of the far side, and what withheld it."""
         if sent.notice.held is not None:
@@ -424,6 +448,13 @@ class Past:
             return "owed", sent.notice.decided_at, "", None
         at, state, detail, held = max(before, key=lambda each: (each[0], each[3] is not None))
         return ("waiting" if state == Delivery.DELAYED else state), at, detail, held
+
+
+def _by_incident(moves: Iterable[IncidentMoved]) -> dict[str, list[IncidentMoved]]:
+    found: dict[str, list[IncidentMoved]] = {}
+    for each in moves:
+        found.setdefault(each.incident.id, []).append(each)
+    return found
 
 
 def _muted(route: Route, at: Instant) -> bool:

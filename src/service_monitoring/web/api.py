@@ -28,7 +28,7 @@ from service_monitoring.settings.matchers import matcher
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.views.desk import Desk, OutboxRow
-from service_monitoring.views.explain import Explanation
+from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.views.silences import SilencePreview, SilenceRow
