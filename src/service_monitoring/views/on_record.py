@@ -364,7 +364,7 @@ class Past:
         return next((each for each in every if each.id == id), None)
 
     def why(self, route: Route) -> Held | None:
-        """What holds its notices at this instant, as far as the clock alone says: silence, planned work, muted hours."""
+        """What holds its notices now, as far as the clock alone says: silence, planned work, muted hours."""
         silence = silencing(self.silences, self.labels, self.at)
         if silence is not None:
             return Held(Withheld.SILENCED, silence.id)
