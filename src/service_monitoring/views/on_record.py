@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from service_monitoring.domain import calendar, groups, oncall
 from service_monitoring.domain.configuration import Configuration, Person, Route, Service
@@ -257,9 +258,11 @@ class Past:
             if at < max(opened, group.began):
                 continue
             then = self.as_of(at)
-            if any(
-                (route.path, shared(route, then.labels)) == (group.route.path, group.labels) for route in then.matched
-            ):
+            # A route that stood elsewhere in the file but said the same is the same.
+            same = (
+                each for each in then.matched if each.path == group.route.path or _terms(each) == _terms(group.route)
+            )
+            if any(shared(route, then.labels) == group.labels for route in same):
                 return at
         return max(opened, group.began)
 
@@ -456,6 +459,10 @@ def _by_incident(moves: Iterable[IncidentMoved]) -> dict[str, list[IncidentMoved
     for each in moves:
         found.setdefault(each.incident.id, []).append(each)
     return found
+
+
+def _terms(route: Route) -> Route:
+    return replace(route, path="", routes=())
 
 
 def _muted(route: Route, at: Instant) -> bool:
