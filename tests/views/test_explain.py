@@ -150,6 +150,15 @@ def test_a_reload_that_routes_anew_is_told_at_its_instant() -> None:
     assert [each.at for each in answer.lines if each.kind == "joined"] == [str(instant("+40s")), str(instant("+2m"))]
 
 
+def test_a_route_that_moves_in_the_file_is_the_same_group_since_it_began() -> None:
+    trial = a_breach()
+    trial.configure(
+        "+2m", a_house(a_route("routes[0]", Matcher("service", EQUALS, "base")), replace(ROUTE, path="routes[1]"))
+    )
+    joined = [each for each in trial.explain("+3m").lines if each.kind == "joined"]
+    assert [each.at for each in joined] == [str(instant("+40s"))]
+
+
 def test_a_gap_in_watching_is_part_of_the_story() -> None:
     trial = a_breach()
     trial.gap("+2m", "+4m")

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from service_monitoring.domain import calendar, groups, oncall
 from service_monitoring.domain.configuration import Configuration, Person, Route, Service
@@ -257,9 +258,11 @@ class Past:
             if at < max(opened, group.began):
                 continue
             then = self.as_of(at)
-            if any(
-                (route.path, shared(route, then.labels)) == (group.route.path, group.labels) for route in then.matched
-            ):
+            # A route that stood elsewhere in the file but said the same is the same.
+            same = (
+                each for each in then.matched if each.path == group.route.path or _terms(each) == _terms(group.route)
+            )
+            if any(shared(route, then.labels) == group.labels for route in same):
                 return at
         return max(opened, group.began)
 
@@ -364,7 +367,7 @@ class Past:
         return next((each for each in every if each.id == id), None)
 
     def why(self, route: Route) -> Held | None:
-        """What holds its notices now, as far as the clock alone says: silence, planned work, muted hours."""
+        """What holds its notices as far as the clock alone says: a silence, planned work, the hours of a route."""
         silence = silencing(self.silences, self.labels, self.at)
         if silence is not None:
             return Held(Withheld.SILENCED, silence.id)
@@ -385,17 +388,18 @@ class Past:
             case Withheld.ACKNOWLEDGED:
                 return self.taken_until
             case Withheld.QUIET_HOURS:
-                person = self.person(held.by)
-                return (
-                    None
-                    if person is None or person.quiet is None
-                    else calendar.next_change(person.quiet.hours, self.at)
-                )
+                return self._end_of_quiet(held.by)
             case Withheld.MUTED:
                 found = next((each.route for each in self.record.groups if each.route.path == (route or held.by)), None)
                 return None if found is None else _unmuted(found, self.at)
             case _:
                 return None
+
+    def _end_of_quiet(self, recipient: str) -> Instant | None:
+        person = self.person(recipient)
+        if person is None or person.quiet is None or not calendar.is_active(person.quiet.hours, self.at):
+            return self.at
+        return calendar.next_change(person.quiet.hours, self.at)
 
     def _end_of_work(self, name: str) -> Instant | None:
         found: Maintenance | None = next((each for each in self.configuration.maintenances if each.name == name), None)
@@ -457,6 +461,10 @@ def _by_incident(moves: Iterable[IncidentMoved]) -> dict[str, list[IncidentMoved
     return found
 
 
+def _terms(route: Route) -> Route:
+    return replace(route, path="", routes=())
+
+
 def _muted(route: Route, at: Instant) -> bool:
     return any(calendar.is_active(hours, at) for hours in route.muted) or (
         bool(route.active) and not any(calendar.is_active(hours, at) for hours in route.active)
@@ -464,6 +472,8 @@ def _muted(route: Route, at: Instant) -> bool:
 
 
 def _unmuted(route: Route, at: Instant) -> Instant | None:
+    if not _muted(route, at):
+        return at
     for _ in range(_MOST_CHANGES):
         changes = [change for hours in (*route.muted, *route.active) if (change := calendar.next_change(hours, at))]
         if not changes:
