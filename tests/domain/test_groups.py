@@ -430,6 +430,18 @@ def test_a_notice_is_withheld_when_all_it_tells_is_silenced_or_taken_on() -> Non
     assert held.reason is Withheld.ACKNOWLEDGED
 
 
+def test_an_end_that_is_queued_is_held_while_a_silence_covers_it_and_no_longer() -> None:
+    scene = a_scene(a_grouping(interval=span("0s"))).breaks("+10s", "a").wait("+1m").mends("+2m", "a")
+    end = scene.last()
+    assert end.page is Page.RECOVERED
+    assert scene.course.withheld(end, instant("+2m")) is None
+    scene.silence("+3m", "10m")
+    held = scene.course.withheld(end, instant("+4m"))
+    assert held is not None
+    assert held.reason is Withheld.SILENCED
+    assert scene.course.withheld(end, instant("+14m")) is None
+
+
 def test_a_repeat_is_withheld_too_and_comes_as_soon_as_it_may() -> None:
     scene = a_scene(a_grouping(repeat=span("10m"))).breaks("+10s", "a").wait("+11m").silence("+12m", "10m")
     repeat = scene.last()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from service_monitoring.domain.inputs import Delivery, Settled
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, Instant, seconds
-from service_monitoring.domain.notices import Held, Notice, Withheld
+from service_monitoring.domain.notices import Held, Notice, Page, Withheld
 from service_monitoring.ports import Accepted, Answer, Later, Rejected, Uncertain
 from service_monitoring.runtime.deliver import Terms
 from service_monitoring.runtime.lanes import Channel
@@ -41,6 +41,24 @@ async def test_a_notice_that_is_withheld_is_not_sent_and_its_outcome_says_why() 
     assert bench.outcomes[0] == settled(notice, Delivery.WITHHELD, "flapping by somebody", HUSH)
     assert bench.store.row(notice.key).status == "withheld"
     assert await bench.store.due(10) == []
+
+
+async def test_the_end_of_something_waits_until_nothing_holds_it_and_is_late_to_nobody() -> None:
+    bench = Bench()
+    silenced = True
+    ops = FarSide(bench.clock)
+    notice = replace(a_notice(1, page=Page.RECOVERED), decided_at=bench.clock.now())
+    deliverer = bench.deliverer(withheld=lambda _: HUSH if silenced else None, ops=ops)
+    async with bench.running(deliverer):
+        await bench.commit([notice])
+        deliverer.wake([notice])
+        await bench.clock.advance(Duration(30 * MINUTE))
+        assert ops.keys() == []
+        assert bench.store.row(notice.key).status == "waiting"
+        silenced = False
+        await bench.clock.advance(Duration(2 * MINUTE))
+    assert ops.keys() == [notice.key]
+    assert [each.delivery for each in bench.outcomes] == [Delivery.DELIVERED]
 
 
 async def test_what_is_withheld_takes_no_slot_of_a_channel_that_hangs() -> None:

@@ -22,7 +22,7 @@ from service_monitoring.domain.groups import Group, Labels, Member, Word
 from service_monitoring.domain.incidents import FINAL, State
 from service_monitoring.domain.inputs import Delivery, Order, Settled
 from service_monitoring.domain.instants import NANOSECOND, Duration, Instant
-from service_monitoring.domain.notices import Facts, Held, Notice, Page, Withheld, notice_key, thread_key
+from service_monitoring.domain.notices import ENDS, Facts, Held, Notice, Page, Withheld, notice_key, thread_key
 from service_monitoring.domain.parents import Wait
 from service_monitoring.domain.routing import facts_of_flapping, matching, shared
 from service_monitoring.domain.rules import Rule
@@ -111,12 +111,14 @@ class Dispatch:
         return tuple(sorted(self._flaps, key=lambda subject: (subject[0], subject[1], str(subject[2]))))
 
     def withheld(self, notice: Notice, at: Instant) -> Held | None:
-        """Why a notice that is owed is not to be sent any more: all it is news of is held, taken on or over by now.
+        """Why a notice that is owed is not to be sent now: all it is news of is held, or taken on, by now.
 
         One without news says again what its recipient knows.
         """
-        if notice.page is Page.FLAPPING:
-            return self._world.why_by(_ANYWHERE, notice.facts, at)
+        if notice.page is Page.FLAPPING or notice.page in ENDS:
+            about = [each for each in (notice.facts, *notice.others) if each.incident in notice.news] or [notice.facts]
+            reasons = [self._world.why_by(_ANYWHERE, each, at) for each in about]
+            return reasons[0] if all(reasons) else None
         group = self._groups.get(notice.group)
         if group is None or notice.page not in _CALLS:
             return None

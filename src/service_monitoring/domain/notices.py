@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -31,6 +32,10 @@ class Page(StrEnum):
     FLAPPING = "flapping"
     STEADY = "steady"
     OWNER = "owner"
+
+
+ENDS: Final = frozenset({Page.RECOVERED, Page.CLOSED, Page.UPDATED, Page.STEADY})
+"""Pages that say that something is over: whoever believes otherwise must hear of it some time."""
 
 
 class Withheld(StrEnum):

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.inputs import Delivery, Settled
 from service_monitoring.domain.instants import MINUTE, SECOND, Duration
-from service_monitoring.domain.notices import Held, Notice
+from service_monitoring.domain.notices import ENDS, Held, Notice
 from service_monitoring.errors import Unavailable
 from service_monitoring.ports import (
     Accepted,
@@ -41,6 +41,8 @@ from service_monitoring.runtime.retry import LONGEST_ASKED, PATIENCE, RetryAt, a
 
 _PAGE: Final = 1000
 _AGAIN: Final = Duration(SECOND)
+_ONCE_MORE: Final = Duration(MINUTE)
+"""How often it is asked whether what holds the end of something is over."""
 
 Finish = Callable[[Settled, Settlement | None], Awaitable[None]]
 """Admits an outcome, so that its settlement is committed with the decisions that follow from it.
@@ -418,6 +420,8 @@ class Deliverer:
         """Settle one attempt in the store; the tick of the next one, if there will be one."""
         now, tick = self._clock.now(), self._clock.tick()
         job.attempt = lease.attempt
+        if isinstance(answer, Held) and job.notice.page in ENDS:
+            return await self._postponed(lane, job, lease, answer)
         if isinstance(answer, Held):
             await self._finished(lane, job, lease, Delivery.WITHHELD, f"{answer.reason} by {answer.by}", answer)
             return None
@@ -436,6 +440,15 @@ class Deliverer:
         settlement = Settlement(job.notice.key, lease.token, status, answer.detail, now, retry_at)
         await self._stored(lane, lambda: self._settlements.submit(settlement, self._spawn_busy))
         return decided.due
+
+    async def _postponed(self, lane: Lane, job: Job, lease: Lease, held: Held) -> Tick:
+        """The end of something waits until nothing holds it: who believes it open must hear of it."""
+        job.late_from = None
+        now, due = self._clock.now(), self._clock.tick().plus(_ONCE_MORE)
+        said = f"{held.reason} by {held.by}"
+        settlement = Settlement(job.notice.key, lease.token, "waiting", said, now, now.plus(_ONCE_MORE))
+        await self._stored(lane, lambda: self._settlements.submit(settlement, self._spawn_busy))
+        return due
 
     async def _finished(
         self, lane: Lane, job: Job, lease: Lease, delivery: Delivery, detail: str, held: Held | None = None
