@@ -106,6 +106,26 @@ class StartingThreads:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+class Starters:
+    """The starting threads of one kind, made when first asked for: a thread that gave up privileges stays without."""
+
+    def __init__(self) -> None:
+        self._threads: dict[Privileges, StartingThreads] = {}
+
+    def threads(self, privileges: Privileges) -> StartingThreads:
+        """Those that start programs with such privileges."""
+        known = self._threads.get(privileges)
+        if known is None:
+            known = self._threads[privileges] = StartingThreads(privileges)
+        return known
+
+    def close(self) -> None:
+        """Let the threads end. Programs that still run are for their callers to end, before this."""
+        for threads in self._threads.values():
+            threads.close()
+        self._threads.clear()
+
+
 def _gain_no_privileges() -> None:
     """For this thread and all that it starts, no program gains privileges by its file's owner or capabilities."""
     with suppress(AttributeError, OSError):

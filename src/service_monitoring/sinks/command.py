@@ -37,7 +37,15 @@ from service_monitoring.ports import (
     Surroundings,
     Uncertain,
 )
-from service_monitoring.processes import Command, Privileges, Process, StartingThreads, clean_environment, signal_name
+from service_monitoring.processes import (
+    Command,
+    Privileges,
+    Process,
+    Starters,
+    StartingThreads,
+    clean_environment,
+    signal_name,
+)
 from service_monitoring.settings import Redactor, Secret
 from service_monitoring.settings.programs import Arguments, VariableName
 from service_monitoring.sinks.content import content
@@ -76,22 +84,18 @@ class Kind:
     options: type[Any] = Options
 
     def __init__(self) -> None:
-        self._threads: dict[Privileges, StartingThreads] = {}
+        self._starters = Starters()
 
     def open_sink(self, options: Options, *, surroundings: Surroundings) -> CommandSink:
         """A sink that runs one program; starts nothing yet. `Refused` on systems other than Linux."""
         if not sys.platform.startswith("linux"):
             raise Refused("command: only Linux can end a command with all that it started; use another channel")
-        threads = self._threads.get(options.new_privileges)
-        if threads is None:
-            threads = self._threads[options.new_privileges] = StartingThreads(options.new_privileges)
+        threads = self._starters.threads(options.new_privileges)
         return CommandSink(options, threads, surroundings)
 
     async def close(self) -> None:
         """Let the threads end. Sends that are still going on are for their callers to cancel, before this."""
-        for threads in self._threads.values():
-            threads.close()
-        self._threads.clear()
+        self._starters.close()
 
 
 class CommandSink:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service_monitoring.domain.samples import Observation, Reason
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Deadline, Surroundings
-from service_monitoring.processes import Command, Privileges, StartingThreads, clean_environment, signal_name
+from service_monitoring.processes import Command, Privileges, Starters, StartingThreads, clean_environment, signal_name
 from service_monitoring.settings import Secret
 from service_monitoring.settings.programs import Arguments, VariableName
 from service_monitoring.sources import perfdata
@@ -103,19 +103,15 @@ class Kind:
     options: type[Any] = Options
 
     def __init__(self) -> None:
-        self._threads: dict[Privileges, StartingThreads] = {}
+        self._starters = Starters()
 
     def open_source(self, options: Options, *, surroundings: Surroundings) -> CommandSource:
         """A source for one check; never blocks. Starts nothing yet. `Refused` on systems other than Linux."""
         if not sys.platform.startswith("linux"):
             raise Refused("command: only Linux can end a command with all that it started; run this check there")
-        threads = self._threads.get(options.new_privileges)
-        if threads is None:
-            threads = self._threads[options.new_privileges] = StartingThreads(options.new_privileges)
+        threads = self._starters.threads(options.new_privileges)
         return CommandSource(options, surroundings=surroundings, threads=threads)
 
     async def close(self) -> None:
         """Let the threads end. Attempts that are still going on are for their callers to cancel, before this."""
-        for threads in self._threads.values():
-            threads.close()
-        self._threads.clear()
+        self._starters.close()
