@@ -6,7 +6,7 @@ has a test named after it in the conformance kits of `service_monitoring.testing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.samples import Observation, Series
 from service_monitoring.domain.silences import StoredSilence
+from service_monitoring.domain.stretches import Portion
 
 
 class Tick:
@@ -458,4 +459,49 @@ class Store(Protocol):
 
     async def settle(self, settlements: Sequence[Settlement]) -> int:
         """Store ends of leases that no decision follows from; the number that an older token made void."""
+        ...
+
+
+class Flaw(Struct, frozen=True):
+    """Rows of a history that could not be taken: `count` of them, the first at `line` of `where` (0: no lines there).
+
+    `why` is one sentence for people.
+    """
+
+    where: str
+    line: int
+    why: str
+    count: int = 1
+
+
+class SampleHistory(Protocol):
+    """Samples that somebody recorded, as columns; what nobody recorded is a gap, never healthy.
+
+    Laws: `portions` come in time order, and together hold each sample in [since, until) once; the samples of a series
+    are strictly increasing; of several at one instant the first in the history stands, and the others are flaws. Equal
+    history, equal portions but for where they end: no decision may depend on that. Memory does not grow with the
+    length of history. Blocks; for one thread at a time.
+    """
+
+    def extent(self) -> tuple[Instant, Instant] | None:
+        """The instants of the first and of the last sample; None where there is none."""
+        ...
+
+    def portions(self, since: Instant, until: Instant) -> Iterator[Portion]:
+        """All samples in [since, until), in time order; the last portion ends at `until`."""
+        ...
+
+    def flaws(self) -> Sequence[Flaw]:
+        """What could not be taken of what was read so far; nothing is dropped that is not named here."""
+        ...
+
+
+class RecordedHistory(Protocol):
+    """What one program took in, in the order of its decisions: measurements, people's acts, revisions, marks, outcomes.
+
+    Blocks; for one thread at a time.
+    """
+
+    def inputs(self) -> Iterator[Admitted]:
+        """Everything that came in, by (epoch, instant, order)."""
         ...

@@ -1,0 +1,27 @@
+"""Stretches: what one series said over a span, as columns, where all of it is known before any of it is judged.
+
+Knows series, instants and values. Does not know who kept them, what a rule makes of them, or how long a span is.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.samples import Series
+from service_monitoring.domain.windows import FloatColumn, InstantColumn
+
+
+class Stretch(Struct, frozen=True, eq=False):
+    """Samples of one series: int64 instants (ns), strictly increasing, and the finite float64 values at them."""
+
+    series: Series
+    instants: InstantColumn
+    values: FloatColumn
+
+
+class Portion(Struct, frozen=True, eq=False):
+    """All samples of a history before `until` that no earlier portion had; each series at most once."""
+
+    until: Instant
+    stretches: tuple[Stretch, ...]

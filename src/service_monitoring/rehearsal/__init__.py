@@ -1,0 +1,1 @@
+"""Rehearsals: history in, ledger and report out, in simulated time."""
