@@ -12,9 +12,10 @@ from service_monitoring.settings.loading import load
 from service_monitoring.settings.locating import data_folder
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.origin import Origin
+from service_monitoring.settings.overriding import Sweep, Variation, grid, sweep
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import DurationField, SizeField
-from service_monitoring.settings.secrets import Redactor, Secret, redact
+from service_monitoring.settings.secrets import Redactor, Secret, Secrets, redact
 from service_monitoring.settings.values import (
     ChannelSettings,
     CheckSettings,
@@ -40,14 +41,19 @@ __all__ = [
     "Place",
     "Redactor",
     "Secret",
+    "Secrets",
     "Settings",
     "SizeField",
     "SmtpSettings",
     "StoreSettings",
+    "Sweep",
+    "Variation",
     "WebSettings",
     "data_folder",
+    "grid",
     "initial",
     "load",
     "redact",
     "schema",
+    "sweep",
 ]
