@@ -170,7 +170,7 @@ class _UnderAnother:
         self._checks = {(check.service, check.name) for service in configuration.services for check in service.checks}
         self._rules = {(rule.service, rule.name) for service in configuration.services for rule in service.rules}
         self._first: Instant | None = None
-        self._last = Stamp(0, Instant(0))
+        self._last, self._order = Stamp(0, Instant(0)), Order.PERSON
         self._retired: list[Retired] = []
         self._blind = False
         self._decisions: list[Decision] = []
@@ -207,9 +207,15 @@ class _UnderAnother:
     def end(self, extent: tuple[Stamp, Stamp] | None) -> Rehearsed:
         """What came of it."""
         if self._first is not None:
-            # As far as was watched: nobody knows what came after the last input.
-            end = self._until if self._complete else self._last.at.plus(NANOSECOND)
-            self._step(Admitted(Stamp(self._last.epoch, max(end, self._last.at)), Marked(MarkKind.ALIVE)))
+            # As far as was watched: nobody knows what came after that.
+            judged = self._last if extent is None else max(extent[1], self._last)
+            end = (
+                Stamp(self._last.epoch, self._until)
+                if self._complete
+                else min(judged, Stamp(judged.epoch, self._until))
+            )
+            if (end, Order.MARK) >= (self._last, self._order):
+                self._step(Admitted(end, Marked(MarkKind.ALIVE)))
         first = self._first or self._since
         warm = max(self._since, first.plus(look_back(self._configuration)))
         return Rehearsed(
@@ -230,7 +236,7 @@ class _UnderAnother:
         match admitted.input:
             case Silenced() | Unsilenced() | Stepped():
                 self._course.step(admitted)
-                self._last = admitted.stamp
+                self._last, self._order = admitted.stamp, order_of(admitted.input)
             case Retired():
                 self._retired.append(admitted.input)
             case _:
@@ -286,7 +292,7 @@ class _UnderAnother:
         if self._assumed is not None:
             self._assume(self._assumed, admitted)
         ruling = self._course.step(admitted)
-        self._last = admitted.stamp
+        self._last, self._order = admitted.stamp, order_of(admitted.input)
         if isinstance(what, Stepped) and self._assumed is not None:
             self._assumed.shift(admitted.stamp, what.delta)
         if isinstance(what, GapBegan | GapEnded):
@@ -321,7 +327,7 @@ class _UnderAnother:
             else:
                 return
             ruling = self._course.step(act)
-            self._last = act.stamp
+            self._last, self._order = act.stamp, order_of(act.input)
             self._hear(ruling.decisions)
 
     def _just_after(self, timer: Instant) -> Stamp:
