@@ -201,8 +201,8 @@ class Figures(Struct, frozen=True):
     """Everything that is said of one rehearsal, of [since, until).
 
     `opened` is the sum of `resolved` and `still_open`; incidents `of_drafts` and those that opened in the warm-up are
-    counted apart. `pending` ones were about to open at the end, `dropped` ones were over before they did. `rules` are in
-    the order of their pages, those that page most first. `weeks` are all that the range touches, in UTC.
+    counted apart. `pending` ones were about to open at the end, `dropped` ones were over before they did. `rules` come
+    in the order of their pages, those that page most first. `weeks` are all that the range touches, in UTC.
     """
 
     since: Instant
