@@ -81,8 +81,9 @@ class Balance(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
-    """What changes from one configuration to another, over [warm, until)."""
+    """What changes from one configuration to another, over [warm, until). `names` are what the two are called."""
 
+    names: tuple[str, str]
     since: Instant
     until: Instant
     warm: Instant
@@ -107,7 +108,9 @@ class Difference(Struct, frozen=True):
         )
 
 
-def difference_of(before: Rehearsed, after: Rehearsed, *, night: Span = NIGHT) -> Difference:
+def difference_of(
+    before: Rehearsed, after: Rehearsed, *, names: tuple[str, str] = ("before", "after"), night: Span = NIGHT
+) -> Difference:
     """What changes; `Refused` where the two are not of the same range."""
     if (before.since, before.until) != (after.since, after.until):
         raise Refused(
@@ -132,6 +135,7 @@ def difference_of(before: Rehearsed, after: Rehearsed, *, night: Span = NIGHT) -
     others = [(one, other) for one, other in both if one.rule != other.rule]
     led_otherwise = ([*gained, *(other for _, other in others)], [*lost, *(one for one, _ in others)])
     return Difference(
+        names=names,
         since=before.since,
         until=before.until,
         warm=warm,

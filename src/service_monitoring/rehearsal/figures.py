@@ -198,7 +198,7 @@ class UnmatchedRow(Struct, frozen=True):
 
 
 class Figures(Struct, frozen=True):
-    """Everything that is said of one rehearsal, of [since, until).
+    """Everything that is said of one rehearsal, of [since, until). `night` is in minutes after midnight.
 
     `opened` is the sum of `resolved` and `still_open`; incidents `of_drafts` and those that opened in the warm-up are
     counted apart. `pending` ones were about to open at the end, `dropped` ones were over before they did. `rules` come
@@ -209,7 +209,7 @@ class Figures(Struct, frozen=True):
     until: Instant
     warm: Instant
     samples: int
-    night: str
+    night: Span
     incidents: tuple[Episode, ...]
     opened: int
     resolved: int
@@ -252,7 +252,7 @@ def figures_of(rehearsed: Rehearsed, *, night: Span = NIGHT) -> Figures:
         until=rehearsed.until,
         warm=rehearsed.warm,
         samples=rehearsed.samples,
-        night=f"{_clock(night.since)} to {_clock(night.until)}",
+        night=night,
         incidents=episodes,
         opened=len(judged),
         resolved=sum(episode.ended_at is not None for episode in judged),
@@ -306,6 +306,11 @@ def week_of(at: Instant, zone: str) -> str:
     """The ISO week that an instant is in, by the calendar of a zone: `2026-W02`."""
     year, week, _ = datetime.fromisoformat(calendar.local_text(at, zone)).isocalendar()
     return f"{year}-W{week:02}"
+
+
+def hours_text(span: Span) -> str:
+    """`22:00 to 07:00`."""
+    return " to ".join(f"{minute // 60:02}:{minute % 60:02}" for minute in (span.since, span.until))
 
 
 def news_of(notice: Notice) -> tuple[str, ...]:
@@ -560,7 +565,3 @@ def _person(name: str, configuration: Configuration) -> Person | None:
 
 def _sorted(labels: dict[str, str]) -> dict[str, str]:
     return {name: str(value) for name, value in sorted(labels.items())}
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"

@@ -187,7 +187,8 @@ def _of_troubles(summaries: Sequence[Summary]) -> list[Detected]:
 def _told_apart(trouble: Trouble) -> list[Seen]:
     """The incidents into which a trouble falls: those of the point that has most, and others beside all of them."""
     pieces = [[each for each in seen if not each.in_warm_up] for seen in trouble.seen]
-    apart = list(max(pieces, key=len))
+    most: list[Seen] = max(pieces, key=len)
+    apart = list(most)
     for each in chain.from_iterable(pieces):
         if not any(overlap(each, other) for other in apart):
             apart.append(each)
