@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as draw
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rules import Recovery, Rule
 from service_monitoring.domain.strategies import Absence, Aggregate, Function, Threshold
+from service_monitoring.errors import Refused
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
 from service_monitoring.rehearsal.recorded import as_recorded, look_back, under
 from service_monitoring.rehearsal.rehearsed import Rehearsed
@@ -190,12 +192,25 @@ def test_a_rule_that_was_retired_before_it_begins_stays_retired() -> None:
 
 
 def test_inputs_of_checks_that_are_not_configured_are_left_out_and_counted() -> None:
-    trial = Lived(a_configuration(a_service(slow(2.0)))).play("3 3")
-    there = a_service(a_rule("slow", Threshold(above(2.0)), check="other"), checks=(a_check("other"),))
+    trial = Lived(a_configuration(a_service(slow(2.0), checks=(a_check(), a_check("stock"))))).play("3 3")
+    trial.hear("+30s", check="stock", value=5.0)
+    there = a_service(a_rule(check="other"), a_rule("low", check="stock"))
     again = under(of(trial), a_configuration(there), ALWAYS, FOREVER)
-    assert moves(again) == [] and again.samples == 0
+    assert moves(again) == ["low pending +30s", "low open +30s"] and again.samples == 2
     assert "nothing was recorded of shop.other: rules on it say nothing" in again.limits
     assert "2 inputs of shop.health were left out: the configuration has no such check" in again.limits
+
+
+def test_a_recording_of_no_configured_check_is_refused_with_what_it_has() -> None:
+    trial = Lived(a_configuration(a_service(slow(2.0)))).play("3 3")
+    with pytest.raises(Refused, match=r"it is of shop\.health; give the services and checks"):
+        under(of(trial), a_configuration(a_service(a_rule(check="other"))), ALWAYS, FOREVER)
+
+
+def test_a_configuration_that_cannot_be_in_force_is_refused() -> None:
+    trial = Lived(a_configuration(a_service(slow(2.0)))).play("3 3")
+    with pytest.raises(Refused, match="are the same rule twice"):
+        under(of(trial), a_configuration(a_service(slow(2.0), a_rule("twin", Threshold(above(2.0))))), ALWAYS, FOREVER)
 
 
 def test_it_begins_cold_so_long_before_as_rules_look_back() -> None:

@@ -216,6 +216,11 @@ class _UnderAnother:
             )
             if (end, Order.MARK) >= (self._last, self._order):
                 self._step(Admitted(end, Marked(MarkKind.ALIVE)))
+        if self._left_out and not self._heard:
+            raise Refused(
+                f"nothing that was recorded is of a check that is configured: it is of {_named(sorted(self._left_out))}; "
+                "give the services and checks of the configuration these names"
+            )
         first = self._first or self._since
         warm = max(self._since, first.plus(look_back(self._configuration)))
         return Rehearsed(

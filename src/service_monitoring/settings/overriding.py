@@ -227,7 +227,7 @@ def _within(gathered: Gathered, base: KeyPath, steps: KeyPath, variation: Variat
     for step in base:
         holder = holder[step]
     condition = _mapping(_mapping(holder).get("when"))
-    if base and steps[0] not in _mapping(holder) and steps[0] in condition:
+    if base and not _has(holder, steps[0]) and _has(condition, steps[0]):
         base, holder = (*base, "when"), condition
     path = base
     for index, step in enumerate(steps):

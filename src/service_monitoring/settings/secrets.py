@@ -177,8 +177,8 @@ class Redactor:
 def is_reference(given: object) -> bool:
     """Whether this is how a file refers to a secret that stands elsewhere."""
     match given:
-        case {"env": str()} | {"file": str()}:
-            return len(given) == 1
+        case {"env": str(), **others} | {"file": str(), **others}:
+            return not others
         case _:
             return False
 
