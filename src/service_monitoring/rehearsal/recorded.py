@@ -217,8 +217,9 @@ class _UnderAnother:
             if (end, Order.MARK) >= (self._last, self._order):
                 self._step(Admitted(end, Marked(MarkKind.ALIVE)))
         if self._left_out and not self._heard:
+            there = _named(sorted(self._left_out))
             raise Refused(
-                f"nothing that was recorded is of a check that is configured: it is of {_named(sorted(self._left_out))}; "
+                f"nothing that was recorded is of a check that is configured: it is of {there}; "
                 "give the services and checks of the configuration these names"
             )
         first = self._first or self._since
