@@ -1,7 +1,7 @@
 """Rehearsals of a history: one here, several in processes of their own, each of which opens the history for itself.
 
-Knows where a history is kept, which driver suits it, and the processes. Does not know what is decided (`rehearsal`), nor
-what anybody makes of it: that is handed in. What comes back is in the order in which it was asked for.
+Knows where a history is kept, which driver suits it, and the processes. Does not know what is decided (`rehearsal`),
+nor what anybody makes of it: that is handed in. What comes back is in the order in which it was asked for.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from msgspec import Struct
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.inputs import Stamp
 from service_monitoring.domain.instants import NANOSECOND, Instant
-from service_monitoring.errors import NotFound, Unavailable
+from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.rehearsal import recorded
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
+from service_monitoring.rehearsal.driving import Progress
 from service_monitoring.rehearsal.rehearsed import Rehearsed
+from service_monitoring.storage.history.opening import Foreign, open_history
 from service_monitoring.storage.history.own import History
 
 Heard = Callable[[int, Instant, int], None]
@@ -75,8 +77,8 @@ def extent(past: Past) -> Range:
         found = history.extent()
     if found is None:
         raise NotFound(f"{past.source} holds no history: nothing was recorded there")
-    first, last = found
-    return Range(first.at, last.at.plus(NANOSECOND))
+    first, last = (each.at if isinstance(each, Stamp) else each for each in found)
+    return Range(first, last.plus(NANOSECOND))
 
 
 def rehearse(
@@ -106,18 +108,28 @@ def _run(task: _Task, heard: Heard) -> Any:
         heard(task.number, stamp.at, samples)
 
     with _opened(task.past) as history:
-        if variant.configuration is None:
-            return variant.make(recorded.as_recorded(history, span.since, span.until, progress=progress))
-        assumed = None if variant.assumption is None else Assumed(variant.assumption, variant.configuration)
-        rehearsed = recorded.under(
-            history, variant.configuration, span.since, span.until, assumed=assumed, progress=progress
-        )
-        return variant.make(rehearsed)
+        return variant.make(_driven(history, span, variant, progress))
 
 
-def _opened(past: Past) -> History:
-    """The history; close it. The one place that knows which kinds there are."""
-    return History(Path(past.source))
+def _driven(history: Foreign | History, span: Range, variant: Variant, progress: Progress) -> Rehearsed:
+    """By the driver that suits the history: the one place that knows which there are."""
+    configuration, since, until = variant.configuration, span.since, span.until
+    if configuration is None:
+        if not isinstance(history, History):
+            raise Refused(
+                "this history has samples alone, and no revisions of a configuration: name the configuration to "
+                "rehearse, as service-monitoring rehearse monitoring.yaml --history ..."
+            )
+        return recorded.as_recorded(history, since, until, progress=progress)
+    assumed = None if variant.assumption is None else Assumed(variant.assumption, configuration)
+    if isinstance(history, History):
+        return recorded.under(history, configuration, since, until, assumed=assumed, progress=progress)
+    raise Refused("samples of others are not rehearsed yet: give the data folder of a monitor")
+
+
+def _opened(past: Past, *, jobs: int = 1) -> Foreign | History:
+    """The history; close it."""
+    return open_history(past.source, mapping=past.mapping, jobs=jobs)
 
 
 def whole(rehearsed: Rehearsed) -> Rehearsed:
@@ -150,7 +162,6 @@ def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[An
     try:
         found = _gathered([pool.submit(_run_there, task) for task in tasks], said, heard)
         pool.shutdown()
-        return found
     except BrokenProcessPool as error:
         raise Unavailable(
             "a process that rehearsed died, perhaps for want of memory: rehearse a shorter range, or with fewer --jobs"
@@ -162,6 +173,7 @@ def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[An
             child.terminate()
         said.close()
         said.cancel_join_thread()
+    return found
 
 
 def _gathered(waiting: Sequence[Future[Any]], said: Queue[tuple[int, int, int]], heard: Heard) -> list[Any]:
