@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def read(
     assert last == until
     for samples in found.values():
         instants = [at for at, _ in samples]
-        assert all(earlier < later for earlier, later in zip(instants, instants[1:], strict=False))
+        assert all(earlier < later for earlier, later in pairwise(instants))
     return found
 
 

@@ -5,6 +5,7 @@ Knows types of columns and what can be read from each. Does not know files, or w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,14 +15,42 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.samples import Series
 from service_monitoring.domain.windows import FloatColumn, InstantColumn
 from service_monitoring.errors import Refused
-from service_monitoring.storage.history.columns import Index, Truths, runs
-from service_monitoring.storage.history.fields import NAMES, Fields, Names
+from service_monitoring.storage.history.columns import Index, Place, Rows, Truths, runs
+from service_monitoring.storage.history.fields import NAMES, VARIES, Fields, Known, Names, Text, varying
 
 _ONES: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_WHOLE: Final = re.compile(r"-?\d{1,19}", re.ASCII)
 _TABLE: Final = 4_000_000
 """Codes up to which a table of all of them is quicker than sorting those that there are."""
+
+
+class Zoneless(Exception):
+    """An instant names no zone, and nobody said which is meant; `index` is that of the row."""
+
+    def __init__(self, index: int, text: str) -> None:
+        super().__init__()
+        self.index = index
+        self.text = text
+
+
+def rows_of(table: Any, fields: Fields, names: Names, texts: Sequence[Text], known: Known, place: Place) -> Rows:
+    """Rows of a table, of whose names `texts` is known already. `Refused` where an instant names no zone."""
+    try:
+        at, timed = instants(table.column(fields.at), fields)
+    except Zoneless as zoneless:
+        raise Refused(
+            f"{place.where}:{place.line(zoneless.index)}: {zoneless.text!r} names no zone; "
+            "say `timezone: UTC` in a mapping file: --mapping FILE"
+        ) from None
+    starts, codes, keys = keyed([table.column(name) for name in varying(names, texts)], len(at))
+    series: list[Series | None] = []
+    for key in keys:
+        rest = iter(key)
+        series.append(known.series(names.said, tuple(next(rest) if text is VARIES else text for text in texts)))
+    return Rows(at, values(table.column(fields.value), fields), starts, codes, series, place, timed)
 
 
 def is_text(kind: Any) -> bool:
@@ -34,11 +63,13 @@ def refuse_other_than(schema: Any, fields: Fields, names: Names, where: str) -> 
     at = schema.field(fields.at).type
     if pa.types.is_timestamp(at) and at.tz is None and fields.offset is None:
         raise Refused(
-            f"{where}:1: the instants of {fields.at!r} name no zone; say `timezone: UTC` in a mapping file: --mapping FILE"
+            f"{where}:1: the instants of {fields.at!r} name no zone; "
+            "say `timezone: UTC` in a mapping file: --mapping FILE"
         )
     if not (pa.types.is_integer(at) or pa.types.is_timestamp(at) or is_text(_inner(at))):
         raise Refused(
-            f"{where}:1: the column {fields.at!r} is of type {at}: instants are whole nanoseconds since 1970, timestamps or RFC 3339"
+            f"{where}:1: the column {fields.at!r} is of type {at}: "
+            "instants are whole nanoseconds since 1970, timestamps or RFC 3339"
         )
     value = schema.field(fields.value).type
     if not (pa.types.is_floating(value) or pa.types.is_integer(value) or pa.types.is_decimal(value)):
@@ -95,49 +126,77 @@ def _both(one: Truths | None, other: Truths) -> Truths | None:
 
 
 def _read_texts(column: Any, fields: Fields) -> tuple[InstantColumn, Truths | None]:
-    try:
-        kind = pa.timestamp("ns", "UTC" if fields.offset is None else None)
-        found = pc.cast(column, kind)
-    except pa.ArrowInvalid:
-        return _read_each(column.to_pylist(), fields)
-    timed = _array(pc.is_valid(found)) if found.null_count else None
-    raw = _array(pc.fill_null(pc.cast(found, pa.int64()), 0))
-    return raw - (fields.offset or 0), timed
+    """Texts as instants, all at once where they are all of one form."""
+    forms = [(pa.timestamp("ns", "UTC"), 0), (pa.int64(), 0)]
+    if fields.offset is not None:
+        forms.insert(0, (pa.timestamp("ns"), fields.offset))
+    for kind, moved in forms:
+        try:
+            found = pc.cast(column, kind)
+        except pa.ArrowInvalid:
+            continue
+        timed = _array(pc.is_valid(found)) if found.null_count else None
+        raw = _array(pc.fill_null(pc.cast(found, pa.int64()), 0))
+        return (raw - moved if moved else raw), timed
+    return _read_each(column.to_pylist(), fields)
 
 
 def _read_each(texts: Sequence[str | None], fields: Fields) -> tuple[InstantColumn, Truths | None]:
-    """One by one, where one of them is not an instant or some have an offset and others none."""
+    """One by one, where one of them is no instant, or they are of several forms."""
     found = np.zeros(len(texts), dtype=np.int64)
     timed = np.zeros(len(texts), dtype=np.bool_)
-    for place, text in enumerate(texts):
-        at = read_instant(text or "", fields)
-        if at is not None:
-            found[place], timed[place] = at, True
-    return found, timed
+    for index, text in enumerate(texts):
+        at = _instant((text or "").strip(), fields, index)
+        if at is not None and -(1 << 63) <= at < 1 << 63:
+            found[index], timed[index] = at, True
+    return found, None if timed.all() else timed
 
 
-def read_instant(text: str, fields: Fields) -> int | None:
-    """RFC 3339 as nanoseconds; where the mapping says an offset, also without one. None where it is neither."""
+def _instant(text: str, fields: Fields, index: int) -> int | None:
+    """RFC 3339 or nanoseconds; where the mapping says an offset, also without one. None where it is neither."""
+    if _WHOLE.fullmatch(text):
+        return int(text)
     try:
         return Instant.parse(text).ns
     except Refused:
-        if fields.offset is None:
-            return None
+        pass
     try:
-        return Instant.parse(f"{text}Z").ns - fields.offset
+        at = Instant.parse(f"{text}Z").ns
     except Refused:
         return None
+    if fields.offset is None:
+        raise Zoneless(index, text)
+    return at - fields.offset
 
 
 def values(column: Any, fields: Fields) -> FloatColumn:
     """Values as floats; NaN where there is none."""
-    if not pa.types.is_float64(column.type):
-        column = pc.cast(column, pa.float64(), safe=False)
-    found: FloatColumn = _array(column)
+    found: FloatColumn
+    if is_text(column.type):
+        found = _read_numbers(column)
+    elif pa.types.is_float64(column.type):
+        found = _array(column)
+    else:
+        found = _array(pc.cast(column, pa.float64(), safe=False))
     if fields.scale == 1.0:
         return found
     with np.errstate(over="ignore", invalid="ignore"):
         return found * fields.scale
+
+
+def _read_numbers(column: Any) -> FloatColumn:
+    """Texts as numbers; NaN where one is none."""
+    try:
+        return _array(pc.cast(column, pa.float64())).astype(np.float64)
+    except pa.ArrowInvalid:
+        return np.array([_number(text) for text in column.to_pylist()], dtype=np.float64)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")
 
 
 def keyed(names: Sequence[Any], rows: int) -> tuple[Index, Index, list[tuple[str | None, ...]]]:
@@ -160,8 +219,9 @@ def keyed(names: Sequence[Any], rows: int) -> tuple[Index, Index, list[tuple[str
     keys: list[tuple[str | None, ...]] = []
     for number in present.tolist():
         key: list[str | None] = []
+        left = number
         for texts in reversed(tables):
-            number, place = divmod(number, len(texts))
+            left, place = divmod(left, len(texts))
             key.append(texts[place])
         keys.append(tuple(reversed(key)))
     return starts, dense, keys

@@ -1,7 +1,7 @@
 """Histories put in order aside: rows in any order go out to files by time, and come back by series and instant.
 
-Knows a temporary folder and a few numbers per row. A file holds what one portion may; where one has become larger, it is
-taken apart again when its turn comes. Nothing is kept in memory but the names of series.
+Knows a temporary folder and a few numbers per row. A file holds what one portion may; where one has become larger, it
+is taken apart again when its turn comes. Nothing is kept in memory but the names of series.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Bucket:
         self.low, self.high, self.rows = LATEST, EARLIEST, 0
 
     def append(self, raw: _Raw) -> None:
-        """Add rows. Instants and lines go as differences: those are nearly all equal, and compress to next to nothing."""
+        """Add rows. Instants and lines go as differences: nearly all are equal, and compress to next to nothing."""
         step, line = np.diff(raw.instants, prepend=0), np.diff(raw.lines, prepend=0)
         batch = pa.record_batch(
             [step, raw.values, raw.series.astype(np.int32), raw.where.astype(np.int32), line], schema=_SCHEMA
@@ -208,7 +208,8 @@ class Aside:
             self._buckets[number].append(raw)
         except OSError as error:
             raise Unavailable(
-                f"there is no room in {self._folder.parent} to put a history in order ({error}); name another with TMPDIR"
+                f"there is no room in {self._folder.parent} to put a history in order ({error}); "
+                "name another with TMPDIR"
             ) from error
 
     def _apart(self, bucket: _Bucket) -> Aside:

@@ -7,6 +7,7 @@ that are in order already, as most files have them, are looked at once and never
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -243,7 +244,7 @@ def portion(found: Iterable[Piece], until: int, flaws: Flaws) -> Portion:
 
 def _joined(series: Series, parts: list[Piece], flaws: Flaws) -> Stretch:
     parts.sort(key=lambda piece: int(piece.instants[0]))
-    if all(before.instants[-1] < after.instants[0] for before, after in zip(parts, parts[1:], strict=False)):
+    if all(before.instants[-1] < after.instants[0] for before, after in pairwise(parts)):
         return Stretch(
             series, np.concatenate([part.instants for part in parts]), np.concatenate([part.values for part in parts])
         )

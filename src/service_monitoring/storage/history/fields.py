@@ -84,17 +84,37 @@ def resolved(fields: Fields, present: Sequence[str], where: str) -> Names:
     return Names(tuple(said), tuple(found), tuple(fixed))
 
 
+class Varies:
+    """Stands for a text that differs from row to row."""
+
+
+VARIES: Final = Varies()
+Text = str | Varies | None
+"""What is known of a name before rows are read: what it is, that there is none, or nothing yet."""
+
+
+def of_columns(names: Names) -> tuple[Text, ...]:
+    """What is known of the names of a file before any row is read: the constants."""
+    return tuple(VARIES if column else fixed for column, fixed in zip(names.columns, names.fixed, strict=True))
+
+
+def varying(names: Names, texts: Sequence[Text]) -> list[str]:
+    """The columns of a file that have to be read for its names."""
+    return [column for column, text in zip(names.columns, texts, strict=True) if text is VARIES and column]
+
+
 class Known:
     """Series by the texts that name them, each made once. None where service, check or metric is missing."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[tuple[str, ...], tuple[str | None, ...]], Series | None] = {}
+        self._series: dict[tuple[tuple[str, ...], tuple[Text, ...]], Series | None] = {}
 
-    def series(self, said: tuple[str, ...], texts: tuple[str | None, ...]) -> Series | None:
+    def series(self, said: tuple[str, ...], texts: tuple[Text, ...]) -> Series | None:
         """The series of which `said` are the names and `texts` the values; empty texts are no labels."""
         key = (said, texts)
         if key not in self._series:
-            service, check, metric = texts[:3]
-            labels = tuple(sorted((name, text) for name, text in zip(said[3:], texts[3:], strict=True) if text))
-            self._series[key] = Series(service, check, metric, labels) if service and check and metric else None
+            named = {name: text for name, text in zip(said, texts, strict=True) if isinstance(text, str) and text}
+            whole = all(name in named for name in NAMES)
+            service, check, metric = (named.pop(name, "") for name in NAMES)
+            self._series[key] = Series(service, check, metric, tuple(sorted(named.items()))) if whole else None
         return self._series[key]

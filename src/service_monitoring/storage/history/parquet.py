@@ -1,8 +1,8 @@
 """Histories in Parquet: a file, or a folder of files, with the columns `service,check,metric,at,value`.
 
 `at` is nanoseconds since 1970, a timestamp or RFC 3339; other columns are labels. Knows row groups and their
-statistics: a group of a single series, as ours are, has its name in the statistics, and the columns of names, two thirds
-of the work, are not read at all. Blocks; for one thread at a time, though it may use several itself.
+statistics: a group of a single series, as ours are, has its name in the statistics, and the columns of names, two
+thirds of the work, are not read at all. Blocks; for one thread at a time, though it may use several itself.
 """
 
 from __future__ import annotations
@@ -20,15 +20,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service_monitoring.domain.instants import Instant
-from service_monitoring.domain.samples import Series
 from service_monitoring.domain.stretches import Portion
 from service_monitoring.errors import NotFound, Unusable
 from service_monitoring.ports import Flaw
 from service_monitoring.storage.history import columns
-from service_monitoring.storage.history.arrow import as_text, instants, is_text, keyed, refuse_other_than, values
+from service_monitoring.storage.history.arrow import as_text, instants, is_text, refuse_other_than, rows_of, values
 from service_monitoring.storage.history.aside import Aside
 from service_monitoring.storage.history.columns import PORTION, Flaws, Index, Piece, Place, Rows, Span
-from service_monitoring.storage.history.fields import PLAIN, Fields, Known, Names, resolved
+from service_monitoring.storage.history.fields import (
+    PLAIN,
+    VARIES,
+    Fields,
+    Known,
+    Names,
+    Text,
+    of_columns,
+    resolved,
+    varying,
+)
 from service_monitoring.storage.history.groups import Extent, Group, Step, apart, plan
 
 MOST: Final = 3 * PORTION
@@ -58,7 +67,7 @@ class _Task(NamedTuple):
 
     file: _File
     groups: list[Group]
-    texts: list[tuple[Any, ...]]
+    texts: list[tuple[Text, ...]]
 
 
 class ParquetHistory:
@@ -228,8 +237,8 @@ class ParquetHistory:
             file = files[group.file]
             texts = _constants(file, group.number)
             last = tasks[-1] if tasks else None
-            whole = all(_is_known(texts))
-            if whole and last and last.file is file and all(_is_known(last.texts[0])) and rows + group.rows <= _TASK:
+            whole = _whole(texts) and last is not None and last.file is file and _whole(last.texts[0])
+            if whole and last is not None and rows + group.rows <= _TASK:
                 last.groups.append(group)
                 last.texts.append(texts)
                 rows += group.rows
@@ -244,12 +253,13 @@ class ParquetHistory:
         """The samples of row groups. For any thread."""
         flaws = Flaws()
         file = task.file
-        unknown = [name for name, known in zip(file.names.columns, _is_known(task.texts[0]), strict=True) if not known]
-        wanted = [file.fields.at, file.fields.value, *(name for name in unknown if name is not None)]
+        wanted = [file.fields.at, file.fields.value, *varying(file.names, task.texts[0])]
         with file.reader() as reader:
             table = reader.read_row_groups([group.number for group in task.groups], columns=wanted, use_threads=False)
         if len(task.groups) == 1:
-            rows = self._rows(file, table, task.texts[0], task.groups[0].first + 1)
+            line = task.groups[0].first + 1
+            place = Place(str(file.path), (file.number, line), line)
+            rows = rows_of(table, file.fields, file.names, task.texts[0], self._known, place)
             return columns.pieces(rows, span, flaws), flaws.all()
         names = [self._known.series(file.names.said, texts) for texts in task.texts]
         numbers = {name: code for code, name in reversed(list(enumerate(names)))}
@@ -263,19 +273,6 @@ class ParquetHistory:
         place = Place(str(file.path), (file.number, task.groups[0].number), lines)
         rows = Rows(at, values(table.column(1), file.fields), starts, codes, names, place, timed)
         return columns.pieces(rows, span, flaws), flaws.all()
-
-    def _rows(self, file: _File, table: Any, texts: tuple[Any, ...], line: int) -> Rows:
-        """Rows of which `texts` is known of the names."""
-        at, timed = instants(table.column(file.fields.at), file.fields)
-        varying = [name for name, known in zip(file.names.columns, _is_known(texts), strict=True) if not known]
-        starts, codes, keys = keyed([table.column(name) for name in varying], len(at))
-        names: list[Series | None] = []
-        for key in keys:
-            rest = iter(key)
-            full = tuple(next(rest) if text is _VARIES else text for text in texts)
-            names.append(self._known.series(file.names.said, full))
-        place = Place(str(file.path), (file.number, line), line)
-        return Rows(at, values(table.column(file.fields.value), file.fields), starts, codes, names, place, timed)
 
     def _put_aside(self, number: int, files: dict[int, _File], groups: Sequence[Group], span: Span) -> Aside:
         if (number, span) in self._asides:
@@ -294,29 +291,21 @@ class ParquetHistory:
         return aside
 
     def _pour(self, aside: Aside, file: _File, groups: Sequence[Group]) -> None:
-        texts = tuple(
-            _VARIES if column is not None else fixed
-            for column, fixed in zip(file.names.columns, file.names.fixed, strict=True)
-        )
-        wanted = [file.fields.at, file.fields.value, *(name for name in file.names.columns if name is not None)]
+        texts = of_columns(file.names)
+        wanted = [file.fields.at, file.fields.value, *varying(file.names, texts)]
         with file.reader() as reader:
             for group in groups:
                 line = group.first + 1
                 for batch in reader.iter_batches(_BATCH, row_groups=[group.number], columns=wanted, use_threads=False):
                     table = pa.Table.from_batches([batch])
-                    aside.add(self._rows(file, table, texts, line))
+                    place = Place(str(file.path), (file.number, line), line)
+                    aside.add(rows_of(table, file.fields, file.names, texts, self._known, place))
                     line += batch.num_rows
 
 
-class _Varies:
-    """Stands for a text that differs from row to row."""
-
-
-_VARIES: Final = _Varies()
-
-
-def _is_known(texts: tuple[Any, ...]) -> list[bool]:
-    return [text is not _VARIES for text in texts]
+def _whole(texts: Sequence[Text]) -> bool:
+    """Whether no column has to be read for the names."""
+    return VARIES not in texts
 
 
 def _texts(file: _File) -> list[str]:
@@ -359,21 +348,21 @@ def _scan(file: _File, group: int) -> tuple[int, int] | None:
     return (low, high) if low <= high else None
 
 
-def _constants(file: _File, number: int) -> tuple[Any, ...]:
+def _constants(file: _File, number: int) -> tuple[Text, ...]:
     """What names the series of a row group where that is one and the same for all its rows."""
     group = file.footer.row_group(number)
     places = _leaves(file)
-    found: list[Any] = []
+    found: list[Text] = []
     for column, fixed in zip(file.names.columns, file.names.fixed, strict=True):
         found.append(fixed if column is None else _constant(group.column(places[column]).statistics, group.num_rows))
     return tuple(found)
 
 
-def _constant(statistics: Any, rows: int) -> Any:
+def _constant(statistics: Any, rows: int) -> Text:
     if statistics is None or not statistics.has_null_count:
-        return _VARIES
+        return VARIES
     if statistics.null_count == rows:
         return None
     if statistics.null_count or not statistics.has_min_max or statistics.min != statistics.max:
-        return _VARIES
+        return VARIES
     return as_text(statistics.min)

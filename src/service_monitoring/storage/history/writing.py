@@ -1,8 +1,8 @@
 """Histories written as Parquet: a folder for each day, in each the samples by series.
 
-Knows one layout, the one that is read fastest: a series with many samples has a row group of its own, so that its
-name stands in the statistics and nowhere else is read. Files are written aside and renamed, so that a folder with a name
-is whole. Blocks.
+Knows one layout, the one that is read fastest: a series with many samples has a row group of its own, so that its name
+stands in the statistics and is read nowhere else. Files are written aside and renamed, so that a folder with a name is
+whole. Blocks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ ALONE: Final = 2_000
 """Samples from which on a series has a row group of its own."""
 TOGETHER: Final = 128 * 1024
 """Samples of several series in one row group."""
-_FIRST_DAY: Final = "day="
+DAY_PREFIX: Final = "day="
 _LOOKED_AT: Final = 8
 
 Column = tuple[Series, InstantColumn, FloatColumn]
@@ -95,7 +96,7 @@ def _by_day(portion: Portion) -> Iterator[tuple[int, list[Column]]]:
         first, last = int(stretch.instants[0]) // DAY, int(stretch.instants[-1]) // DAY
         edges = np.arange(first + 1, last + 1, dtype=np.int64) * DAY
         bounds = [0, *np.searchsorted(stretch.instants, edges).tolist(), len(stretch.instants)]
-        for number, (begin, end) in enumerate(zip(bounds, bounds[1:], strict=False), first):
+        for number, (begin, end) in enumerate(pairwise(bounds), first):
             if begin < end:
                 column = (stretch.series, stretch.instants[begin:end], stretch.values[begin:end])
                 days.setdefault(number, []).append(column)
@@ -135,7 +136,7 @@ class _Day:
 
 def day_name(number: int) -> str:
     """`day=2026-01-05`, of the day by its number since 1970."""
-    return f"{_FIRST_DAY}{datetime.fromtimestamp(number * DAY // SECOND, UTC):%Y-%m-%d}"
+    return f"{DAY_PREFIX}{datetime.fromtimestamp(number * DAY // SECOND, UTC):%Y-%m-%d}"
 
 
 def _joined(series: Series, parts: Sequence[Column]) -> Column:
