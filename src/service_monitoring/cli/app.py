@@ -253,7 +253,8 @@ def restore(
 
 
 @app.command()
-def rehearse(
+def rehearse(  # noqa: PLR0913 - one argument an option, all by name
+    *,
     config: Annotated[
         Path | None, typer.Argument(metavar="[CONFIG]", help="In force throughout; the recorded revisions without it.")
     ] = None,
@@ -265,9 +266,7 @@ def rehearse(
         str, typer.Option("--from", help="Its begin: 2026-01-05, 2026-01-05T12:00:00Z, or -7d before the end.")
     ] = "",
     ended: Annotated[str, typer.Option("--to", help="Its end, which is not part of it.")] = "",
-    against: Annotated[
-        Path | None, typer.Option(help="Another configuration: who gains pages, who loses some.")
-    ] = None,
+    against: Annotated[Path | None, typer.Option(help="Another configuration: who gains and loses pages.")] = None,
     sweep: Annotated[
         list[str] | None, typer.Option(help="Try values: shop.slow.above=0.4:1.2:0.1, or =0.4,0.8; may be given again.")
     ] = None,
@@ -277,7 +276,6 @@ def rehearse(
     report: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
     ledger: Annotated[Path | None, typer.Option(help="Write every decision to this file, a line each.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="How many processes; 0: as many as there are cores.")] = 0,
-    *,
     include_drafts: Annotated[bool, typer.Option("--include-drafts", help="As if every draft were active.")] = False,
     json: Json = False,
 ) -> None:

@@ -160,12 +160,8 @@ def _instant(text: str, zone: str, end: Instant) -> Instant:
 def _assumption(text: str) -> Assumption:
     what, _, rest = text.partition("=")
     after, colon, by = rest.partition(":")
-    if (
-        what != "ack"
-        or not after
-        or (colon and not by.removeprefix("by=").strip())
-        or (by and not by.startswith("by="))
-    ):
+    named = by.startswith("by=") and len(by) > len("by=")
+    if what != "ack" or not after or (colon and not named):
         raise Refused(f"--assume {text} says nothing that can be assumed: write ack=10m, or ack=10m:by=NAME")
     length = duration(after)
     if length <= 0:
@@ -181,9 +177,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(
-            f"{path} cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8 text'})"
-        ) from error
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise Refused(f"{path} cannot be read ({why}): name a readable file") from error
 
 
 # What is rehearsed ----------------------------------------------------------------------------------------------------
