@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from service_monitoring.domain import calendar
 from service_monitoring.domain.configuration import Configuration, Person, QuietHours, Route
 from service_monitoring.domain.inputs import Act, Acted
-from service_monitoring.domain.instants import SECOND, Duration
+from service_monitoring.domain.instants import DAY, SECOND, Duration
 from service_monitoring.domain.rotas import DAILY, Handover, Layer, Rota
 from service_monitoring.domain.rules import Flapping, Lifecycle, Severity, Worse
 from service_monitoring.domain.strategies import Threshold
@@ -99,25 +99,30 @@ def a_week(
     days: int = 7,
     warm: str = "+12h",
 ) -> Rehearsed:
-    """What comes of the week under a configuration."""
+    """What comes of the week, again and again where there are more `days`, under a configuration."""
     configuration = a_team() if configuration is None else configuration
     trial = Trial(configuration)
     wrong = {"shop": [_stretch(each) for each in slow], "pay": [_stretch(each) for each in errors]}
+    weeks = range(0, days, 7)
+    wrong = {
+        service: [_later(each, day) for day in weeks for each in stretches] for service, stretches in wrong.items()
+    }
     acknowledged = False
     for number in range(1, days * 288):
         since = Duration(number * _EVERY)
         at, later = (f"+{duration_text(Duration(each))}" for each in (since, since + SECOND))
         for service, stretches in wrong.items():
-            value = next((value for began, ended, value in stretches if began <= since < ended), 0.2)
+            value = next((_rising(each, since) for each in stretches if each[0] <= since < each[1]), 0.2)
             if service == "pay" and span("160h") <= since < span("164h"):
                 value = 9.0 if number % 2 else 0.2
             trial.hear(at, service=service, value=value)
         if since == span("50h"):
             trial.silence(later, "2h", equals("service", "shop"))
-        open_one = next((each for each in trial.course.incidents() if each.rule == "errors" and each.opened_at), None)
-        if since >= span("98h") and open_one is not None and not acknowledged:
-            trial.tell(later, Acted(open_one.id, Act.ACKNOWLEDGE, "bo", "on it"))
-            acknowledged = True
+        if since >= span("98h") and not acknowledged:
+            for each in trial.course.incidents():
+                if each.rule == "errors" and each.opened_at is not None:
+                    trial.tell(later, Acted(each.id, Act.ACKNOWLEDGE, "bo", "on it"))
+                    acknowledged = True
     return Rehearsed(
         since=START,
         until=instant(f"+{days * 24}h"),
@@ -129,6 +134,16 @@ def a_week(
         flaws=(Flaw("samples.csv", 7, "the value is not a number", 3),),
         limits=("Acknowledgements are those that people gave.", "Probes are not run again."),
     )
+
+
+def _later(stretch: tuple[Duration, Duration, float], days: int) -> tuple[Duration, Duration, float]:
+    return Duration(stretch[0] + days * DAY), Duration(stretch[1] + days * DAY), stretch[2]
+
+
+def _rising(stretch: tuple[Duration, Duration, float], since: Duration) -> float:
+    """What is measured: it takes three quarters of an hour to get as bad as it gets."""
+    began, _, worst = stretch
+    return worst * min(1.0, (since - began + _EVERY) / span("45m"))
 
 
 def _stretch(said: tuple[str, str, float]) -> tuple[Duration, Duration, float]:

@@ -33,10 +33,10 @@ from service_monitoring.views.because import NAMES_AN_INCIDENT, evidence_text, h
 from service_monitoring.views.on_record import rota_names, sort_of
 
 NIGHT: Final = Span(22 * 60, 7 * 60)
-"""From 22:00 to 07:00, in the zone of whoever is paged."""
+"""From 22:00 to 07:00, in the zone of whoever is paged (`zone_of`)."""
 
 UTC: Final = "UTC"
-"""The zone of whoever has none: channels, and people without quiet hours who are in no rota."""
+"""The zone where nobody has one."""
 
 THE_MONITOR: Final = "the monitor itself"
 """What stands for a rule where a page is about none."""
@@ -292,14 +292,23 @@ def delay_of(values: Iterable[float]) -> Delay:
 
 
 def zone_of(recipient: str, configuration: Configuration) -> str:
-    """A person's zone: that of their quiet hours, else of the first rota that names them, else UTC, as for channels."""
+    """A person's zone: that of their quiet hours, else of the first rota that names them, else that of most people.
+
+    Channels have that of most people, since these look at them. Where nobody has a zone it is UTC.
+    """
     sort, name = sort_of(recipient)
-    if sort != "person":
-        return UTC
+    own = _own_zone(name, configuration) if sort == "person" else ""
+    if own:
+        return own
+    zones = Counter(filter(None, (_own_zone(person.name, configuration) for person in configuration.people)))
+    return min(zones, key=lambda zone: (-zones[zone], zone), default=UTC)
+
+
+def _own_zone(name: str, configuration: Configuration) -> str:
     person = _person(name, configuration)
     if person is not None and person.quiet is not None:
         return person.quiet.hours.zone
-    return next((rota.zone for rota in configuration.rotas if name in rota_names(rota)), UTC)
+    return next((rota.zone for rota in configuration.rotas if name in rota_names(rota)), "")
 
 
 def week_of(at: Instant, zone: str) -> str:

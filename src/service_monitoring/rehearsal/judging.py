@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
@@ -42,9 +42,13 @@ class TrueIncident(Struct, frozen=True):
 
 
 class Caught(Struct, frozen=True):
-    """What became of a true incident: which rules caught it, and whom it called, each after so many seconds."""
+    """What became of a true incident: which rules caught it, and whom it called, each after so many seconds.
+
+    One that drafts alone would catch is not `caught`.
+    """
 
     id: str
+    caught: bool
     start: Instant
     end: Instant
     labels: dict[str, str]
@@ -133,10 +137,10 @@ def judge(rehearsed: Rehearsed, truth: Sequence[TrueIncident], *, night: Span = 
     seen = [seen_of(each, figures.until) for each in figures.incidents]
     pages = [page for page in figures.every_page if not page.in_warm_up and page.incidents]
     inside = within(truth, rehearsed.warm, rehearsed.until)
-    incidents = [_caught(true, seen, pages) for true in inside]
+    drafts = {row.rule for row in figures.rules if row.draft}
+    incidents = [_caught(true, seen, pages, drafts) for true in inside]
     nothing = {each.id for each in seen if not each.in_warm_up and is_for_nothing(each, truth)}
     vain = [page for page in pages if nothing.issuperset(page.incidents)]
-    drafts = {row.rule for row in figures.rules if row.draft}
     of_active = [[delay for rule, delay in each.rules.items() if rule not in drafts] for each in incidents]
     delays = [min(found) for found in of_active if found]
     return Judgement(
@@ -240,7 +244,7 @@ def _overlap(true: TrueIncident, seen: Seen) -> bool:
     return seen.opened_at <= true.end and (seen.ended > true.start or seen.opened_at == seen.ended >= true.start)
 
 
-def _caught(true: TrueIncident, seen: Iterable[Seen], pages: Iterable[Paged]) -> Caught:
+def _caught(true: TrueIncident, seen: Iterable[Seen], pages: Iterable[Paged], drafts: Set[str]) -> Caught:
     catching = [each for each in seen if is_caught_by(true, each)]
     ids = {each.id for each in catching}
     calls = [
@@ -248,6 +252,7 @@ def _caught(true: TrueIncident, seen: Iterable[Seen], pages: Iterable[Paged]) ->
     ]
     return Caught(
         id=true.id,
+        caught=any(each.rule not in drafts for each in catching),
         start=true.start,
         end=true.end,
         labels=true.labels,

@@ -95,4 +95,4 @@ def _first(rows: Sequence[Any], most: int) -> Iterable[Any]:
 
 def _reason(page: Paged) -> str:
     """Why a page was owed, in a sentence."""
-    return PAGES[Page(page.page)]
+    return PAGES[Page(page.page)].replace("`", "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Final
@@ -29,8 +29,8 @@ MOST_LANES: Final = 12
 COLOURS: Final = 6
 """Recipients with a colour of their own; the others share a grey."""
 
-_STEPS: Final = tuple(HOUR * each for each in (1, 3, 6, 12)) + tuple(DAY * each for each in (1, 2, 7, 14, 28, 91))
-_MOST_TICKS: Final = 8
+_STEPS: Final = tuple(HOUR * each for each in (1, 3, 6, 12)) + tuple(DAY * each for each in (1, 2, 3, 7, 14, 28, 91))
+_MOST_TICKS: Final = 10
 _LONGEST_WITH_NIGHTS: Final = 62 * DAY
 _LANE: Final = 38
 _BAR: Final = 12
@@ -168,13 +168,7 @@ def curve(sweep: Sweep) -> Plot:
         shapes.append(
             Shape("dot", across(point), down(point), 6 if point.on_front else 4, look=look, text=_says(point))
         )
-    labelled: dict[tuple[int, int], list[str]] = {}
-    for point in (point for point in shown if point.on_front or point.current):
-        place = (round(across(point)), round(down(point)))
-        labelled.setdefault(place, []).append(_named(point))
-    for (x, y), said in labelled.items():
-        look = "name" if x < 60 else "name before"
-        shapes.append(Shape("text", x, y - 11, look=look, text=", ".join(said)))
+    shapes += _point_names(shown, across, down)
     shapes.append(Shape("line", 0, _CURVE, 100, 0, "rail"))
     for share in (0, 0.5, 1):
         look = "tick" if share == 0 else "tick middle" if share < 1 else "tick end"
@@ -306,8 +300,8 @@ def _axis(width: _Across, zone: str, height: int) -> Iterator[Shape]:
             x = width.at(at)
             text = calendar.local_text(at, zone)[11:16] if step < DAY else _day(at, zone)
             yield Shape("line", x, 0, 0, height - _AXIS, "grid")
-            edge = "" if x < 88 else " end"
-            yield Shape("text", x, height - 7, look=f"tick{edge}" + (" seldom" if number % 2 else ""), text=text)
+            if x < 90:
+                yield Shape("text", x, height - 7, look="tick seldom" if number % 2 else "tick", text=text)
             number += 1
         # By the calendar, so that a day of 23 hours moves no midnight.
         at = _midnight_after(at, step, zone) if step % DAY == 0 else at.plus(Duration(step))
@@ -325,9 +319,9 @@ def _levels(top: int, height: int, unit: str = "", *, room: int = 24) -> Iterato
 
 
 def _round_up(value: int) -> int:
-    """The next of 2, 4, 10, 20, 40, 100, ...: its half is a whole number."""
+    """The next of 2, 4, ..., 18, 20, 40, ..., 180, 200, ...: its half is a whole number."""
     size = 10 ** max(0, len(str(value)) - 1)
-    return next(each for each in (2 * size, 4 * size, 10 * size, 20 * size) if each >= value)
+    return next(each * size for each in range(2, 22, 2) if each * size >= value)
 
 
 def _colour(place: int) -> str:
@@ -340,6 +334,20 @@ def _legend(rows: Sequence[Recipient]) -> Iterator[tuple[str, str]]:
         yield _colour(place), names((row.recipient,))
     if len(paged) > COLOURS:
         yield "colour-more", f"{len(paged) - COLOURS} more"
+
+
+def _point_names(
+    points: Iterable[Point], across: Callable[[Point], float], down: Callable[[Point], float]
+) -> Iterator[Shape]:
+    """What the points are called that no other beats, one above the other where they are close."""
+    named = sorted((point for point in points if point.on_front or point.current), key=down, reverse=True)
+    written: list[tuple[float, float]] = []
+    for point in named:
+        x, y = across(point), down(point) - 11
+        while any(abs(x - other) < 30 and abs(y - above) < 14 for other, above in written):
+            y -= 14
+        written.append((x, y))
+        yield Shape("text", x, y, look="name" if x < 60 else "name before", text=_named(point))
 
 
 def _stairs(sweep: Sweep) -> list[Point]:
