@@ -159,6 +159,7 @@ def test_a_sweep_is_the_same_in_one_process_and_in_several(there: Path, command:
     points = json.loads(one.out)["sweep"]["points"]
     assert [each["values"] for each in points] == [["0.8"], ["0.9"], ["1"]]
     assert points[0]["incidents"] == points[1]["incidents"] == 1
+    assert [each["current"] for each in points] == [True, False, False]
 
 
 def test_drafts_page_where_they_are_included(there: Path, command: Command) -> None:

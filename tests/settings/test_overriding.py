@@ -15,7 +15,7 @@ from service_monitoring.domain.comparisons import Comparison, Operator
 from service_monitoring.domain.instants import MINUTE, SECOND, Duration
 from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.strategies import Threshold
-from service_monitoring.settings import InvalidSettings, InvalidValue, Secrets, Settings, grid, load, sweep
+from service_monitoring.settings import InvalidSettings, InvalidValue, Secrets, Settings, current, grid, load, sweep
 from tests.settings.rigs import SINKS, SOURCES, rule
 
 SLOW = """
@@ -124,6 +124,14 @@ def load_plain(folder: Path, text: str) -> Settings:
     return load(folder / "monitoring.yaml", sources=SOURCES, sinks=SINKS, environment={})
 
 
+def test_the_values_in_force_are_named_as_the_sweeps_write_them(tmp_path: Path) -> None:
+    path = tmp_path / "monitoring.yaml"
+    path.write_text(rule(SLOW), encoding="utf-8")
+    assert current(path, [sweep("shop.slow.above=0.4:1.2:0.4"), sweep("shop.slow.for=0s:1m:1m")]) == ("0.8", "0s")
+    assert current(path, [sweep("shop.slow.recover.for=1m,120s")]) == ("120s",)
+    assert current(path, [sweep("shop.slow.above=0.5,0.6")]) is None
+
+
 def test_intervals_of_a_route_are_swept_also_where_the_file_leaves_them_out(tmp_path: Path) -> None:
     found = varied(tmp_path, rule(SLOW), "routes[0].group_wait=0s:1m:30s")
     assert [each.configuration.routes[0].wait for each in found] == [0, 30 * SECOND, 60 * SECOND]
@@ -159,6 +167,7 @@ def test_what_aliases_share_is_changed_for_the_rule_that_is_named_alone(tmp_path
         ("shop.slo.above=1", "--sweep shop.slo.above: shop has no rule slo; write shop.slow"),
         ("shop.slow=1", "this names no key of a rule or route; write SERVICE.RULE.KEY, or routes[0].group_wait"),
         ("routes[3].group_wait=1m", "routes has [0] and no [3]; name one from [0] to [0]"),
+        ("inhibit[0].a=1", "this names no key of a rule or route"),
         ("shop.slow.recover=1", "this is more than one value: below: 0.5, for: 2m; name one of them"),
     ],
 )

@@ -37,7 +37,7 @@ from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.rehearsal.report import Report, as_json, report_of
 from service_monitoring.rehearsal.sweep import Sweep as Curve
 from service_monitoring.rehearsal.sweep import summary_of, sweep_of
-from service_monitoring.settings import Settings, Variation, grid, sweep
+from service_monitoring.settings import Settings, Sweep, Variation, current, grid, sweep
 from service_monitoring.settings.quantities import duration
 from service_monitoring.wire.ledger import ledger
 
@@ -68,6 +68,7 @@ class _Read(NamedTuple):
 
     settings: Settings | None
     other: Settings | None
+    sweeps: tuple[Sweep, ...]
     points: tuple[tuple[Variation, ...], ...]
     assumption: Assumption | None
     truth: tuple[TrueIncident, ...] | None
@@ -101,10 +102,12 @@ def rehearse(asked: Asked, form: Form) -> None:
 def _read(asked: Asked) -> _Read:
     if asked.config is None:
         _needs_a_configuration(asked)
-    points = grid([sweep(each) for each in asked.sweeps])
+    sweeps = tuple(sweep(each) for each in asked.sweeps)
+    points = grid(sweeps)
     return _Read(
         settings=None if asked.config is None else _settings(asked.config),
         other=None if asked.against is None else _settings(asked.against),
+        sweeps=sweeps,
         points=points,
         assumption=_assumption(asked.assume) if asked.assume else None,
         truth=None if asked.incidents is None else read_incidents(_text(asked.incidents), str(asked.incidents)),
@@ -215,15 +218,18 @@ def _report(asked: Asked, read: _Read, made: Sequence[Any]) -> Report:
     return report_of(
         figures_of(base, night=read.night),
         difference=difference,
-        sweep=_curve(read, points) if read.points else None,
+        sweep=_curve(asked, read, points) if read.points else None,
         judgement=None if read.truth is None else judge(base, read.truth, night=read.night),
     )
 
 
-def _curve(read: _Read, made: Sequence[Any]) -> Curve:
+def _curve(asked: Asked, read: _Read, made: Sequence[Any]) -> Curve:
+    assert asked.config is not None, "a sweep needs a configuration"
     parameters = [variation.key for variation in read.points[0]]
     values = [tuple(variation.text for variation in point) for point in read.points]
-    return sweep_of(parameters, list(zip(values, made, strict=True)), read.truth)
+    return sweep_of(
+        parameters, list(zip(values, made, strict=True)), read.truth, current=current(asked.config, read.sweeps)
+    )
 
 
 # What is said and written ---------------------------------------------------------------------------------------------

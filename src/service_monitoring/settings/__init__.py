@@ -8,7 +8,7 @@ from __future__ import annotations
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, Place
 from service_monitoring.settings.first_file import initial
 from service_monitoring.settings.json_schema import schema
-from service_monitoring.settings.loading import load
+from service_monitoring.settings.loading import current, load
 from service_monitoring.settings.locating import data_folder
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.origin import Origin
@@ -49,6 +49,7 @@ __all__ = [
     "Sweep",
     "Variation",
     "WebSettings",
+    "current",
     "data_folder",
     "grid",
     "initial",

@@ -23,7 +23,7 @@ from service_monitoring.settings.maintenance import read_maintenances
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.oncall import read_rotas
 from service_monitoring.settings.origin import Trail
-from service_monitoring.settings.overriding import Variation, blamed, override
+from service_monitoring.settings.overriding import Sweep, Variation, blamed, in_force, override
 from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.routes import Recipients, read_inhibitions, read_routes
 from service_monitoring.settings.secrets import Redactor, SecretReader, Secrets
@@ -79,6 +79,11 @@ def load(
         invalid.origin = trail.origin()
         raise
     return replace(settings, origin=trail.origin())
+
+
+def current(path: Path, sweeps: Sequence[Sweep]) -> tuple[str, ...] | None:
+    """The values in force of what is swept, as the sweeps write them; None where one of them tries others only."""
+    return in_force(gather(Path(path)), sweeps)
 
 
 def _load(path: Path, reading: Reading, template: TemplateCheck | None) -> Settings:

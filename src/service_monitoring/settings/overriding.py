@@ -20,6 +20,7 @@ from service_monitoring.settings.complaints import Complaint, InvalidSettings, K
 from service_monitoring.settings.gather import Gathered
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import duration, duration_text, size
+from service_monitoring.settings.rule_shapes import operand
 from service_monitoring.settings.validation import suggestion
 
 MOST_POINTS: Final = 200
@@ -100,6 +101,26 @@ def override(gathered: Gathered, variation: Variation) -> KeyPath:
         holder = holder[step]
     holder[path[-1]] = variation.given
     return path
+
+
+def in_force(gathered: Gathered, sweeps: Sequence[Sweep]) -> tuple[str, ...] | None:
+    """The values that the file has, as the sweeps write them; None where one of them tries others only."""
+    found: list[str] = []
+    for each in sweeps:
+        holder: Any = gathered.data
+        for step in _located(gathered, each.variations[0]):
+            holder = holder[step] if _has(holder, step) else None
+        same = [variation.text for variation in each.variations if _measure(variation.given) == _measure(holder)]
+        found += same[:1]
+    return tuple(found) if len(found) == len(sweeps) else None
+
+
+def _measure(given: object) -> object:
+    """What a value comes to, so that `800ms` and `0.8` are the same; what a file leaves out is mostly nothing."""
+    try:
+        return operand(0 if given is None else given)
+    except InvalidValue:
+        return given
 
 
 def blamed(complaints: Sequence[Complaint], put: Sequence[tuple[KeyPath, Variation]]) -> list[Complaint]:
@@ -209,16 +230,16 @@ def _located(gathered: Gathered, variation: Variation) -> KeyPath:
     if len(steps) < 3 or not isinstance(steps[1], str):
         problem = "this names no key of a rule or route"
         raise _complaint(gathered, (), variation, problem, "write SERVICE.RULE.KEY, or routes[0].group_wait")
-    service, rule, *inner = steps
+    service, rule, inner = str(steps[0]), steps[1], steps[2:]
     services = _mapping(gathered.data.get("services"))
     if service not in services:
-        remedy = suggestion(str(service), services)
+        remedy = suggestion(service, services)
         raise _complaint(gathered, ("services",), variation, f"there is no service {service}", remedy)
     rules = _mapping(_mapping(services[service]).get("rules"))
     if rule not in rules:
-        known = suggestion(str(rule), rules, prefix=f"{service}.")
+        known = suggestion(rule, rules, prefix=f"{service}.")
         raise _complaint(gathered, ("services", service), variation, f"{service} has no rule {rule}", known)
-    return _within(gathered, ("services", service, "rules", rule), tuple(inner), variation)
+    return _within(gathered, ("services", service, "rules", rule), inner, variation)
 
 
 def _within(gathered: Gathered, base: KeyPath, steps: KeyPath, variation: Variation) -> KeyPath:
@@ -246,6 +267,8 @@ def _within(gathered: Gathered, base: KeyPath, steps: KeyPath, variation: Variat
 
 def _missing(gathered: Gathered, path: KeyPath, step: str | int, holder: Any, variation: Variation) -> InvalidSettings:
     who = variation.key.rpartition(f"[{step}]" if isinstance(step, int) else f".{step}")[0] or path_text(path)
+    if not path:
+        return _complaint(gathered, (), variation, f"the file has no {step}", "add it to the file")
     leaves = [f"[{index}]" for index in range(len(holder))] if isinstance(holder, list) else list(_leaves(holder))
     what = f"no [{step}]" if isinstance(step, int) else f"no {step}"
     has = f"{who} has {', '.join(leaves)} and {what}" if leaves else f"{who} has {what}"
