@@ -558,7 +558,7 @@ class MonitoringPolicy:
         events: list[Event],
     ) -> None:
         line = self._lines.get((check, metric, labels))
-        if line is None or not line.heard:
+        if line is None or not (line.heard and line.met):
             line = self._meet(Series(self.service, check, metric, labels), at, events)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
@@ -657,7 +657,7 @@ class MonitoringPolicy:
         at, value = line.waiting.pop(0)
         judged_at = Instant(at) if then is None else then
         events: list[Event] = []
-        if not line.heard:
+        if not (line.heard and line.met):
             self._meet(line.series, judged_at, events)
         line.hear(at, value)
         for track in line.tracks:
@@ -668,7 +668,7 @@ class MonitoringPolicy:
         return events
 
     def _meet(self, series: Series, at: Instant, events: list[Event]) -> Line:
-        """A series speaks for the first time: rules that match it judge it from now on."""
+        """A series speaks for the first time, or after it was forgotten: rules that match it judge it from now on."""
         line = self._line(series, at.ns)
         self._satisfy_absence(series, at, events)
         return line
@@ -692,6 +692,8 @@ class MonitoringPolicy:
             pending = track.incident.state is State.PENDING
             events.append(self._change(track, Move.DROP if pending else Move.CLOSE, at, Cause.VANISHED))
         self._forget(track)
+        track.line.met = False
+        track.line.fit()
         if not track.line.tracks and not track.line.waiting:
             self._lines.pop(track.line.place, None)
         return events
@@ -835,6 +837,7 @@ class MonitoringPolicy:
         for rule in self._rules.values():
             if self._lifecycle[rule.name] is not Lifecycle.RETIRED and self._concerns(rule, series):
                 self._track(rule, line, at)
+        line.met = True
         return line
 
     def _track(self, rule: Rule, line: Line, at: int) -> Track:

@@ -38,16 +38,18 @@ class Line:
     """One series as this policy hears it: its newest sample, its window, and the tracks of the rules that judge it.
 
     `lag` is how long after its instant a sample is judged: nothing for what we measured ourselves, the allowance for
-    what is pushed. `waiting` are pushed samples that are not judged yet, in order.
+    what is pushed. `waiting` are pushed samples that are not judged yet, in order. `met` says that every rule that
+    judges the series has its track: not so before its first sample, nor after a rule forgot it.
     """
 
-    __slots__ = ("heard", "lag", "series", "tracks", "value", "waiting", "window")
+    __slots__ = ("heard", "lag", "met", "series", "tracks", "value", "waiting", "window")
 
     def __init__(self, series: Series, lag: Duration = Duration(0)) -> None:
         self.series = series
         self.lag = lag
         self.tracks: tuple[Track, ...] = ()
         self.heard = 0
+        self.met = False
         self.value = 0.0
         self.window: Window | None = None
         self.waiting: list[tuple[int, float]] = []
