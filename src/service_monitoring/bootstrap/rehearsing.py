@@ -28,6 +28,7 @@ from service_monitoring.rehearsal import recorded
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
 from service_monitoring.rehearsal.driving import Progress
 from service_monitoring.rehearsal.rehearsed import Rehearsed
+from service_monitoring.rehearsal.sampled import sampled
 from service_monitoring.storage.history.opening import Foreign, open_history
 from service_monitoring.storage.history.own import History
 
@@ -104,8 +105,8 @@ def rehearse(
 def _run(task: _Task, heard: Heard) -> Any:
     span, variant = task.span, task.variant
 
-    def progress(stamp: Stamp, samples: int) -> None:
-        heard(task.number, stamp.at, samples)
+    def progress(at: Instant, samples: int) -> None:
+        heard(task.number, at, samples)
 
     with _opened(task.past) as history:
         return variant.make(_driven(history, span, variant, progress))
@@ -124,7 +125,7 @@ def _driven(history: Foreign | History, span: Range, variant: Variant, progress:
     assumed = None if variant.assumption is None else Assumed(variant.assumption, configuration)
     if isinstance(history, History):
         return recorded.under(history, configuration, since, until, assumed=assumed, progress=progress)
-    raise Refused("samples of others are not rehearsed yet: give the data folder of a monitor")
+    return sampled(history, configuration, since, until, assumed=assumed, progress=progress)
 
 
 def _opened(past: Past, *, jobs: int = 1) -> Foreign | History:

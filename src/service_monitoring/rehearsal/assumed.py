@@ -14,7 +14,7 @@ from msgspec import Struct
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Decision
 from service_monitoring.domain.incidents import State
-from service_monitoring.domain.inputs import Act, Acted, Admitted, Stamp
+from service_monitoring.domain.inputs import Act, Acted, Stamp
 from service_monitoring.domain.instants import Duration, Instant, in_seconds
 from service_monitoring.domain.notices import Notice, Page
 
@@ -39,7 +39,7 @@ class Assumed:
     def __init__(self, assumption: Assumption, configuration: Configuration) -> None:
         self._assumption = assumption
         self._to = "person." if configuration.people else ""
-        self._waiting: deque[tuple[Stamp, str]] = deque()
+        self._waiting: deque[tuple[Instant, str]] = deque()
         self._known: set[str] = set()
 
     @property
@@ -63,25 +63,22 @@ class Assumed:
             return
         if not decision.recipient.startswith(self._to):
             return
-        due = Stamp(stamp.epoch, stamp.at.plus(self._assumption.after))
+        due = stamp.at.plus(self._assumption.after)
         for facts in (decision.facts, *decision.others):
             if facts.state == State.OPEN and facts.incident not in self._known:
                 self._known.add(facts.incident)
                 self._waiting.append((due, facts.incident))
 
-    def due(self) -> Stamp | None:
+    def due(self) -> Instant | None:
         """When the next one acknowledges something."""
         return self._waiting[0][0] if self._waiting else None
 
-    def take(self) -> Admitted:
+    def take(self) -> Acted:
         """The act that is due next. A course that refuses it knows better: the incident is over, or taken on."""
-        due, incident = self._waiting.popleft()
+        _, incident = self._waiting.popleft()
         self._known.discard(incident)
-        return Admitted(due, Acted(incident, Act.ACKNOWLEDGE, self._assumption.by))
+        return Acted(incident, Act.ACKNOWLEDGE, self._assumption.by)
 
-    def shift(self, stamp: Stamp, delta: Duration) -> None:
-        """The clock was set by `delta` at `stamp`: what is due is due at another instant, and never before that."""
-        earliest = stamp.at.ns + 1
-        self._waiting = deque(
-            (Stamp(stamp.epoch, Instant(max(earliest, due.at.ns + delta))), incident) for due, incident in self._waiting
-        )
+    def shift(self, at: Instant, delta: Duration) -> None:
+        """The clock was set by `delta`, to `at`: what is due is due at another instant, and never before that."""
+        self._waiting = deque((Instant(max(at.ns + 1, due.ns + delta)), incident) for due, incident in self._waiting)

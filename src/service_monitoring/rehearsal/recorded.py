@@ -52,7 +52,7 @@ _MOST_NAMED: Final = 5
 """How many checks a limit names."""
 
 
-def unheard(at: Stamp, samples: int) -> None:
+def unheard(at: Instant, samples: int) -> None:
     """Progress that nobody asks for."""
 
 
@@ -64,7 +64,7 @@ def as_recorded(history: RecordedHistory, since: Instant, until: Instant, *, pro
     end = last if last.at < until else Stamp(last.epoch, until)
     decided = [decision for stamp, decision in replay(watched.inputs(), end) if since <= stamp.at and stamp.at < until]
     begins = since if extent is None else extent[0].at
-    limits = [*_outside(since, until, begins, last.at)]
+    limits = [*outside(since, until, begins, last.at)]
     return Rehearsed(
         since=since,
         until=until,
@@ -146,7 +146,7 @@ class _Watched:
                 self.configuration = admitted.input.configuration
             self.samples += samples_in(admitted.input)
             if number % _TELL_EVERY == 0:
-                self._progress(admitted.stamp, self.samples)
+                self._progress(admitted.stamp.at, self.samples)
             yield admitted
 
 
@@ -197,7 +197,7 @@ class _UnderAnother:
             return True
         self._taken += 1
         if self._taken % _TELL_EVERY == 0:
-            self._progress(admitted.stamp, self._samples)
+            self._progress(admitted.stamp.at, self._samples)
         if self._means_something(admitted):
             ruling = self._step(admitted)
             if ruling.refusal and isinstance(admitted.input, Acted):
@@ -217,7 +217,7 @@ class _UnderAnother:
             if (end, Order.MARK) >= (self._last, self._order):
                 self._step(Admitted(end, Marked(MarkKind.ALIVE)))
         if self._left_out and not self._heard:
-            there = _named(sorted(self._left_out))
+            there = named(sorted(self._left_out))
             raise Refused(
                 f"nothing that was recorded is of a check that is configured: it is of {there}; "
                 "give the services and checks of the configuration these names"
@@ -300,7 +300,7 @@ class _UnderAnother:
         ruling = self._course.step(admitted)
         self._last, self._order = admitted.stamp, order_of(admitted.input)
         if isinstance(what, Stepped) and self._assumed is not None:
-            self._assumed.shift(admitted.stamp, what.delta)
+            self._assumed.shift(admitted.stamp.at, what.delta)
         if isinstance(what, GapBegan | GapEnded):
             self._blind = isinstance(what, GapBegan)
         self._hear(ruling.decisions)
@@ -319,26 +319,23 @@ class _UnderAnother:
 
     def _assume(self, assumed: Assumed, following: Admitted) -> None:
         """Step what is assumed to happen before the next input; timers first, for they may page somebody."""
-        stamp, what = following.stamp, following.input
+        until, what = following.stamp.at, following.input
+        order = order_of(what)
         if isinstance(what, Stepped):
             # Before the clock was set, it showed so much less.
-            stamp = Stamp(stamp.epoch - 1, stamp.at.plus(Duration(-what.delta)))
-        place = (stamp.epoch, stamp.at.ns, Order.PERSON if isinstance(what, Stepped) else order_of(what))
+            until, order = until.plus(Duration(-what.delta)), Order.PERSON
         while True:
             due, timer = assumed.due(), self._course.due()
-            if due is not None and (due.epoch, due.at.ns, Order.PERSON) <= place:
-                act = assumed.take()
-            elif timer is not None and timer.plus(assumed.after) < stamp.at:
-                act = Admitted(self._just_after(timer), Marked(MarkKind.ALIVE))
+            judged = self._course.progress.judged
+            if due is not None and (due.ns, Order.PERSON) <= (until.ns, order):
+                act: Acted | Marked = assumed.take()
+            elif timer is not None and timer.plus(assumed.after) < until:
+                due, act = max(timer, judged.at).plus(NANOSECOND), Marked(MarkKind.ALIVE)
             else:
                 return
-            ruling = self._course.step(act)
-            self._last, self._order = act.stamp, order_of(act.input)
+            ruling = self._course.step(Admitted(Stamp(judged.epoch, due), act))
+            self._last, self._order = Stamp(judged.epoch, due), order_of(act)
             self._hear(ruling.decisions)
-
-    def _just_after(self, timer: Instant) -> Stamp:
-        judged = self._course.progress.judged
-        return Stamp(judged.epoch, max(timer, judged.at).plus(NANOSECOND))
 
     # What it cannot say -----------------------------------------------------------------------------------------------
 
@@ -346,13 +343,13 @@ class _UnderAnother:
         if extent is None or self._first is None:
             yield "nothing was recorded in this range: nobody knows what would have been decided"
         else:
-            yield from _outside(self._since, self._until, self._first, extent[1].at)
+            yield from outside(self._since, self._until, self._first, extent[1].at)
         silent = sorted(f"{service}.{check}" for service, check in self._checks - self._heard)
         if silent:
-            yield f"nothing was recorded of {_named(silent)}: rules on it say nothing"
+            yield f"nothing was recorded of {named(silent)}: rules on it say nothing"
         if self._left_out:
             number = sum(self._left_out.values())
-            names = _named(sorted(self._left_out))
+            names = named(sorted(self._left_out))
             yield f"{number} inputs of {names} were left out: the configuration has no such check"
         if self._unmatched:
             yield (
@@ -379,13 +376,15 @@ def samples_in(what: Input) -> int:
             return 0
 
 
-def _outside(since: Instant, until: Instant, first: Instant, last: Instant) -> Iterator[str]:
+def outside(since: Instant, until: Instant, first: Instant, last: Instant) -> Iterator[str]:
+    """What is asked and was not recorded."""
     if first > since:
         yield f"the recording begins at {first}: nothing is known of the time before"
     if last < until:
         yield f"the recording ends at {last}: nothing is known of the time after"
 
 
-def _named(names: list[str]) -> str:
+def named(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
