@@ -236,6 +236,43 @@ def test_a_history_of_other_checks_is_refused_with_their_names(there: Path, comm
     assert answer.code == 5 and "it is of shop.page; give the services and checks" in answer.err
 
 
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """The same samples as somebody else would have kept them: a table without people."""
+    rows = (f"shop,page,duration_seconds,{at(run)},{seconds_of(run)}" for run in range(1, RUNS))
+    file = tmp_path / "samples.csv"
+    file.write_text("\n".join(["service,check,metric,at,value", *rows]) + "\n")
+    return file
+
+
+def test_samples_of_others_open_the_incidents_that_a_recording_opens(
+    there: Path, command: Command, foreign: Path
+) -> None:
+    ours = json.loads(command("rehearse", "monitoring.yaml", "--json").out)["rehearsal"]
+    said = command("rehearse", "monitoring.yaml", "--history", str(foreign), "--assume", "ack=5m", "--json")
+    assert said.code == 0, said.err
+    theirs = json.loads(said.out)["rehearsal"]
+    assert theirs["samples"] == RUNS - 1
+    opened = [(each["id"], each["opened_at"], each["ended_at"]) for each in theirs["incidents"]]
+    assert opened == [(each["id"], each["opened_at"], each["ended_at"]) for each in ours["incidents"]]
+    assert [each["acknowledged_by"] for each in theirs["incidents"] if not each["draft"]] == ["assumed"]
+
+
+def test_samples_of_others_need_a_configuration(command: Command, there: Path, foreign: Path) -> None:
+    said = command("rehearse", "--history", str(foreign))
+    assert said.code == 5 and "name the configuration to rehearse" in said.err
+
+
+def test_samples_of_others_that_are_of_no_configured_check_are_refused_with_their_names(
+    command: Command, there: Path, foreign: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(FILE.replace("page", "front"))
+    said = command("rehearse", str(other), "--history", str(foreign))
+    assert said.code == 5, said.out
+    assert "they are of shop.page; give the configuration these names, or say in a mapping" in said.err
+
+
 def test_a_page_is_written_that_names_the_configuration(there: Path, command: Command, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     assert command("rehearse", "monitoring.yaml", "--report", str(page)).code == 0

@@ -1,7 +1,7 @@
 """Rehearsing samples that somebody else recorded: columns under one configuration, begun cold.
 
-Knows the driver of columns, and what a history of samples alone cannot say: who did what, and why a run failed. Does not
-know what the samples were called where they came from.
+Knows the driver of columns, and which samples it is for. Does not know what the samples were called where they came
+from; what people did and why a run failed is not in such a history at all.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class _Wanted:
         """A rehearsal of nothing would look like a quiet one."""
         if self._strangers and not self._heard:
             raise Refused(
-                f"no sample of this history is of a check that is configured: they are of {_listed(self._strangers)}; give "
-                "the configuration these names, or say in a mapping file which series is which check: --mapping FILE"
+                f"no sample of this history is of a configured check: they are of {_listed(self._strangers)}; "
+                "give the configuration these names, or say in a mapping file which series is which: --mapping FILE"
             )
 
     def limits(self) -> Iterator[str]:
