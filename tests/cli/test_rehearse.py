@@ -185,13 +185,13 @@ def test_a_range_is_told_in_local_dates_in_instants_or_back_from_the_end(there: 
         figures = json.loads(said.out)["rehearsal"]
         return figures["since"], figures["until"]
 
-    assert span() == (str(START), str(at(RUNS).plus(Duration(1))))
+    assert span() == (str(START), str(at(RUNS).plus(Duration(SECOND))))
     assert span("--from", "2026-01-05", "--to", "2026-01-05T01:30") == (
         "2026-01-04T23:00:00.000000000Z",
         "2026-01-05T00:30:00.000000000Z",
     )
     assert span("--from", "2026-01-05T00:10:00Z")[0] == "2026-01-05T00:10:00.000000000Z"
-    assert span("--from", "-30m")[0] == str(at(RUNS - 180).plus(Duration(1)))
+    assert span("--from", "-30m")[0] == str(at(RUNS - 180).plus(Duration(SECOND)))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,11 @@ def test_results_come_in_the_order_of_the_variants_with_progress_of_each(there: 
         file.write_text(FILE.replace("above: 0.8", f"above: {limit}"))
     variants = [Variant(configuration_of(file), number_of_decisions) for file in files]
     span = Range(START, at(RUNS))
-    several = rehearsing.rehearse(Past("data"), span, variants, jobs=3)
+    heard: dict[int, Instant] = {}
+    several = rehearsing.rehearse(
+        Past("data"), span, variants, jobs=3, heard=lambda number, at, samples: heard.update({number: at})
+    )
+    assert set(heard.values()) == {at(RUNS)} and len(heard) == 3
     assert several == rehearsing.rehearse(Past("data"), span, variants, jobs=1)
     assert len(set(several)) == 3
 

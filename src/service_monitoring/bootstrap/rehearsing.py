@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.inputs import Stamp
-from service_monitoring.domain.instants import NANOSECOND, Instant
+from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.rehearsal import recorded
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
@@ -73,13 +73,13 @@ class _Task(Struct, frozen=True):
 
 
 def extent(past: Past) -> Range:
-    """All that a history has, to just after its last instant; `NotFound` where it is empty. Blocks."""
+    """All that a history has, to the whole second after its last instant; `NotFound` where it is empty. Blocks."""
     with _opened(past) as history:
         found = history.extent()
     if found is None:
         raise NotFound(f"{past.source} holds no history: nothing was recorded there")
     first, last = (each.at if isinstance(each, Stamp) else each for each in found)
-    return Range(first, last.plus(NANOSECOND))
+    return Range(first, Instant((last.ns // SECOND + 1) * SECOND))
 
 
 def rehearse(
@@ -109,7 +109,9 @@ def _run(task: _Task, heard: Heard) -> Any:
         heard(task.number, at, samples)
 
     with _opened(task.past) as history:
-        return variant.make(_driven(history, span, variant, progress))
+        rehearsed = _driven(history, span, variant, progress)
+    progress(span.until, rehearsed.samples)
+    return variant.make(rehearsed)
 
 
 def _driven(history: Foreign | History, span: Range, variant: Variant, progress: Progress) -> Rehearsed:

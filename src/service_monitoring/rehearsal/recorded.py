@@ -35,7 +35,7 @@ from service_monitoring.domain.inputs import (
     Stepped,
     Unsilenced,
 )
-from service_monitoring.domain.instants import NANOSECOND, Duration, Instant
+from service_monitoring.domain.instants import NANOSECOND, SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.samples import Outcome
@@ -380,7 +380,7 @@ def outside(since: Instant, until: Instant, first: Instant, last: Instant) -> It
     """What is asked and was not recorded."""
     if first > since:
         yield f"the recording begins at {first}: nothing is known of the time before"
-    if last < until:
+    if until.since(last) > SECOND:
         yield f"the recording ends at {last}: nothing is known of the time after"
 
 
