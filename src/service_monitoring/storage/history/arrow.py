@@ -265,4 +265,5 @@ def as_text(value: object) -> str:
 
 def _array(column: Any) -> npt.NDArray[Any]:
     """A column as one array."""
-    return column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+    found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return found

@@ -129,7 +129,7 @@ class Aside:
         lines = rows.place.lines
         if isinstance(lines, int):
             lines = np.arange(lines, lines + len(rows.instants))
-        where = np.full(len(rows.instants), self._names.file(rows.place.where), dtype=np.int32)
+        where = np.full(len(rows.instants), self._names.file(rows.place.where), dtype=np.int64)
         series = numbers[columns.spread(rows)] if len(rows.instants) else np.empty(0, np.int64)
         self._add(_Raw(rows.instants, rows.values, series, where, lines))
 

@@ -193,7 +193,8 @@ def _repeated(place: Place, order: Index, equal: Truths, again: Truths, flaws: F
 
 def _equal_to_first(values: FloatColumn, again: Truths) -> Truths:
     """Which values are equal to that of the row that stands for their instant."""
-    return values == values[np.maximum.accumulate(np.where(again, 0, np.arange(len(again))))]
+    equal: Truths = values == values[np.maximum.accumulate(np.where(again, 0, np.arange(len(again))))]
+    return equal
 
 
 def _cut(rows: Rows, span: Span) -> Iterable[Piece]:
