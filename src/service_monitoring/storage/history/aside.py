@@ -28,7 +28,6 @@ _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compres
 _SCHEMA: Final = pa.schema(
     [("step", pa.int64()), ("value", pa.float64()), ("series", pa.int32()), ("where", pa.int32()), ("line", pa.int64())]
 )
-_BUFFER: Final = 1_000_000
 
 
 class _Raw(NamedTuple):
@@ -181,7 +180,7 @@ class Aside:
         if len(raw.instants):
             self._waiting.append(raw)
             self._rows += len(raw.instants)
-        if self._rows >= _BUFFER:
+        if 4 * self._rows >= self._aim:
             self._flush()
 
     def _flush(self) -> None:
