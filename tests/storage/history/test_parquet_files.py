@@ -211,7 +211,7 @@ def test_ten_times_the_history_needs_no_more_memory(order: str, tmp_path: Path) 
             out = tmp_path / f"{count}-sorted"
             out.mkdir()
             writing.write_file(by_series(days(count, series=8, samples=8_640)), out / "all.parquet")
-        asked = [sys.executable, "-c", textwrap.dedent(_MEASURED), out, tmp_path]
+        asked = [sys.executable, "-c", textwrap.dedent(_MEASURED), str(out), str(tmp_path)]
         said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
         assert int(said[0]) == count * 8 * 8_640
         needed.append(int(said[1]))
