@@ -279,7 +279,7 @@ def _troubles_moved(found: Iterable[Trouble], warm: Instant) -> Iterator[Trouble
         if len(before) + len(after) < sum(map(len, trouble.seen)) or not (before or after):
             # It began in the warm-up of a side, which does not count.
             continue
-        lasted = [sum(in_seconds(each.ended.since(each.opened_at)) for each in seen) for seen in (before, after)]
+        lasted = [sum((in_seconds(each.ended.since(each.opened_at)) for each in seen), 0.0) for seen in (before, after)]
         if before and after and lasted[0] == lasted[1]:
             continue
         what = "longer" if lasted[1] > lasted[0] else "shorter"

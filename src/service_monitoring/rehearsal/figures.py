@@ -524,7 +524,7 @@ def _rule_row(
         draft=rule is not None and rule.state is Lifecycle.DRAFT,
         incidents=len(episodes),
         still_open=sum(episode.ended_at is None for episode in episodes),
-        open_seconds=sum(episode.lasted_seconds for episode in episodes),
+        open_seconds=sum((episode.lasted_seconds for episode in episodes), 0.0),
         pages=len(pages),
         at_night=sum(page.at_night for page in pages),
         held=len(held),
