@@ -21,7 +21,16 @@ from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.schedules import Span
 from service_monitoring.errors import Refused
 from service_monitoring.rehearsal.difference import seen_of
-from service_monitoring.rehearsal.figures import NIGHT, THE_MONITOR, Delay, Figures, Paged, delay_of, figures_of
+from service_monitoring.rehearsal.figures import (
+    NIGHT,
+    THE_MONITOR,
+    Delay,
+    Figures,
+    Paged,
+    by_rule,
+    delay_of,
+    figures_of,
+)
 from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.rehearsal.same import Seen
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath, Place
@@ -286,13 +295,13 @@ def _rules(
     vain: Sequence[Paged],
 ) -> Iterator[Verdict]:
     known = {rule.id: (rule, service) for service in configuration.services for rule in service.rules}
+    told, in_vain = (by_rule(some) for some in (pages, vain))
     for row in figures.rules:
         if row.rule == THE_MONITOR:
             continue
         might = [each for each in incidents if row.rule in each.rules or _concerns(known.get(row.rule), each.labels)]
         delays = [each.rules.get(row.rule) for each in might]
-        of_rule = [[page for page in some if page.rule == row.rule] for some in (pages, vain)]
-        yield _verdict(row.rule, delays, *of_rule)
+        yield _verdict(row.rule, delays, told.get(row.rule, ()), in_vain.get(row.rule, ()))
 
 
 def _concerns(known: tuple[Rule, Service] | None, labels: Mapping[str, str]) -> bool:

@@ -320,7 +320,7 @@ def _levels(top: int, height: int, unit: str = "", *, room: int = 24) -> Iterato
 
 def round_up(value: int) -> int:
     """The next of 2, 4, ..., 18, 20, 40, ..., 180, 200, ...: its half is a whole number."""
-    size = 10 ** max(0, len(str(value)) - 1)
+    size: int = 10 ** max(0, len(str(value)) - 1)
     return next(each * size for each in range(2, 22, 2) if each * size >= value)
 
 
