@@ -127,7 +127,7 @@ def test_the_page_prints_its_limits_with_file_and_line() -> None:
     assert "Acknowledgements are those that people gave." in said
     assert "samples.csv:7" in said
     assert "the value is not a number" in said
-    assert "pages and 0 incidents of that time are counted apart" in said
+    assert "0 pages and 0 incidents of that time are counted apart" in said
     assert "acknowledge of 0123456789abcdef by bo" in said
 
 

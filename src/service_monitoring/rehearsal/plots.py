@@ -344,7 +344,7 @@ def _point_names(
     written: list[tuple[float, float]] = []
     for point in named:
         x, y = across(point), down(point) - 11
-        while any(abs(x - other) < 30 and abs(y - above) < 14 for other, above in written):
+        while any(abs(x - other) < 45 and abs(y - above) < 14 for other, above in written):
             y -= 14
         written.append((x, y))
         yield Shape("text", x, y, look="name" if x < 60 else "name before", text=_named(point))
