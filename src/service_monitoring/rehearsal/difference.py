@@ -7,9 +7,11 @@ later is moved, not lost. Only what was decided after both are warm is compared.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +24,9 @@ from service_monitoring.errors import Refused
 from service_monitoring.rehearsal.figures import NIGHT, Episode, Figures, Paged, figures_of
 from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.rehearsal.same import Seen, Trouble, troubles
+
+_NEAREST: Final = 3
+_Key = tuple[str, ...]
 
 
 class Totals(Struct, frozen=True):
@@ -226,18 +231,37 @@ def _paired(old: Sequence[Paged], new: Sequence[Paged], places: Mapping[str, str
     pairs: list[tuple[int, int]] = []
     left = (dict(enumerate(old)), dict(enumerate(new)))
     for key in (_exactly, _kindly, _roughly):
-        ahead, behind = (_keyed(pages, key, places) for pages in left)
-        candidates = {
-            (one, other) for said, ones in ahead.items() for one in ones for other in behind.get(said, ()) if said
-        }
-        for one, other in sorted(candidates, key=lambda pair: _nearness(old[pair[0]], new[pair[1]])):
-            if one in left[0] and other in left[1]:
-                del left[0][one], left[1][other]
-                pairs.append((one, other))
+        while candidates := _candidates(left, key, places):
+            for one, other in sorted(candidates, key=lambda pair: _nearness(old[pair[0]], new[pair[1]])):
+                if one in left[0] and other in left[1]:
+                    del left[0][one], left[1][other]
+                    pairs.append((one, other))
     return sorted(pairs)
 
 
-_Key = tuple[str, ...]
+def _candidates(
+    left: tuple[Mapping[int, Paged], Mapping[int, Paged]],
+    key: Callable[[Paged, str], _Key],
+    places: Mapping[str, str],
+) -> set[tuple[int, int]]:
+    """Pages that may be the same, each with the nearest few on either side: all with all would be too many to sort."""
+    ahead, behind = (_keyed(pages, key, places) for pages in left)
+    found: set[tuple[int, int]] = set()
+    for said in ahead.keys() & behind.keys():
+        found.update(_neighbours(ahead[said], behind[said], *left))
+        found.update((one, other) for other, one in _neighbours(behind[said], ahead[said], left[1], left[0]))
+    return found
+
+
+def _neighbours(
+    ones: Sequence[int], others: Sequence[int], pages: Mapping[int, Paged], beside: Mapping[int, Paged]
+) -> Iterator[tuple[int, int]]:
+    """Numbers are in the order of time, as pages are."""
+    times = [beside[other].at for other in others]
+    for one in ones:
+        place = bisect_left(times, pages[one].at)
+        for other in others[max(0, place - _NEAREST) : place + _NEAREST]:
+            yield one, other
 
 
 def _keyed(
@@ -279,7 +303,7 @@ def _troubles_moved(found: Iterable[Trouble], warm: Instant) -> Iterator[Trouble
         if len(before) + len(after) < sum(map(len, trouble.seen)) or not (before or after):
             # It began in the warm-up of a side, which does not count.
             continue
-        lasted = [sum(in_seconds(each.ended.since(each.opened_at)) for each in seen) for seen in (before, after)]
+        lasted = [sum((in_seconds(each.ended.since(each.opened_at)) for each in seen), 0.0) for seen in (before, after)]
         if before and after and lasted[0] == lasted[1]:
             continue
         what = "longer" if lasted[1] > lasted[0] else "shorter"

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -311,6 +312,7 @@ def _own_zone(name: str, configuration: Configuration) -> str:
     return next((rota.zone for rota in configuration.rotas if name in rota_names(rota)), "")
 
 
+@lru_cache(maxsize=4096)
 def week_of(at: Instant, zone: str) -> str:
     """The ISO week that an instant is in, by the calendar of a zone: `2026-W02`."""
     year, week, _ = datetime.fromisoformat(calendar.local_text(at, zone)).isocalendar()
@@ -328,6 +330,19 @@ def news_of(notice: Notice) -> tuple[str, ...]:
     return notice.news or tuple(id for id in about if id)
 
 
+class _Spells:
+    """Whether hours are active, asked in the order of time: the calendar is asked once for each spell of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[ActiveHours, tuple[Instant, Instant | None, bool]] = {}
+
+    def active(self, hours: ActiveHours, at: Instant) -> bool:
+        known = self._known.get(hours)
+        if known is None or at < known[0] or (known[1] is not None and at >= known[1]):
+            known = self._known[hours] = (at, calendar.next_change(hours, at), calendar.is_active(hours, at))
+        return known[2]
+
+
 class _Account:
     """The decisions of a rehearsal, read once."""
 
@@ -340,6 +355,8 @@ class _Account:
         self._silences: dict[str, Silence] = {}
         self._facts: dict[str, Facts] = {}
         self._zones: dict[str, str] = {}
+        self._spells = _Spells()
+        self._rules = {rule.id: (rule, service) for service in self._configuration.services for rule in service.rules}
         self.pages: list[Paged] = []
         for decision in rehearsed.decisions:
             match decision:
@@ -388,7 +405,7 @@ class _Account:
             self._facts[facts.incident] = facts
         at, held = notice.decided_at, notice.held
         recipient = notice.recipient or f"channel.{notice.channel}"
-        night = ActiveHours(self.zone(recipient), spans=(self._night,))
+        nights = ActiveHours(self.zone(recipient), spans=(self._night,))
         self.pages.append(
             Paged(
                 at=at,
@@ -399,7 +416,7 @@ class _Account:
                 kind=_KINDS[notice.page],
                 incidents=news_of(notice),
                 step=notice.step,
-                at_night=calendar.is_active(night, at),
+                at_night=self._spells.active(nights, at),
                 in_quiet_hours=self._is_quiet(recipient, at),
                 in_warm_up=at < self._rehearsed.warm,
                 held="" if held is None else str(held.reason),
@@ -410,7 +427,7 @@ class _Account:
     def _is_quiet(self, recipient: str, at: Instant) -> bool:
         sort, name = sort_of(recipient)
         person = _person(name, self._configuration) if sort == "person" else None
-        return person is not None and person.quiet is not None and calendar.is_active(person.quiet.hours, at)
+        return person is not None and person.quiet is not None and self._spells.active(person.quiet.hours, at)
 
     def _because(self, held: Held) -> str:
         by = held.by
@@ -452,10 +469,9 @@ class _Account:
 
     def _labels(self, incident: Incident) -> dict[str, str]:
         """What it is routed by; of a rule that the last revision lacks, what its notices said, or what is sure."""
-        for service in self._configuration.services:
-            rule = next((each for each in service.rules if each.id == f"{incident.service}.{incident.rule}"), None)
-            if rule is not None:
-                return _sorted(labels_of(incident.series, rule, service, incident.severity))
+        known = self._rules.get(f"{incident.service}.{incident.rule}")
+        if known is not None:
+            return _sorted(labels_of(incident.series, *known, incident.severity))
         if incident.id in self._facts:
             return _sorted(dict(self._facts[incident.id].labels))
         sure = {"service": incident.service, "rule": incident.rule, "severity": str(incident.severity)}
@@ -507,8 +523,8 @@ def _rules(
         for rule in service.rules
         if rule.state is not Lifecycle.RETIRED
     }
-    opened, told = _grouped(episodes), _grouped(pages)
-    kept = _grouped([page for page in held if not page.in_warm_up])
+    opened, told = by_rule(episodes), by_rule(pages)
+    kept = by_rule([page for page in held if not page.in_warm_up])
     rows = (
         _rule_row(name, rule, opened.get(name, ()), told.get(name, ()), kept.get(name, ()))
         for name, rule in known.items()
@@ -524,7 +540,7 @@ def _rule_row(
         draft=rule is not None and rule.state is Lifecycle.DRAFT,
         incidents=len(episodes),
         still_open=sum(episode.ended_at is None for episode in episodes),
-        open_seconds=sum(episode.lasted_seconds for episode in episodes),
+        open_seconds=sum((episode.lasted_seconds for episode in episodes), 0.0),
         pages=len(pages),
         at_night=sum(page.at_night for page in pages),
         held=len(held),
@@ -536,7 +552,8 @@ def _of(rows: Iterable[Episode | Paged]) -> Iterator[str]:
     return (row.rule for row in rows)
 
 
-def _grouped(rows: Sequence[_Row]) -> dict[str, list[_Row]]:
+def by_rule(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
+    """Incidents or pages of each rule, in their order."""
     found: dict[str, list[_Row]] = {}
     for row in rows:
         found.setdefault(row.rule, []).append(row)

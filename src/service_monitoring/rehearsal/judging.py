@@ -21,7 +21,16 @@ from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.schedules import Span
 from service_monitoring.errors import Refused
 from service_monitoring.rehearsal.difference import seen_of
-from service_monitoring.rehearsal.figures import NIGHT, THE_MONITOR, Delay, Figures, Paged, delay_of, figures_of
+from service_monitoring.rehearsal.figures import (
+    NIGHT,
+    THE_MONITOR,
+    Delay,
+    Figures,
+    Paged,
+    by_rule,
+    delay_of,
+    figures_of,
+)
 from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.rehearsal.same import Seen
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath, Place
@@ -168,22 +177,27 @@ class _Row(NamedTuple):
 
 
 def _rows_of_csv(text: str, path: str) -> Iterator[_Row]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    line = 1
     try:
-        lacking = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+        columns = next(reader, [])
+        lacking = [name for name in _NEEDED if name not in columns]
         if lacking:
             remedy = "begin the file with id,start,end,service"
             raise _unusable(Place(path, 1, 1), f"there is no column {', '.join(lacking)}", remedy)
-        for fields in reader:
-            place = Place(path, reader.line_num, 1)
-            if None in fields or None in fields.values():
-                # A field too many or too few: the others may stand in the wrong column.
+        # A field in quotes may go over several lines: the first of them is where it stands.
+        line = reader.line_num + 1
+        for row in reader:
+            place, line = Place(path, line, 1), reader.line_num + 1
+            if row and len(row) != len(columns):
+                # The fields may stand in the wrong columns.
                 yield _Row(place, {}, {}, ("it has not as many fields as columns", "quote a field that holds a comma"))
-            else:
+            elif row:
+                fields = dict(zip(columns, row, strict=True))
                 labels = {name: value for name, value in fields.items() if name not in _NEEDED and value}
                 yield _Row(place, {name: fields[name] for name in _NEEDED}, labels)
     except csv.Error as error:
-        raise _unusable(Place(path, reader.line_num, 1), str(error), "write CSV, a line an incident") from error
+        raise _unusable(Place(path, line, 1), str(error), "write CSV, a line an incident") from error
 
 
 def _rows_of_yaml(text: str, path: str) -> Iterator[_Row]:
@@ -281,13 +295,13 @@ def _rules(
     vain: Sequence[Paged],
 ) -> Iterator[Verdict]:
     known = {rule.id: (rule, service) for service in configuration.services for rule in service.rules}
+    told, in_vain = (by_rule(some) for some in (pages, vain))
     for row in figures.rules:
         if row.rule == THE_MONITOR:
             continue
         might = [each for each in incidents if row.rule in each.rules or _concerns(known.get(row.rule), each.labels)]
         delays = [each.rules.get(row.rule) for each in might]
-        of_rule = [[page for page in some if page.rule == row.rule] for some in (pages, vain)]
-        yield _verdict(row.rule, delays, *of_rule)
+        yield _verdict(row.rule, delays, told.get(row.rule, ()), in_vain.get(row.rule, ()))
 
 
 def _concerns(known: tuple[Rule, Service] | None, labels: Mapping[str, str]) -> bool:

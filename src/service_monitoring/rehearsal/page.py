@@ -61,6 +61,7 @@ def _environment() -> Environment:
         "lasting": _lasting,
         "whom": lambda recipient: names((recipient,)),
         "grouped": lambda number: f"{number:,}",
+        "amount": lambda number, what: f"{number:,} {what}" if number == 1 else f"{number:,} {what}s",
         "signed": lambda number: f"{number:+,}",
         "late": _late,
         "share": lambda part, whole: round(100 * part / whole, 2) if whole else 0,

@@ -117,7 +117,7 @@ def pages_by_week(figures: Figures) -> Plot:
     weeks = sorted({*figures.weeks, *(week.week for row in rows for week in row.weeks)})
     counts = {row.recipient: {week.week: week.pages for week in row.weeks} for row in rows}
     sums = {week: sum(of.get(week, 0) for of in counts.values()) for week in weeks}
-    top = _round_up(max(sums.values(), default=0))
+    top = round_up(max(sums.values(), default=0))
     step, every = 100 / max(1, len(weeks)), max(1, math.ceil(len(weeks) / _MOST_TICKS))
     shapes: list[Shape] = list(_levels(top, _BARS))
     for number, week in enumerate(weeks):
@@ -149,7 +149,7 @@ def pages_by_week(figures: Figures) -> Plot:
 def curve(sweep: Sweep) -> Plot:
     """Pages against the median delay, a dot for each point; those that no other beats are joined and named."""
     shown = [point for point in sweep.points if point.delay.median is not None]
-    most = _round_up(max((point.pages for point in shown), default=0))
+    most = round_up(max((point.pages for point in shown), default=0))
     slowest = max((point.delay.median or 0 for point in shown), default=0) or 1.0
 
     def across(point: Point) -> float:
@@ -318,9 +318,9 @@ def _levels(top: int, height: int, unit: str = "", *, room: int = 24) -> Iterato
         yield Shape("text", 0, y - 4, look="tick", text=f"{top * share:g}{unit}")
 
 
-def _round_up(value: int) -> int:
+def round_up(value: int) -> int:
     """The next of 2, 4, ..., 18, 20, 40, ..., 180, 200, ...: its half is a whole number."""
-    size = 10 ** max(0, len(str(value)) - 1)
+    size: int = 10 ** max(0, len(str(value)) - 1)
     return next(each * size for each in range(2, 22, 2) if each * size >= value)
 
 
@@ -344,7 +344,7 @@ def _point_names(
     written: list[tuple[float, float]] = []
     for point in named:
         x, y = across(point), down(point) - 11
-        while any(abs(x - other) < 30 and abs(y - above) < 14 for other, above in written):
+        while any(abs(x - other) < 45 and abs(y - above) < 14 for other, above in written):
             y -= 14
         written.append((x, y))
         yield Shape("text", x, y, look="name" if x < 60 else "name before", text=_named(point))

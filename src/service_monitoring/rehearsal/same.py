@@ -7,8 +7,9 @@ one series are the same where they overlap in time, directly or through others t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from msgspec import Struct
 
@@ -54,9 +55,23 @@ def troubles(rehearsals: Sequence[Iterable[Seen]]) -> list[Trouble]:
     return sorted(found, key=lambda trouble: (trouble.began, trouble.rule, trouble.series))
 
 
-def overlap(one: Seen, other: Seen) -> bool:
-    """Whether two incidents were at the same time, of one rule on one series or not."""
-    return one.id == other.id or (one.breached_at < other.ended and other.breached_at < one.ended)
+class Timeline:
+    """Incidents of one rule on one series, asked again and again which of them were at the same time as another."""
+
+    def __init__(self, incidents: Iterable[Seen]) -> None:
+        self._incidents = sorted(incidents, key=lambda each: each.breached_at)
+        # The latest end so far never goes back, so that it can be searched, whatever overlaps what.
+        self._ended = list(accumulate((each.ended for each in self._incidents), max))
+
+    def beside(self, one: Seen) -> list[Seen]:
+        """Those that overlap with one in time, in order; one that has its id does in any case."""
+        found = []
+        for each in self._incidents[bisect_left(self._ended, one.breached_at) :]:
+            if each.breached_at > one.ended:
+                break
+            if each.id == one.id or (one.breached_at < each.ended and each.breached_at < one.ended):
+                found.append(each)
+        return found
 
 
 def _overlapping(same: Iterable[tuple[Seen, int]]) -> Iterator[list[tuple[Seen, int]]]:

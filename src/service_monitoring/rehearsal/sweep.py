@@ -15,7 +15,6 @@ that point detects when it begins.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,7 +26,7 @@ from service_monitoring.rehearsal.difference import seen_of
 from service_monitoring.rehearsal.figures import NIGHT, Delay, delay_of, figures_of
 from service_monitoring.rehearsal.judging import TrueIncident, is_caught_by, is_for_nothing, within
 from service_monitoring.rehearsal.rehearsed import Rehearsed
-from service_monitoring.rehearsal.same import Seen, Trouble, overlap, troubles
+from service_monitoring.rehearsal.same import Seen, Timeline, Trouble, troubles
 
 
 class Summary(Struct, frozen=True):
@@ -175,9 +174,10 @@ def _of_troubles(summaries: Sequence[Summary]) -> list[Detected]:
     rows = []
     for trouble in troubles([summary.seen for summary in summaries]):
         _, brace, labels = trouble.series.partition("{")
-        apart = _told_apart(trouble)
-        for one in apart:
-            detections = [_detection(one, seen, apart) for seen in trouble.seen]
+        pieces = _told_apart(trouble)
+        apart, at_points = Timeline(pieces), [Timeline(seen) for seen in trouble.seen]
+        for one in pieces:
+            detections = [_detection(one, point, apart) for point in at_points]
             earliest = min(at for at in detections if at is not None)
             delays = tuple(None if at is None else in_seconds(at.since(earliest)) for at in detections)
             rows.append(Detected(f"{trouble.rule}{brace}{labels}", one.breached_at, delays))
@@ -186,21 +186,20 @@ def _of_troubles(summaries: Sequence[Summary]) -> list[Detected]:
 
 def _told_apart(trouble: Trouble) -> list[Seen]:
     """The incidents into which a trouble falls: those of the point that has most, and others beside all of them."""
-    pieces = [[each for each in seen if not each.in_warm_up] for seen in trouble.seen]
-    most: list[Seen] = max(pieces, key=len)
-    apart = list(most)
-    for each in chain.from_iterable(pieces):
-        if not any(overlap(each, other) for other in apart):
-            apart.append(each)
+    judged = [[each for each in seen if not each.in_warm_up] for seen in trouble.seen]
+    apart: list[Seen] = max(judged, key=len)
+    for seen in judged:
+        known = Timeline(apart)
+        apart = apart + [each for each in seen if not known.beside(each)]
     return apart
 
 
-def _detection(one: Seen, seen: Iterable[Seen], apart: Iterable[Seen]) -> Instant | None:
+def _detection(one: Seen, point: Timeline, apart: Timeline) -> Instant | None:
     """When a point detects a trouble; what covers others besides was open for some other reason before it began."""
-    first = min((each for each in seen if overlap(each, one)), key=lambda each: each.opened_at, default=None)
+    first = min(point.beside(one), key=lambda each: each.opened_at, default=None)
     if first is None:
         return None
-    covers_others = first.in_warm_up or sum(overlap(first, other) for other in apart) > 1
+    covers_others = first.in_warm_up or len(apart.beside(first)) > 1
     return max(first.opened_at, one.breached_at) if covers_others else first.opened_at
 
 

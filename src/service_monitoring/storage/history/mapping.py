@@ -57,7 +57,7 @@ class FileEntry(_Entry):
     def fields(self, path: Path) -> Fields:
         """Which columns of the file at `path` say what."""
         name = path.name.split(".", 1)[0]
-        columns: dict[str, str] = dict(self.columns)
+        columns = {str(word): column for word, column in self.columns.items()}
         return Fields(
             at=columns.get("at", "at"),
             value=columns.get("value", "value"),
@@ -119,7 +119,9 @@ def read_mapping(path: Path | None) -> Mapping:
     for number, entry in enumerate(given if isinstance(given, list) else []):
 
         def report(fault: Fault, number: int = number) -> None:
-            complaints.add((number, *fault.path), fault.problem, fault.remedy)
+            path = (number, *fault.path)
+            place = document.place_of_key(path) if fault.key else document.place(path)
+            complaints.add(path, fault.problem, fault.remedy, at=place)
 
         if not isinstance(entry, dict):
             complaints.add((number,), "it is no entry", "write `file: NAME` or `series: SELECTOR`")

@@ -62,7 +62,7 @@ class OwnSamples:
 
     def extent(self) -> tuple[Instant, Instant] | None:
         """The instants of the first and of the last sample."""
-        bounds: list[int] = []
+        bounds: list[int | None] = []
         try:
             for epoch in epochs(self._connection, "observations"):
                 query = "SELECT min(at), max(at) FROM samples WHERE epoch = ?"

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import msgspec
 import numpy as np
 
-from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant
 from service_monitoring.domain.samples import Series
 from service_monitoring.domain.stretches import Portion
 from service_monitoring.errors import MonitoringError, Refused, Unavailable
@@ -48,7 +48,7 @@ class _Found(msgspec.Struct):
 
 class _Data(msgspec.Struct):
     resultType: str = ""  # noqa: N815 - the API's own name
-    result: list[_Found] | tuple[float, str] = []
+    result: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Answer(msgspec.Struct):
@@ -88,9 +88,9 @@ class PrometheusHistory:
             found, count = self._read(Span(begin, end), self._flaws)
             yield columns.portion(found, end, self._flaws)
             if count > _AIM:
-                self._window = max(MINUTE, self._window // 2)
+                self._window = Duration(max(MINUTE, self._window // 2))
             elif count < _AIM // 4:
-                self._window = min(_LONGEST, self._window * 2)
+                self._window = Duration(min(_LONGEST, self._window * 2))
             begin = end
 
     def flaws(self) -> tuple[Flaw, ...]:
@@ -157,16 +157,16 @@ class PrometheusHistory:
 
     def _now(self) -> int:
         """The server's own time: it is asked what it has, so its clock says up to when."""
-        answer = self._ask("query", {"query": "time()"})
-        return round(answer.result[0]) * SECOND if isinstance(answer.result, tuple) else 0
+        at, _ = msgspec.json.decode(self._ask("query", {"query": "time()"}).result, type=tuple[float, str])
+        return round(at) * SECOND
 
     def _series(self, route: str, asked: dict[str, str]) -> list[_Found]:
         answer = self._ask(route, asked)
-        if answer.resultType != "matrix" or not isinstance(answer.result, list):
+        if answer.resultType != "matrix":
             raise Refused(
                 f"{self._shown}: {asked['query']} is no series over time, but a {answer.resultType}; mend the mapping"
             )
-        return answer.result
+        return msgspec.json.decode(answer.result, type=list[_Found])
 
     def _ask(self, route: str, asked: dict[str, str]) -> _Data:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "service-monitoring"}
