@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,12 +22,12 @@ from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, M
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Series
 from service_monitoring.errors import Unavailable
-from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.wire.ledger import ledger
 from tests.cli.conftest import Command
+from tests.cli.makers import dies, number_of_decisions
 
 START = Instant.parse("2026-01-05T00:00:00Z")
 EVERY = 10
@@ -149,6 +148,7 @@ def test_against_another_configuration_it_says_who_gains_and_who_loses_pages(
     assert [each["name"] for each in difference["recipients"]] == ["person.ada"]
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.real_time("processes of their own take their time to start")
 def test_a_sweep_is_the_same_in_one_process_and_in_several(there: Path, command: Command) -> None:
     arguments = ("rehearse", "monitoring.yaml", "--sweep", "shop.slow.above=0.8:1:0.1", "--json", "--jobs")
@@ -287,15 +287,7 @@ def test_secrets_that_are_not_there_are_not_missed(there: Path, command: Command
 # Processes ------------------------------------------------------------------------------------------------------------
 
 
-def dies(rehearsed: Rehearsed) -> None:
-    """What want of memory does to a process."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def number_of_decisions(rehearsed: Rehearsed) -> int:
-    return len(rehearsed.decisions)
-
-
+@pytest.mark.timeout(120)
 @pytest.mark.real_time("processes of their own take their time to start")
 def test_a_process_that_dies_ends_all_with_a_sentence(there: Path) -> None:
     variants = [Variant(None, number_of_decisions), Variant(None, dies), Variant(None, number_of_decisions)]
@@ -303,6 +295,7 @@ def test_a_process_that_dies_ends_all_with_a_sentence(there: Path) -> None:
         rehearsing.rehearse(Past("data"), Range(START, at(RUNS)), variants, jobs=2)
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.real_time("processes of their own take their time to start")
 def test_results_come_in_the_order_of_the_variants_with_progress_of_each(there: Path) -> None:
     limits = ("0.95", "0.4", "3")
@@ -327,7 +320,7 @@ INTERRUPTED = """
     from service_monitoring.bootstrap.rehearsing import Past, Range, Variant
     from service_monitoring.domain.instants import Instant
     from multiprocessing import active_children
-    from tests.cli.test_rehearse import waits_for_ever
+    from tests.cli.makers import waits_for_ever
 
     if __name__ == "__main__":
         begun = Path(sys.argv[1])
@@ -346,14 +339,7 @@ INTERRUPTED = """
 """
 
 
-def waits_for_ever(rehearsed: Rehearsed) -> None:
-    """A rehearsal that takes longer than anybody waits."""
-    import threading
-
-    Path(os.environ["BEGUN"], str(os.getpid())).touch()
-    threading.Event().wait()
-
-
+@pytest.mark.timeout(120)
 @pytest.mark.real_time("processes of their own take their time to start")
 def test_an_interrupt_ends_all_of_them(there: Path, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
@@ -366,7 +352,7 @@ def test_an_interrupt_ends_all_of_them(there: Path, tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(root), "BEGUN": str(begun)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=110,
         check=False,
     )
     assert said.stdout == "interrupted 0\n", said.stderr

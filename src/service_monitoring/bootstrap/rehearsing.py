@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -72,6 +72,13 @@ class _Task(Struct, frozen=True):
     variant: Variant
 
 
+class _Done(Struct, frozen=True):
+    """What became of a task."""
+
+    samples: int
+    made: Any
+
+
 def extent(past: Past) -> Range:
     """All that a history has, to the whole second after its last instant; `NotFound` where it is empty. Blocks."""
     with _opened(past) as history:
@@ -98,11 +105,11 @@ def rehearse(
     tasks = [_Task(number, past, span, variant) for number, variant in enumerate(variants)]
     workers = min(len(tasks), jobs or len(os.sched_getaffinity(0)))
     if workers <= 1:
-        return [_run(task, heard) for task in tasks]
+        return [_ended(task, _run(task, heard), heard) for task in tasks]
     return _in_processes(tasks, workers, heard)
 
 
-def _run(task: _Task, heard: Heard) -> Any:
+def _run(task: _Task, heard: Heard) -> _Done:
     span, variant = task.span, task.variant
 
     def progress(at: Instant, samples: int) -> None:
@@ -110,8 +117,13 @@ def _run(task: _Task, heard: Heard) -> Any:
 
     with _opened(task.past) as history:
         rehearsed = _driven(history, span, variant, progress)
-    progress(span.until, rehearsed.samples)
-    return variant.make(rehearsed)
+    return _Done(rehearsed.samples, variant.make(rehearsed))
+
+
+def _ended(task: _Task, done: _Done, heard: Heard) -> Any:
+    """What was made; nothing that is said of how far it has come comes later than that it is there."""
+    heard(task.number, task.span.until, done.samples)
+    return done.made
 
 
 def _driven(history: Foreign | History, span: Range, variant: Variant, progress: Progress) -> Rehearsed:
@@ -152,7 +164,7 @@ def _begin(said: Queue[tuple[int, int, int]]) -> None:
     _said.append(said)
 
 
-def _run_there(task: _Task) -> Any:
+def _run_there(task: _Task) -> _Done:
     return _run(task, lambda number, at, samples: _said[-1].put((number, at.ns, samples)))
 
 
@@ -163,7 +175,7 @@ def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[An
     before = set(active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(said,))
     try:
-        found = _gathered([pool.submit(_run_there, task) for task in tasks], said, heard)
+        found = _gathered({pool.submit(_run_there, task): task for task in tasks}, said, heard)
         pool.shutdown()
     except BrokenProcessPool as error:
         raise Unavailable(
@@ -179,15 +191,17 @@ def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[An
     return found
 
 
-def _gathered(waiting: Sequence[Future[Any]], said: Queue[tuple[int, int, int]], heard: Heard) -> list[Any]:
+def _gathered(waiting: Mapping[Future[_Done], _Task], said: Queue[tuple[int, int, int]], heard: Heard) -> list[Any]:
     """All results; the first failure ends the others."""
     left = set(waiting)
     while left:
         ended, left = wait(left, _LOOKS, FIRST_COMPLETED)
+        running = {waiting[each].number for each in (*ended, *left)}
         with suppress(Empty):
             while True:
                 number, at, samples = said.get_nowait()
-                heard(number, Instant(at), samples)
+                if number in running:
+                    heard(number, Instant(at), samples)
         for each in ended:
-            each.result()
-    return [each.result() for each in waiting]
+            _ended(waiting[each], each.result(), heard)
+    return [each.result().made for each in waiting]
