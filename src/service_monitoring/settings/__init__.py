@@ -8,7 +8,7 @@ from __future__ import annotations
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, Place
 from service_monitoring.settings.first_file import initial
 from service_monitoring.settings.json_schema import schema
-from service_monitoring.settings.loading import load
+from service_monitoring.settings.loading import load, load_to_judge
 from service_monitoring.settings.locating import data_folder
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.origin import Origin
@@ -48,6 +48,7 @@ __all__ = [
     "data_folder",
     "initial",
     "load",
+    "load_to_judge",
     "redact",
     "schema",
 ]

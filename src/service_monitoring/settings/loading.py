@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.ports import Kind
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath
-from service_monitoring.settings.document import uncollected
-from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
+from service_monitoring.settings.document import Document, uncollected
+from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather, gathered_from
 from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.maintenance import read_maintenances
 from service_monitoring.settings.network import AddressPolicy
@@ -25,7 +25,7 @@ from service_monitoring.settings.oncall import read_rotas
 from service_monitoring.settings.origin import Trail
 from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.routes import Recipients, read_inhibitions, read_routes
-from service_monitoring.settings.secrets import Redactor, SecretReader
+from service_monitoring.settings.secrets import Redactor, SecretReader, UnreadSecrets
 from service_monitoring.settings.sections import (
     read_canaries,
     read_heartbeat,
@@ -67,6 +67,24 @@ def load(
     return replace(settings, origin=trail.origin())
 
 
+def load_to_judge(
+    path: Path,
+    *,
+    within: Document | None = None,
+    sources: Mapping[str, Kind],
+    sinks: Mapping[str, Kind],
+    template: TemplateCheck | None = None,
+    channel_template: TemplateCheck | None = None,
+) -> Settings:
+    """The same for somebody who decides with it and reaches nobody: what a secret refers to is not looked at.
+
+    `within` is a configuration that is part of the file at `path`. Options that need such a secret are incomplete.
+    """
+    trail = Trail(path)
+    gathered = gather(path, trail) if within is None else gathered_from(within, path, trail)
+    return _read_whole(path, gathered, UnreadSecrets(folder=path.parent), sources, sinks, (template, channel_template))
+
+
 def _load(
     path: Path,
     sources: Mapping[str, Kind],
@@ -77,6 +95,17 @@ def _load(
 ) -> Settings:
     gathered = gather(path, trail)
     secrets = SecretReader(folder=path.parent, environment=environment, saw=trail.saw)
+    return _read_whole(path, gathered, secrets, sources, sinks, templates)
+
+
+def _read_whole(
+    path: Path,
+    gathered: Gathered,
+    secrets: SecretReader,
+    sources: Mapping[str, Kind],
+    sinks: Mapping[str, Kind],
+    templates: tuple[TemplateCheck | None, TemplateCheck | None],
+) -> Settings:
     kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER)
     template, of_channel = templates
     reading = Reading(

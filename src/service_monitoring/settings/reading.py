@@ -74,6 +74,8 @@ class Reading:
 
     def fault(self, fault: Fault, *, base: KeyPath = ()) -> None:
         """A model's error, for a value at `base`."""
+        if fault.unread:
+            return
         path = (*base, *fault.path)
         place = self.gathered.place_of_key(path) if fault.key else self.gathered.place(path)
         self.complaints.add(path, fault.problem, fault.remedy, at=place)

@@ -88,6 +88,10 @@ class Secret:
         }
 
 
+class UnreadSecret(InvalidValue):
+    """A secret that is elsewhere, and that nobody looked for: no mistake of the file."""
+
+
 class SecretReader:
     """Reads secrets where they are written; remembers each, so that all can be struck out later.
 
@@ -136,6 +140,20 @@ class SecretReader:
         if not text:
             raise InvalidValue(f"the environment variable {name} is empty", f"set {name} before starting")
         return Secret(text)
+
+
+class UnreadSecrets(SecretReader):
+    """Reads what stands in the file itself and looks for nothing: for those who need no secret, and may have none."""
+
+    def __init__(self, *, folder: Path) -> None:
+        super().__init__(folder=folder, environment={})
+
+    def read(self, given: object) -> Secret:
+        """The secret that stands there; `UnreadSecret` where it is a well-formed reference to one."""
+        match given:
+            case {"env": str(), **others} | {"file": str(), **others} if not others:
+                raise UnreadSecret("the secret is elsewhere, and not read")
+        return super().read(given)
 
 
 class Redactor:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.problems import InvalidValue
-from service_monitoring.settings.secrets import SecretReader
+from service_monitoring.settings.secrets import SecretReader, UnreadSecret
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -58,6 +58,8 @@ class Fault:
     within: bool = False
     """Whether it is one of several errors of the branches of a union."""
     mismatch: bool = False
+    unread: bool = False
+    """Whether nothing is wrong but that a secret was not read."""
 
 
 def validated(
@@ -70,14 +72,28 @@ def validated(
 ) -> Model | None:
     """`given` as an instance of `model`, or None after reporting everything that is wrong with it.
 
-    `besides` are keys that are known although they are not the model's.
+    `besides` are keys that are known although they are not the model's. Where only secrets are missing that were not
+    to be read, the instance is without them.
     """
     try:
         return model.model_validate(given, context={"secrets": secrets})
     except ValidationError as error:
-        for fault in faults(model, given, error, besides=besides):
-            report(fault)
-        return None
+        found = faults(model, given, error, besides=besides)
+        for fault in found:
+            if not fault.unread:
+                report(fault)
+        return _without(model, given, found, secrets) if all(fault.unread for fault in found) else None
+
+
+def _without(model: type[Model], given: object, unread: list[Fault], secrets: SecretReader) -> Model:
+    """An instance without what secrets would be needed for; of defaults alone where it can be none without them."""
+    kept = dict(given) if isinstance(given, Mapping) else {}
+    for fault in unread:
+        kept.pop(fault.path[0] if fault.path else "", None)
+    try:
+        return model.model_validate(kept, context={"secrets": secrets})
+    except ValidationError:
+        return model.model_construct()
 
 
 def faults_of_given(model: type[BaseModel], given: Mapping[str, Any], *, secrets: SecretReader) -> list[Fault]:
@@ -138,7 +154,8 @@ def _fault(model: type[BaseModel], given: object, detail: Mapping[str, Any], bes
     is_key = bool(location) and location[-1] == "[key]"
     within = len(path) < len(location) and not is_key
     problem, remedy = _worded(sort, context, str(detail["msg"]))
-    return Fault(path, problem, remedy, key=is_key, within=within, mismatch=sort in _MISMATCHES)
+    unread = isinstance(context.get("error"), UnreadSecret)
+    return Fault(path, problem, remedy, key=is_key, within=within, mismatch=sort in _MISMATCHES, unread=unread)
 
 
 def _worded(sort: str, context: Mapping[str, Any], message: str) -> tuple[str, str]:
@@ -167,6 +184,9 @@ def _plain(message: str) -> str:
 def _joined(same: list[Fault]) -> list[Fault]:
     """One fault for the branches of a union: those that came furthest, or all of them in one sentence."""
     branches = [fault for fault in same if fault.within]
+    unread = [fault for fault in branches if fault.unread]
+    if unread:
+        return [*(fault for fault in same if not fault.within), unread[0]]
     if len(branches) < 2:
         return same
     furthest = [fault for fault in branches if not fault.mismatch] or branches
