@@ -64,9 +64,9 @@ class Memory:
         return [each.incident for each in self._decisions[self._looked :] if isinstance(each, IncidentMoved)]
 
     def incidents(self, rule: str) -> list[Incident]:
-        """The incidents of a rule as they are, over or not, in the order of their beginning."""
+        """The incidents of a rule, or of all, as they are, over or not, in the order of their beginning."""
         moves = (each.incident for each in self._decisions if isinstance(each, IncidentMoved))
-        found = {each.id: each for each in moves if f"{each.service}.{each.rule}" == rule}
+        found = {each.id: each for each in moves if rule in {"", f"{each.service}.{each.rule}"}}
         return list(found.values())
 
     def on_record(self, incident: Incident) -> OnRecord:

@@ -82,13 +82,14 @@ class Reasons:
         return [why, f"it says: {render_summary(notice.facts)}"]
 
     def told(self, rule: str, to: str) -> list[str]:
-        """Whether somebody was told of a rule, and why or why not, incident by incident."""
+        """Whether somebody was told of a rule, or of anything, and why or why not, incident by incident."""
         said = [
-            f"{rule} ({each.state}): {self._standing(each, to)}"
+            line
             for each in self._memory.incidents(rule)[-_MOST:]
             if each.state is not State.DROPPED
+            for line in (f"{_rule_of(each)} ({each.state}): {self._standing(each, to)}", *self._ahead(each, to))
         ]
-        return said or (self.of_rule(rule) if rule else [])
+        return said or (self.of_rule(rule) if rule else ["there has been no incident"])
 
     def of_silence(self, rule: str, to: str) -> list[str]:
         """Why somebody was not told of a rule."""
@@ -112,9 +113,18 @@ class Reasons:
         others = names(each.recipient for each in explanation.recipients)
         return f"{names((to,))}: no route that it goes by leads there, but to {others}"
 
+    def _ahead(self, incident: Incident, to: str) -> list[str]:
+        """What comes next of an incident for somebody, if nothing else happens."""
+        lines = explain(self._memory.on_record(incident), self._at).ahead
+        return [f"ahead, at {line.at}: {line.what}, because {line.because}" for line in lines if to in line.people][:1]
+
     def _records(self, rule: str) -> Iterator[Past]:
         for each in reversed(self._memory.incidents(rule)):
             yield Past(self._memory.on_record(each), self._at)
+
+
+def _rule_of(incident: Incident) -> str:
+    return f"{incident.service}.{incident.rule}"
 
 
 def standing_text(standing: Standing, at: Instant) -> str:

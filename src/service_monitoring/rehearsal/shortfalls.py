@@ -5,6 +5,7 @@ Compares how a course stands with what a trial expects. Does not decide anything
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
@@ -33,9 +34,12 @@ from service_monitoring.rehearsal.trials import (
 from service_monitoring.settings import Place
 from service_monitoring.settings.problems import one_line
 from service_monitoring.settings.quantities import duration_text
+from service_monitoring.views.because import instant_text
 
 PENDING: Final = "pending"
 NOBODY: Final = "nobody"
+
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 _Wanted = TypeVar("_Wanted")
 _Found = TypeVar("_Found")
@@ -143,12 +147,21 @@ class _Look:
             why = self._reasons.of_silence(each.about, each.to) if not held else self._reasons.told(each.about, each.to)
             yield self._missing(each.place, what, said, why)
         if expectation.others == "none":
-            for notice in others:
-                yield self._unexpected(expectation, what, self._notice_text(notice), self._reasons.of_notice(notice))
+            for said, same in self._alike(others).items():
+                why = self._reasons.of_notice(same[0])
+                yield self._unexpected(expectation, what, f"{said}, {self._when(same)}", why)
 
-    def _notice_text(self, notice: Notice) -> str:
-        why = str(notice.page) if notice.held is None else str(notice.held.reason)
-        return f"{', '.join(_rules_of(notice))} to {notice.recipient} {why}, at {self._offset(notice.decided_at)}"
+    def _alike(self, notices: Iterable[Notice]) -> dict[str, list[Notice]]:
+        """Notices that say the same to the same: an hourly repeat is said once."""
+        found: dict[str, list[Notice]] = {}
+        for each in notices:
+            why = str(each.page) if each.held is None else str(each.held.reason)
+            found.setdefault(f"{', '.join(_rules_of(each))} to {each.recipient} {why}", []).append(each)
+        return found
+
+    def _when(self, notices: Sequence[Notice]) -> str:
+        first, last = (self._offset(each.decided_at) for each in (notices[0], notices[-1]))
+        return f"at {first}" if len(notices) == 1 else f"{len(notices)} times, first at {first} and last at {last}"
 
     # What else --------------------------------------------------------------------------------------------------------
 
@@ -176,11 +189,21 @@ class _Look:
                 yield self._missing(each.place, "rules", said, why or self._reasons.of_rule(each.rule))
 
     def _missing(self, place: Place, what: str, said: str, why: Sequence[str]) -> Shortfall:
-        return Shortfall(place, self._at.since(self._starts), what, missing=said, why=tuple(why))
+        return Shortfall(place, self._at.since(self._starts), what, missing=said, why=tuple(map(self._counted, why)))
 
     def _unexpected(self, expectation: Expectation, what: str, said: str, why: Sequence[str]) -> Shortfall:
         place = dict(expectation.keys).get(what, expectation.place)
-        return Shortfall(place, self._at.since(self._starts), what, unexpected=said, why=tuple(why))
+        reasons = tuple(map(self._counted, why))
+        return Shortfall(place, self._at.since(self._starts), what, unexpected=said, why=reasons)
+
+    def _counted(self, reason: str) -> str:
+        """Instants as the file counts them, `30m (2026-03-28T19:30:00Z)`."""
+
+        def count(found: re.Match[str]) -> str:
+            at = Instant.parse(found[0])
+            return found[0] if at < self._starts else f"{self._offset(at)} ({instant_text(at)})"
+
+        return _INSTANT.sub(count, reason)
 
     def _offset(self, at: Instant) -> str:
         return duration_text(at.since(self._starts))
