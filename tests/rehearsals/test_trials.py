@@ -35,6 +35,7 @@ tests:
     samples: {shop.health.up: 1x4 0x40, shop.queue.queue_depth: 0x100}
     expect:
 """
+ON_CALL = "at step 1 ann was on call in primary until 1w (2026-01-12T08:00:00Z)"
 
 
 @pytest.fixture
@@ -71,8 +72,7 @@ def test_a_page_that_did_not_come_is_named_with_its_line_and_the_reason(folder: 
     said = expecting(folder, "- {at: 10m, pages: [{to: person.bob, about: shop.down}], others: allowed}")
     assert said == [
         "shop.rehearsal.yaml:7:27: at 10m, pages: missing shop.down to person.bob",
-        "    shop.down (open): bob: not on call at 6m30s (2026-01-05T08:06:30Z): "
-        + "at step 1 ann was on call in primary until 1w (2026-01-12T08:00:00Z)",
+        f"    shop.down (open): bob: not on call at 6m30s (2026-01-05T08:06:30Z): {ON_CALL}",
         "    ahead, at 21m30s (2026-01-05T08:21:30Z): step 2 of routes[0] calls bob, because it names bob",
     ]
 

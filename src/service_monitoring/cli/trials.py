@@ -106,8 +106,7 @@ def _write(
 
 
 def _suite(root: ET.Element, file: Path, **counts: int) -> ET.Element:
-    attributes = {name: str(number) for name, number in counts.items()}
-    return ET.SubElement(root, "testsuite", name=str(file), **attributes)
+    return ET.SubElement(root, "testsuite", {"name": str(file)} | {name: str(each) for name, each in counts.items()})
 
 
 def _add(case: ET.Element, sort: str, lines: Sequence[str]) -> None:

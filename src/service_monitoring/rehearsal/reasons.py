@@ -23,10 +23,9 @@ from service_monitoring.views.because import (
     held_text,
     instant_text,
     length_text,
-    names,
 )
 from service_monitoring.views.explain import explain
-from service_monitoring.views.on_record import Past
+from service_monitoring.views.on_record import Past, names
 from service_monitoring.views.wording import render_summary
 
 _MOST: Final = 5

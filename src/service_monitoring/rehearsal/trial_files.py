@@ -6,13 +6,10 @@ loads. Blocks on files. Does not play a trial.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from service_monitoring.domain.configuration import Check, Configuration, judged_metrics
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Pinged, Signal
 from service_monitoring.domain.instants import Instant
@@ -20,6 +17,7 @@ from service_monitoring.domain.notices import Page, Withheld
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Series
 from service_monitoring.rehearsal.notation import Missing, expanded
+from service_monitoring.rehearsal.trial_names import Known
 from service_monitoring.rehearsal.trial_shapes import (
     DeedShape,
     ExpectedNoticeShape,
@@ -40,7 +38,6 @@ from service_monitoring.rehearsal.trials import (
     ExpectedNotice,
     ExpectedPerson,
     ExpectedVerdict,
-    Labels,
     Lane,
     Report,
     Trial,
@@ -59,14 +56,6 @@ Load = Callable[[Path, Document | None], Settings]
 """Loads the configuration at a path, or the one that is part of a file there."""
 
 _LISTS: Final = ("incidents", "pages", "held")
-_NAMES: Final = r"(?P<{}>[A-Za-z0-9_-]+)"
-_SELECTION: Final = r"(?:\{(?P<labels>.*)\})?"
-_SERIES: Final = re.compile(
-    rf"{_NAMES.format('service')}\.{_NAMES.format('check')}\.(?P<metric>[A-Za-z_:][A-Za-z0-9_:]*){_SELECTION}",
-    re.ASCII | re.DOTALL,
-)
-_RULE: Final = re.compile(rf"(?P<rule>[^{{}}]+){_SELECTION}", re.DOTALL)
-_LABEL: Final = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*("(?:[^"\\]|\\.)*")\s*(?:,|$)', re.DOTALL)
 
 
 def read_trials(path: Path, load: Load) -> tuple[Trial, ...]:
@@ -120,7 +109,7 @@ class _File:
         self._complaints = complaints
         self._shape = shape
         self._configuration = settings.configuration
-        self._known = _Known(settings)
+        self._known = Known(settings)
 
     def trials(self) -> Iterator[Trial]:
         names: set[str] = set()
@@ -138,7 +127,9 @@ class _File:
         reader = _Reader(self._document, self._complaints, self._known, starts)
         blind = tuple(reader.blind(test, path))
         every = test.every or self._shape.every
-        samples = {key: (("samples", key), given) for key, given in self._shape.samples.items()}
+        samples: dict[str, tuple[KeyPath, object]] = {
+            key: (("samples", key), given) for key, given in self._shape.samples.items()
+        }
         samples |= {key: ((*path, "samples", key), given) for key, given in test.samples.items()}
         lanes: dict[Series, Lane] = {}
         places: dict[Series, KeyPath] = {}
@@ -164,33 +155,10 @@ class _File:
         )
 
 
-class _Known:
-    """What a configuration has names for."""
-
-    def __init__(self, settings: Settings) -> None:
-        configuration: Configuration = settings.configuration
-        self.checks: dict[str, Check] = {
-            check.id: check for service in configuration.services for check in service.checks
-        }
-        self.rules = [rule.id for service in configuration.services for rule in service.rules]
-        self.judged: dict[str, frozenset[str]] = {
-            f"{service.name}.{check}": metrics
-            for service in configuration.services
-            for check, metrics in judged_metrics(service.rules).items()
-        }
-        self.people = list(settings.people)
-        self.rotas = [rota.name for rota in configuration.rotas]
-        # A person's own contact is a channel, too, and a page to it goes to the person.
-        self.recipients = [
-            *(f"person.{name}" for name in self.people),
-            *(f"channel.{name}" for name in settings.channels if "." not in name),
-        ]
-
-
 class _Reader:
     """Reads the parts of one test, and complains of each at its place."""
 
-    def __init__(self, document: Document, complaints: Complaints, known: _Known, starts: Instant) -> None:
+    def __init__(self, document: Document, complaints: Complaints, known: Known, starts: Instant) -> None:
         self._document = document
         self._complaints = complaints
         self._known = known
@@ -200,9 +168,13 @@ class _Reader:
 
     def lane(self, key: str, given: object, every: Any, path: KeyPath) -> Lane | None:
         """The values of one series."""
-        series = self._series(key, path)
         shape = self._series_shape(given, path)
-        if series is None or shape is None:
+        try:
+            series = self._known.series(key)
+        except InvalidValue as error:
+            self._at_key(path, error)
+            return None
+        if shape is None:
             return None
         inner: KeyPath = (*path, "values") if isinstance(given, dict) else path
         try:
@@ -232,30 +204,6 @@ class _Reader:
             ),
         )
 
-    def _series(self, key: str, path: KeyPath) -> Series | None:
-        found = _SERIES.fullmatch(key)
-        if found is None:
-            problem = f"{shown(key)} is no series"
-            return self._at_key(path, problem, 'write SERVICE.CHECK.METRIC, or SERVICE.CHECK.METRIC{label="value"}')
-        service, name, metric = found["service"], found["check"], found["metric"]
-        check = self._known.checks.get(f"{service}.{name}")
-        labels = self._labels(found["labels"], path)
-        if check is None:
-            known = suggestion(f"{service}.{name}", self._known.checks)
-            return self._at_key(path, f"there is no check {service}.{name}", known)
-        if check.expects is not None:
-            return self._at_key(
-                path, f"{check.id} has no samples: a job reports to it", f"write reports: {{{check.id}: ...}}"
-            )
-        judged = self._known.judged.get(check.id, frozenset())
-        # Every run has `up`, whether a rule looks at it or not; what is pushed has what is pushed.
-        known_metrics = judged | (frozenset() if check.allowance else {UP})
-        if metric not in known_metrics:
-            return self._at_key(path, f"no rule judges {metric} of {check.id}", suggestion(metric, known_metrics))
-        if metric == UP and labels and not check.allowance:
-            return self._at_key(path, "up has no labels: it says how a run ended", f"write {check.id}.up")
-        return None if labels is None else Series(service, name, metric, labels)
-
     def refuse_lost_values(self, lanes: Iterable[Lane], places: Mapping[Series, KeyPath]) -> None:
         """A run is there where `up` has a value: what else were measured, no run would measure it."""
         lanes = list(lanes)
@@ -279,7 +227,7 @@ class _Reader:
             jobs = [each.id for each in self._known.checks.values() if each.expects is not None]
             if check is None or check.expects is None:
                 problem = f"there is no check {name}" if check is None else f"no job reports to {name}"
-                self._at_key(path, problem, suggestion(name, jobs))
+                self._at_key(path, InvalidValue(problem, suggestion(name, jobs)))
                 continue
             for number, shape in enumerate(shapes):
                 at = self._at(shape.at, (*path, number, "at"))
@@ -387,11 +335,12 @@ class _Reader:
 
     def _verdicts(self, given: Mapping[str, str], path: KeyPath) -> Iterator[ExpectedVerdict]:
         for key, verdict in given.items():
-            found = _RULE.fullmatch(key)
-            rule, labels = (key, "") if found is None else (found["rule"], found["labels"])
-            chosen = self._labels(labels, (*path, key))
-            if self._name(rule, (*path, key), "rule", self._known.rules) and chosen is not None:
-                yield ExpectedVerdict(rule, verdict, self._document.place_of_key((*path, key)), chosen)
+            try:
+                rule, labels = self._known.rule(key)
+            except InvalidValue as error:
+                self._at_key((*path, key), error)
+                continue
+            yield ExpectedVerdict(rule, verdict, self._document.place_of_key((*path, key)), labels)
 
     # What both need ---------------------------------------------------------------------------------------------------
 
@@ -413,19 +362,5 @@ class _Reader:
         self._complaints.add(path, f"there is no {sort} {shown(name)}", suggestion(name, known))
         return False
 
-    def _labels(self, text: str | None, path: KeyPath) -> Labels | None:
-        found: dict[str, str] = {}
-        rest = text or ""
-        while rest.strip():
-            match = _LABEL.match(rest)
-            if match is None or match[1] in found:
-                return self._at_key(path, f"{shown(rest)} are no labels", 'write {queue="a", side="left"}')
-            try:
-                found[match[1]] = json.loads(match[2])
-            except ValueError:
-                return self._at_key(path, f"{shown(match[2])} is no text", 'write {queue="a"}')
-            rest = rest[match.end() :]
-        return tuple(sorted(found.items()))
-
-    def _at_key(self, path: KeyPath, problem: str, remedy: str) -> None:
-        self._complaints.add(path, problem, remedy, at=self._document.place_of_key(path))
+    def _at_key(self, path: KeyPath, error: InvalidValue) -> None:
+        self._complaints.add(path, error.problem, error.remedy, at=self._document.place_of_key(path))
