@@ -177,6 +177,12 @@ def test_what_is_wanted_finds_its_notice_whatever_the_order(folder: Path) -> Non
     ]
 
 
+def test_the_example_does_what_its_rehearsal_tests_say(project: Path) -> None:
+    outcomes = [tried(trial) for trial in trials_in(project / "examples" / "monitoring.rehearsal.yaml")]
+    assert [line for outcome in outcomes for line in outcome.lines()] == []
+    assert len(outcomes) == 5
+
+
 # What is played -------------------------------------------------------------------------------------------------------
 
 
@@ -268,11 +274,12 @@ def test_nothing_outside_is_touched(folder: Path, monkeypatch: pytest.MonkeyPatc
         ("- {at: 20m, rules: {shop.down: breached}}", "- {at: 20m}", "nothing is expected here"),
         ("- {at: 20m, rules: {shop.down: breached}}", "- {at: 9m, pages: []}", "not after the expectation before"),
         ("by: ann", "by: eve", 'there is no person "eve"'),
+        ("at: 8m, ack", "at: 21m, ack", "nothing is expected after this; add an expectation"),
         ("acknowledge: shop.down, ", "", "a person does one thing at a time"),
         ("acknowledge: shop.down", "snooze: shop.down", "how long is missing for snooze"),
         ("acknowledge: shop.down", "acknowledge: shop.down, for: 1h", "acknowledge has no `for`"),
         ("acknowledge: shop.down", "resolve: shop.down, expires_after: 1h", "only acknowledge has expires_after"),
-        ("at: 15m, monitor_down: 1m", "at: 18m, monitor_down: 5m", "nothing is decided at"),
+        ("at: 15m, monitor_down: 1m", "at: 18m, monitor_down: 5m", "nothing is decided then"),
         ("at: 15m, monitor_down: 1m", "at: 0m, monitor_down: 5m", "the monitor is not running then"),
         ("shop.backup: []", "shop.health: []", "no job reports to shop.health; known here: shop.backup"),
         ("shop.backup: []", "shop.backup: [{at: 1m, signal: done}]", "this is none of what is possible here"),
@@ -296,6 +303,12 @@ def test_what_is_not_understood_is_said_with_its_place_and_what_to_write(
     said = complaints(folder, text.replace(right, wrong))
     assert any(complaint in line for line in said), said
     assert all(line.startswith("shop.rehearsal.yaml:") for line in said)
+
+
+def test_more_samples_than_anybody_would_wait_for_are_refused(folder: Path) -> None:
+    text = FILE.replace("1x4 0x40", "{every: 365d, values: 1x9}") + "      - {at: 3650d, pages: []}\n"
+    [said] = complaints(folder, text)
+    assert said.startswith("shop.rehearsal.yaml:4:5 tests[0]: these are 21024202 samples, more than 2000000; ")
 
 
 def test_two_tests_of_one_name_are_refused(folder: Path) -> None:

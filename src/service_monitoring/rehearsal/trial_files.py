@@ -30,6 +30,7 @@ from service_monitoring.rehearsal.trial_shapes import (
     TrialFileShape,
 )
 from service_monitoring.rehearsal.trials import (
+    MOST_RUNS,
     UP,
     Blind,
     Deed,
@@ -41,6 +42,7 @@ from service_monitoring.rehearsal.trials import (
     Lane,
     Report,
     Trial,
+    stride_of,
 )
 from service_monitoring.settings import InvalidSettings, InvalidValue, Settings
 from service_monitoring.settings.complaints import Complaints, KeyPath
@@ -48,6 +50,7 @@ from service_monitoring.settings.document import Document
 from service_monitoring.settings.problems import shown
 from service_monitoring.settings.secrets import UnreadSecrets
 from service_monitoring.settings.validation import suggestion, validated
+from service_monitoring.views.because import instant_text
 
 STARTS: Final = Instant.parse("2026-01-05T09:00:00Z")
 """When a test begins that does not say it: a Monday."""
@@ -142,6 +145,9 @@ class _File:
             check: (("reports", check), given) for check, given in self._shape.reports.items()
         }
         reports |= {check: ((*path, "reports", check), given) for check, given in test.reports.items()}
+        expectations = tuple(reader.expectations(test.expect, (*path, "expect"), blind))
+        until = max(each.at for each in expectations)
+        reader.refuse_too_many(lanes.values(), until, path)
         return Trial(
             name=test.name,
             place=self._document.place(path),
@@ -149,9 +155,9 @@ class _File:
             configuration=self._configuration,
             lanes=tuple(lanes.values()),
             reports=tuple(reader.reports(reports)),
-            deeds=tuple(reader.deeds(test.people, (*path, "people"), blind)),
+            deeds=tuple(reader.deeds(test.people, (*path, "people"), blind, until)),
             blind=blind,
-            expectations=tuple(reader.expectations(test.expect, (*path, "expect"), blind)),
+            expectations=expectations,
         )
 
 
@@ -220,6 +226,17 @@ class _Reader:
                     self._complaints.add(places[lane.series], problem, "write _ here, or a 1 or 0 there")
                     break
 
+    def refuse_too_many(self, lanes: Iterable[Lane], until: Instant, path: KeyPath) -> None:
+        """A step of a year at the pace of a check is no slip that anybody should wait for."""
+        runs = 0
+        for lane in lanes:
+            check = self._known.checks[f"{lane.series.service}.{lane.series.check}"]
+            lasts = min(len(lane.values) * lane.every, until.since(lane.since))
+            runs += max(0, lasts) // stride_of(check, lane)
+        if runs > MOST_RUNS:
+            problem = f"these are {runs} samples, more than {MOST_RUNS}"
+            self._complaints.add(path, problem, "expect it earlier, or give fewer values")
+
     def reports(self, given: Mapping[str, tuple[KeyPath, list[ReportShape]]]) -> Iterator[Report]:
         """What jobs report."""
         for name, (path, shapes) in given.items():
@@ -233,12 +250,16 @@ class _Reader:
                 at = self._at(shape.at, (*path, number, "at"))
                 yield Report(at, Pinged(check.service, check.name, Signal(shape.signal), shape.run, shape.exit_code))
 
-    def deeds(self, given: Iterable[DeedShape], path: KeyPath, blind: Iterable[Blind]) -> Iterator[Deed]:
-        """What people do."""
+    def deeds(
+        self, given: Iterable[DeedShape], path: KeyPath, blind: Iterable[Blind], until: Instant
+    ) -> Iterator[Deed]:
+        """What people do, up to the last expectation: nobody would see what comes of anything after it."""
         for number, shape in enumerate(given):
             where: KeyPath = (*path, number)
             at = self._at(shape.at, (*where, "at"))
             self._refuse_blind(at, (*where, "at"), [each for each in blind if each.began < at <= each.ended])
+            if at > until:
+                self._complaints.add((*where, "at"), "nothing is expected after this", "add an expectation")
             said = getattr(shape, shape.doing)
             rule = said if isinstance(said, str) else ""
             if isinstance(said, str):
@@ -348,12 +369,14 @@ class _Reader:
         """A moment as an instant; not before the beginning."""
         at = given if isinstance(given, Instant) else self._starts.plus(given)
         if at < self._starts:
-            self._complaints.add(path, f"the test begins later, at {self._starts}", "write a moment after that")
+            self._complaints.add(
+                path, f"the test begins later, at {instant_text(self._starts)}", "write a moment after that"
+            )
         return at
 
     def _refuse_blind(self, at: Instant, path: KeyPath, blind: Iterable[Blind]) -> None:
         for each in blind:
-            problem = f"the monitor is down until {each.ended}: nothing is decided at {at}"
+            problem = f"the monitor is down until {instant_text(each.ended)}: nothing is decided then"
             self._complaints.add(path, problem, "write a moment at which it runs")
 
     def _name(self, name: str, path: KeyPath, sort: str, known: Iterable[str]) -> bool:

@@ -48,6 +48,9 @@ UP: Final = "up"
 FINEST: Final = Duration(MILLISECOND)
 """Everything in a trial is at whole milliseconds: between two of them there is room to look."""
 
+MOST_RUNS: Final = 2_000_000
+"""Runs of checks in one trial: a year of runs every fifteen seconds."""
+
 _INSTANT: Final = Duration(1)
 Labels = tuple[tuple[str, str], ...]
 
@@ -273,15 +276,20 @@ def _instants(check: Check, lanes: Iterable[Lane], until: Instant) -> list[int]:
     pushed comes once a step.
     """
     found: set[int] = set()
-    pace = -(-check.every // FINEST) * FINEST
     for lane in lanes:
-        stride = lane.every if check.allowance else min(lane.every, pace)
+        stride = stride_of(check, lane)
         for number in range(len(lane.values)):
             begin = lane.since.ns + number * lane.every
             if begin > until.ns:
                 break
             found.update(range(begin, min(begin + lane.every, until.ns + 1), stride))
     return sorted(found)
+
+
+def stride_of(check: Check, lane: Lane) -> Duration:
+    """How long after a run the next one is, within one step of a series."""
+    pace = -(-check.every // FINEST) * FINEST
+    return lane.every if check.allowance else Duration(min(lane.every, pace))
 
 
 def _begins(lane: Lane, at: int) -> bool:
