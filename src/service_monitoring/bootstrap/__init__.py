@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from service_monitoring.bootstrap.desk import StoreDesk
     from service_monitoring.bootstrap.program import Program, open_desk, opened, probe_once
     from service_monitoring.bootstrap.telling import preview, send_test
+    from service_monitoring.bootstrap.trials import trial_files, trials_in
     from service_monitoring.bootstrap.wiring import initial, load, schema, socket_in, socket_path, the_clock
 
 _HOME = {
@@ -29,6 +30,8 @@ _HOME = {
     "socket_in": "wiring",
     "socket_path": "wiring",
     "the_clock": "wiring",
+    "trial_files": "trials",
+    "trials_in": "trials",
 }
 
 __all__ = [
@@ -45,6 +48,8 @@ __all__ = [
     "socket_in",
     "socket_path",
     "the_clock",
+    "trial_files",
+    "trials_in",
 ]
 
 

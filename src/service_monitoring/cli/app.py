@@ -180,6 +180,22 @@ def validate(config: Config = _FILE, *, json: Json = False) -> None:
     raise typer.Exit(commands.validate(config, _form(json=json)))
 
 
+@app.command("test")
+def rehearsal_tests(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of rehearsal tests, or folders with some that are called *.rehearsal.yaml."),
+    ],
+    *,
+    json: Json = False,
+    junit: Annotated[Path | None, typer.Option(help="Also write what came of them to this file, as JUnit XML.")] = None,
+) -> None:
+    """Try a configuration on samples of your own, in simulated time: who is told what, and who is not."""
+    from service_monitoring.cli import trials
+
+    raise typer.Exit(trials.play(files, _form(json=json), junit))
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""

@@ -170,6 +170,22 @@ class Document:
         found = self._child(node, path[-1]) if path else None
         return self._at(found[0]) if found is not None else self.place(path)
 
+    def written(self, path: KeyPath) -> str | None:
+        """The scalar at `path` as it is written, `0x20` for 32, say; None where none stands."""
+        node = self._root
+        for step in path:
+            found = self._child(node, step)
+            if found is None:
+                return None
+            node = found[1]
+        return node.value if isinstance(node, ScalarNode) else None
+
+    def part(self, key: str) -> Document:
+        """What stands under a key of the file, as a document whose places are those of the file."""
+        found = self._child(self._root, key)
+        data = self.data.get(key) if isinstance(self.data, dict) else None
+        return Document(self.file, data, self._content, None if found is None else found[1])
+
     def exact(self, path: KeyPath) -> KeyPath:
         """`path` without the steps that the document does not have: what a validator adds for branches of a union."""
         node = self._root

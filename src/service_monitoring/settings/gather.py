@@ -130,7 +130,12 @@ def gather(path: Path, trail: Trail | None = None) -> Gathered:
     `trail` hears of every file, also where that is raised.
     """
     trail = trail or Trail(path)
-    gathered = Gathered(Document.read(path, name=str(path), saw=trail.saw))
+    return gathered_from(Document.read(path, name=str(path), saw=trail.saw), path, trail)
+
+
+def gathered_from(document: Document, path: Path, trail: Trail) -> Gathered:
+    """The same where the main document has been read; `path` is the file that it is, or stands in."""
+    gathered = Gathered(document)
     unusable: list[Complaint] = []
     for included in _included(gathered, path, trail):
         trail.saw(included, None)

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.ports import Kind
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath
-from service_monitoring.settings.document import uncollected
-from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather
+from service_monitoring.settings.document import Document, uncollected
+from service_monitoring.settings.gather import LISTED, NAMED, Gathered, gather, gathered_from
 from service_monitoring.settings.kinds import ARRIVING, LATER, Kinds
 from service_monitoring.settings.maintenance import read_maintenances
 from service_monitoring.settings.network import AddressPolicy
@@ -42,7 +42,7 @@ from service_monitoring.settings.values import Settings
 _MOST_ROUNDS: Final = 10
 
 
-def load(
+def load(  # noqa: PLR0913 - by name, and most have a default
     path: Path,
     *,
     sources: Mapping[str, Kind],
@@ -52,19 +52,20 @@ def load(
     channel_template: TemplateCheck | None = None,
     secrets: Secrets = Secrets.READ,
     variations: Sequence[Variation] = (),
+    within: Document | None = None,
 ) -> Settings:
     """Read the configuration at `path`. Blocks on its files, on those of secrets and on the import of kinds.
 
     `template` says what is wrong with the template of a rule's text, `channel_template` with that of a channel, where
-    somebody knows. `variations` are put in place of what the file says before anything is judged. Raises
-    `InvalidSettings` with all complaints, from which every known secret is struck out; nothing else for anything that a
-    file may contain.
+    somebody knows. `variations` are put in place of what the file says before anything is judged. `within` is a
+    configuration that is part of the file at `path`. Raises `InvalidSettings` with all complaints, from which every
+    known secret is struck out; nothing else for anything that a file may contain.
     """
     path = Path(path)
     trail = Trail(path)
     try:
         with uncollected():
-            gathered = gather(path, trail)
+            gathered = gather(path, trail) if within is None else gathered_from(within, path, trail)
             put = [(override(gathered, variation), variation) for variation in variations]
             reader = SecretReader(folder=path.parent, environment=environment, saw=trail.saw, secrets=secrets)
             kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER), Kinds("channel", sinks)
