@@ -62,7 +62,9 @@ def values(seed: int, day: int, series: int) -> FloatColumn:
     usual = np.random.default_rng(seed).uniform(0.06, 0.24, series)
     dice = np.random.default_rng((seed, day))
     season = 1 - 0.4 * np.cos(np.arange(SAMPLES) * (2 * math.pi / SAMPLES))
-    made = np.exp(dice.standard_normal((series, SAMPLES), dtype=np.float32) * np.float32(0.2)).astype(np.float64)
+    made: FloatColumn = np.exp(dice.standard_normal((series, SAMPLES), dtype=np.float32) * np.float32(0.2)).astype(
+        np.float64
+    )
     made *= usual[:, None]
     made *= season
     for often, shortest, longest in ((0.05, 24, 160), (0.5, 1, 4)):

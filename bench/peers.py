@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 from urllib.parse import urlencode
@@ -76,7 +76,7 @@ class Server:
         self.process = process
         self._flush = flush
         self.url = f"http://127.0.0.1:{port}"
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._port = port
 
     def take_in(self, seed: int, size: Size, *, slices: int = 1) -> None:
         """All samples of a history, a day after the other in so many slices; refuses to go on if some were lost."""
@@ -107,9 +107,10 @@ class Server:
         return self._asked("GET", path)
 
     def _asked(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> str:
-        self._connection.request(method, path, body, headers or {})
-        response = self._connection.getresponse()
-        said = response.read().decode()
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)) as connection:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            said = response.read().decode()
         assert response.status < 300, f"{path}: {response.status} {said}"
         return said
 
@@ -132,7 +133,6 @@ class Server:
                 self.ask(ready)
             except (OSError, http.client.HTTPException, AssertionError):
                 assert time.monotonic() < given_up, f"{self.url} does not answer"
-                self._connection.close()
                 time.sleep(0.05)
             else:
                 return
