@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service_monitoring.domain.inputs import Pinged, Pushed
-from service_monitoring.storage.history import History
+from service_monitoring.storage.history.own import History
 from tests.faults.world import PROGRAM, World, a_world, kill, stop, wait_for
 
 CONFIGURATION = """

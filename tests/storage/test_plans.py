@@ -14,7 +14,7 @@ from service_monitoring.domain.schedules import Expectation, Period
 from service_monitoring.domain.silences import StoredSilence
 from service_monitoring.ports import Asked, Drafts, Settlement
 from service_monitoring.storage.files import connect
-from service_monitoring.storage.history import History
+from service_monitoring.storage.history.own import History
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.builders import a_rule
 from service_monitoring.testing.store_laws import (

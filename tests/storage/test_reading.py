@@ -28,7 +28,7 @@ from service_monitoring.domain.inputs import (
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.ports import Commit, Settlement, Tick
-from service_monitoring.storage.history import History
+from service_monitoring.storage.history.own import History
 from service_monitoring.storage.readers import Readers
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.clock import SimulatedClock

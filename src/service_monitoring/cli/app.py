@@ -50,7 +50,13 @@ silence_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+history_app = typer.Typer(
+    help="Write what was measured as Parquet, and take the history of others.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 maintenance_app = typer.Typer(help="List planned work.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(history_app, name="history")
 app.add_typer(keys_app, name="keys")
 app.add_typer(oncall_app, name="oncall")
 app.add_typer(notify_app, name="notify")
@@ -77,6 +83,8 @@ Server = Annotated[
 ]
 OneRota = Annotated[str, typer.Option("--rota", help="Only this rota.")]
 Run = Annotated[str, typer.Option("--run", help="The run's id: letters, digits and -.")]
+From = Annotated[str, typer.Option("--from", help="RFC 3339; otherwise the first sample.")]
+To = Annotated[str, typer.Option("--to", help="RFC 3339; otherwise the last sample.")]
 Timeout = Annotated[str, typer.Option(help="How long one attempt may take.")]
 _FILE = Path("monitoring.yaml")
 _SERVER = "http://127.0.0.1:8080"
@@ -659,6 +667,37 @@ def oncall_import(
     from service_monitoring.cli import oncall
 
     raise typer.Exit(oncall.import_(file, rota, config))
+
+
+@history_app.command(name="export")
+def export_history(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    since: From = "",
+    until: To = "",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Write what was measured as Parquet, a folder a day. The program may be running."""
+    from service_monitoring.cli import histories
+
+    histories.export(folder, since, until, config, _form(json=json))
+
+
+@history_app.command(name="import")
+def import_history(
+    source: Annotated[str, typer.Argument(help="Parquet, CSV, a folder of either, or a Prometheus server's URL.")],
+    into: Annotated[Path, typer.Option("--into", help="A folder of Parquet, new or of an earlier import.")],
+    mapping: Annotated[Path | None, typer.Option("--mapping", help="Which series of theirs are which of ours.")] = None,
+    since: From = "",
+    until: To = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Take the history of others into a folder of Parquet. What is there already stays, and is not taken twice."""
+    from service_monitoring.cli import histories
+
+    histories.import_(source, into, mapping, since, until, _form(json=json))
 
 
 @app.command()

@@ -47,7 +47,7 @@ from service_monitoring.storage import archive, explaining, outbox, reading, rec
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
-from service_monitoring.storage.history import History
+from service_monitoring.storage.history.own import History
 from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
 from service_monitoring.storage.migrate import migrate, refuse_newer
 from service_monitoring.storage.readers import Readers
