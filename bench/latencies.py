@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from service_monitoring.domain.instants import DAY, SECOND
+from service_monitoring.domain.instants import DAY, SECOND, Instant
+from service_monitoring.domain.samples import Series
+from service_monitoring.domain.stretches import Portion, Stretch
 from service_monitoring.domain.windows import FloatColumn, InstantColumn
 
 EVERY: Final = 15 * SECOND
@@ -84,37 +86,8 @@ def days(seed: int, size: Size) -> Iterator[tuple[int, InstantColumn, FloatColum
         yield day, instants(day), values(seed, day, size.series)
 
 
-def date(day: int) -> str:
-    """The day of the calendar."""
-    return str(np.datetime64(SINCE + day * DAY, "ns").astype("datetime64[D]"))
-
-
-def write_parquet(folder: Path, seed: int, size: Size, *, rows: int) -> None:
-    """A folder a day with one file in it, sorted by series, then instant; `rows` to a row group."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = pa.array([service(number) for number in range(size.series)])
-    which = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(size.series, dtype=np.int32), SAMPLES)), names)
-    nothing = pa.array(np.zeros(size.series * SAMPLES, dtype=np.int32))
-    check, metric = (pa.DictionaryArray.from_arrays(nothing, pa.array([name])) for name in (CHECK, METRIC))
+def portions(seed: int, size: Size) -> Iterator[Portion]:
+    """The same as a history hands it out, to be written by whoever writes histories."""
+    named = [Series(service(number), CHECK, METRIC) for number in range(size.series)]
     for day, at, made in days(seed, size):
-        there = folder / f"day={date(day)}"
-        there.mkdir(parents=True)
-        table = pa.table(
-            {
-                "service": which,
-                "check": check,
-                "metric": metric,
-                "at": pa.array(np.tile(at, size.series)),
-                "value": pa.array(made.reshape(-1)),
-            }
-        )
-        pq.write_table(
-            table,
-            there / "samples.parquet",
-            row_group_size=rows,
-            use_dictionary=["service", "check", "metric", "value"],
-            column_encoding={"at": "DELTA_BINARY_PACKED"},
-            compression="zstd",
-        )
+        yield Portion(Instant(SINCE + (day + 1) * DAY), tuple(map(Stretch, named, repeat(at), made)))

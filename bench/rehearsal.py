@@ -31,6 +31,7 @@ from bench.latencies import CHECK, METRIC, Size
 from bench.peers import Asked, Server
 from bench.spent import Spent
 from service_monitoring.domain.instants import DAY
+from service_monitoring.storage.history.writing import write
 
 SEED: Final = 20260101
 MANY: Final = Size(1_000, 7)
@@ -104,9 +105,10 @@ class Rehearsals:
     def __init__(self, folder: Path, size: Size) -> None:
         self.folder = folder
         self.history = folder / "history"
+        self.history.mkdir()
         self._series = size.series
         self._ledger = folder / "ledger.jsonl"
-        latencies.write_parquet(self.history, SEED, size, rows=latencies.SAMPLES)
+        write(latencies.portions(SEED, size), self.history)
 
     def run(self, judged: Judged, days: int) -> Spent:
         """Rehearse the first days."""
@@ -130,7 +132,7 @@ class Rehearsals:
 
     def decoded(self, days: int, columns: list[str] | None) -> Spent:
         """What pyarrow takes for the same files, in this process, whose start is not counted."""
-        files = [self.history / f"day={latencies.date(day)}" / "samples.parquet" for day in range(days)]
+        files = [file for day in sorted(self.history.iterdir())[:days] for file in sorted(day.iterdir())]
         began, cpu = time.perf_counter(), time.process_time()
         for file in files:
             pq.ParquetFile(file).read(columns=columns)

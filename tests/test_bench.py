@@ -2,13 +2,12 @@
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from bench import latencies, remote_write
-from bench.latencies import LIMIT, SAMPLES, SINCE, Size
+from bench.latencies import LIMIT, SINCE, Size
+from service_monitoring.domain.instants import DAY
 
 
 def test_equal_seeds_make_equal_histories_and_others_do_not() -> None:
@@ -30,15 +29,15 @@ def test_a_history_has_incidents_spikes_and_is_quiet_otherwise() -> None:
     assert 20 < breached.any(axis=1).sum() < 180
 
 
-def test_the_files_of_a_day_hold_its_samples_by_series_and_instant(tmp_path: Path) -> None:
-    latencies.write_parquet(tmp_path, 7, Size(3, 2), rows=SAMPLES)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["day=2026-01-01", "day=2026-01-02"]
-    file = pq.ParquetFile(tmp_path / "day=2026-01-02" / "samples.parquet")
-    table = file.read()
-    assert file.metadata.num_row_groups == 3
-    assert table["service"].to_pylist()[:: SAMPLES - 1][:2] == ["service0000", "service0000"]
-    assert np.array_equal(table["at"].to_numpy(), np.tile(latencies.instants(1), 3))
-    assert np.array_equal(table["value"].to_numpy(), latencies.values(7, 1, 3).reshape(-1))
+def test_portions_hold_each_day_of_each_series() -> None:
+    first, second = latencies.portions(7, Size(3, 2))
+    assert second.until.ns == SINCE + 2 * DAY
+    assert [str(each.series) for each in first.stretches] == [
+        f"service000{number}/health/duration_seconds" for number in range(3)
+    ]
+    for stretch, values in zip(second.stretches, latencies.values(7, 1, 3), strict=True):
+        assert np.array_equal(stretch.instants, latencies.instants(1))
+        assert np.array_equal(stretch.values, values)
 
 
 def test_a_server_is_sent_every_label_instant_and_value() -> None:
