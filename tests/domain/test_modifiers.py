@@ -281,6 +281,11 @@ def test_a_forgotten_series_may_come_back_as_a_new_one() -> None:
     assert trial.moves()[-2:] == ["+1h1m pending", "+1h1m open"]
 
 
+def test_a_rule_that_forgot_a_series_judges_it_again_although_an_absence_kept_waiting_for_it() -> None:
+    trial = forgetful(a_rule(), a_rule("silent", Absence(span("5m")))).hear("+10s", value=0).wait("+1h")
+    assert trial.hear("+61m", value=2).incident("slow").state == "open"
+
+
 def test_time_that_nobody_watched_forgets_nothing() -> None:
     trial = forgetful(a_rule()).hear("+10s", value=2).gap("+1m", "+50m").wait("+55m")
     assert trial.moves()[-1] == "+10s open"

@@ -56,12 +56,13 @@ from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
 from service_monitoring.domain.parents import Wait
-from service_monitoring.domain.policy import MonitoringPolicy, noted
+from service_monitoring.domain.policy import PLAYED, MonitoringPolicy, noted
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.silences import Silence, Silences, StoredSilence
 from service_monitoring.domain.strategies import Composite
+from service_monitoring.domain.stretches import Stretch
 from service_monitoring.domain.tracks import HoldKey, Key
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import Reach
@@ -131,6 +132,9 @@ def order_of(what: Input) -> Order:
     return _ORDERS[type(what)]
 
 
+_ENDS_A_COLUMN: Final = frozenset({Order.CONFIGURATION, Order.OBSERVATION, Order.GAP_START, Order.GAP_END})
+"""Inputs before which nothing may be known ahead."""
+
 _QUIET: Final = Ruling(())
 """What nearly every observation decides."""
 
@@ -162,6 +166,9 @@ class Course:
         self._retired: tuple[tuple[str, str], ...] = ()
         self._in_gap = False
         self._silences = Silences()
+        self._playing = False
+        self._observing: tuple[str, str] | None = None
+        self._attended: frozenset[tuple[str, str]] = frozenset()
 
     # What it is asked -------------------------------------------------------------------------------------------------
 
@@ -232,6 +239,8 @@ class Course:
         if isinstance(what, Stepped):
             self._shift(stamp, what.delta)
         order = order_of(what)
+        if self._playing and order in _ENDS_A_COLUMN:
+            self._rest()
         place = (stamp.epoch, stamp.at.ns, order)
         assert place >= self._place, f"{what} at {stamp} comes after {self._judged} was decided"
         decisions = self._fire(stamp, order)
@@ -245,6 +254,29 @@ class Course:
         if not decided and not decisions:
             return _QUIET
         return Ruling((*decisions, *((stamp, decision) for decision in decided)), wants=self._take_wants())
+
+    def hear(self, stretches: Iterable[Stretch]) -> None:
+        """What is to come is known: columns of samples of checks that are polled or pushed, after all that was heard.
+
+        `step` goes through them as if each sample were an input of its own, stamped with its instant: those of one
+        check at one instant are one run. Of what is handed over everything up to the next call must be stepped through.
+        """
+        if self._playing:
+            self._rest()
+        self._playing = True
+        found: dict[str, list[Stretch]] = {}
+        for stretch in stretches:
+            found.setdefault(stretch.series.service, []).append(stretch)
+        for name, mine in found.items():
+            if name in self._policies:
+                self._policies[name].hear(mine)
+
+    def _rest(self) -> None:
+        """Nothing more is known ahead."""
+        self._playing = False
+        _, at, order = self._place
+        for policy in self._policies.values():
+            policy.rest(at if order > Order.OBSERVATION else at - 1)
 
     def take_changes(self) -> Changes | None:
         """What changed since the last call; None when nothing did but time."""
@@ -348,12 +380,44 @@ class Course:
                 decisions += [(at, decision) for decision in self._stop_waiting(key, at.at)]
                 continue
             policy = self._policies[key[0]]
-            events = policy.fire(key, what, due)
-            if policy.changed:
-                self._touched[key[0]] = None
-            if events or policy.turned:
-                decisions += [(at, decision) for decision in self._conclude(events, at.at)]
+            if len(key) == 4 and key[3] == PLAYED:
+                self._observing = (key[0], key[2].check)
+                found = self._played(*self._observing, due)
+            else:
+                events = policy.fire(key, what, due)
+                if policy.changed:
+                    self._touched[key[0]] = None
+                found = self._conclude(events, at.at) if events or policy.turned else []
+            decisions += [(at, decision) for decision in found]
+            if self._playing and (found or self._attended):
+                self._attend(at.at)
+            self._observing = None
         return decisions
+
+    def _played(self, service: str, check: str, due: int) -> list[Decision]:
+        """A run of a check, as columns have it: all of its series that say anything new at that instant."""
+        policy = self._policies[service]
+        events: list[Event] = []
+        while (entry := self._agenda.peek()) is not None:
+            at, order, key = entry
+            if (at, order, key[0]) != (due, Order.OBSERVATION, service) or len(key) != 4 or key[2].check != check:
+                break
+            events += policy.fire(key, order, due)
+        return self._heard(service, check, events, Instant(due))
+
+    def _attend(self, at: Instant) -> None:
+        """Which checks incidents wait for: their parents', and their own once a parent is over."""
+        wanted: set[tuple[str, str]] = set()
+        for member in self._dispatch.blocked():
+            incident = self._incident(member.incident)
+            wanted.update(_named(name) for name in member.awaits)
+            if incident is not None and member.blocked is not None and member.blocked.reason is not Withheld.FLAPPING:
+                wanted.add((incident.service, incident.series.check))
+        before, self._attended = self._attended, frozenset(wanted)
+        if before != self._attended:
+            for name in sorted({service for service, _ in before ^ self._attended} & set(self._policies)):
+                checks = frozenset(check for service, check in wanted if service == name)
+                self._policies[name].attend(checks, at, self._observing)
 
     def _take(self, what: Pushed, at: Instant) -> tuple[Taken, ...]:
         """What becomes of each pushed sample: they decide nothing yet."""
@@ -422,15 +486,23 @@ class Course:
         if policy is None:
             return []  # the service was removed while this run was under way
         events = policy.observe(what.check, what.observation, at)
+        return self._heard(what.service, what.check, events, at, known=what.observation.outcome is not Outcome.UNKNOWN)
+
+    def _heard(
+        self, service: str, check: str, events: list[Event], at: Instant, *, known: bool = True
+    ) -> list[Decision]:
+        """What follows from a run of a check; `known` says that it was not our own fault."""
+        policy = self._policies[service]
         if policy.changed:
-            self._touched[what.service] = None
+            self._touched[service] = None
         if not events and not self._dispatch.holds_back() and not policy.turned:
             return []
+        events.sort(key=_subject)
         decisions = self._conclude(events, at)
         if self._dispatch.holds_back():
-            if what.observation.outcome is not Outcome.UNKNOWN:
-                decisions += self._rechecked(f"{what.service}.{what.check}", at)
-            decisions += self._release(what, at)
+            if known:
+                decisions += self._rechecked(f"{service}.{check}", at)
+            decisions += self._release(service, check, at)
         return decisions
 
     def _retire(self, what: Retired, at: Instant) -> list[Decision]:
@@ -596,7 +668,7 @@ class Course:
         held = self._flaps_by((incident.service, incident.rule, incident.series))
         if held is not None:
             return held, None
-        wait = parents.to_be_asked(incident, self._policies, at)
+        wait = parents.to_be_asked(incident, self._policies, at, self._observing)
         if wait is not None:
             return Held(Withheld.RECHECKING, by=", ".join(wait.checks)), wait
         return self._blocked(incident), None
@@ -671,14 +743,14 @@ class Course:
         wants, self._wants = tuple(self._wants), {}
         return wants
 
-    def _release(self, what: Observed, at: Instant) -> list[Decision]:
+    def _release(self, service: str, check: str, at: Instant) -> list[Decision]:
         """Tell what a dependency held back, at the first breached sample after the parent was over.
 
         What somebody acknowledged meanwhile is known, and told to nobody.
         """
-        policy = self._policies[what.service]
+        policy = self._policies[service]
         decisions: list[Decision] = []
-        for member in list(self._dispatch.blocked(what.service)):
+        for member in list(self._dispatch.blocked(service)):
             if member.awaits or member.blocked is None:
                 continue
             if member.blocked.reason is Withheld.FLAPPING:
@@ -686,7 +758,7 @@ class Course:
             incident = self._incident(member.incident)
             if incident is None or incident.state is not State.OPEN or self._blocked(incident):
                 continue
-            if policy.breached_now(incident, what.check, at):
+            if policy.breached_now(incident, check, at):
                 decisions += self._dispatch.free(incident.id, at)
         return decisions
 
@@ -727,6 +799,18 @@ class Course:
 
 def _wait_of(member: Member) -> Wait | None:
     return None if member.until is None else Wait(member.awaits, member.until)
+
+
+def _subject(event: Event) -> tuple[str, str]:
+    """Rule and series: how a run's events are ordered, each subject's own staying as they are."""
+    what = event.incident if isinstance(event, IncidentMoved) else event
+    return ("", "") if isinstance(what, SilenceMoved) else (what.rule, str(getattr(what, "series", "")))
+
+
+def _named(check: str) -> tuple[str, str]:
+    """Service and check of `service.check`."""
+    service, _, name = check.partition(".")
+    return service, name
 
 
 def _rules(configuration: Configuration) -> dict[tuple[str, str], Rule]:

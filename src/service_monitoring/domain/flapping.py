@@ -41,6 +41,26 @@ def percent(changes: int) -> float:
     return units / 10  # units * 0.02 / 20 * 100
 
 
+def seen_again(flips: Flips, count: int) -> Flips:
+    """After `count` more verdicts like the newest one, none of which makes it flap or stop flapping."""
+    return Flips(flips.changes << min(count, REMEMBERED) & _ALL, flips.breached, flips.flapping)
+
+
+def steady_after(flips: Flips, terms: Flapping) -> int | None:
+    """How many verdicts like the newest one make it stop flapping, or start; None where none do.
+
+    What changed grows older, and weighs less: where the next one does not make it flap, no later one does.
+    """
+    if not flips.flapping:
+        return 1 if percent(flips.changes << 1 & _ALL) > terms.above else None
+    changes = flips.changes
+    for count in range(1, REMEMBERED + 1):
+        changes = changes << 1 & _ALL
+        if percent(changes) <= terms.stops_at:
+            return count
+    raise AssertionError("nothing that was remembered is left by then")
+
+
 def seen(flips: Flips, terms: Flapping, *, breached: bool) -> Flips:
     """After one more verdict: it starts to flap above one share, and stops at or below another."""
     changed = flips.breached is not None and breached is not flips.breached

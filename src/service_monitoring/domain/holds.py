@@ -68,6 +68,11 @@ class Terms(Struct, frozen=True):
     forget_after: Duration | None = None
 
 
+def silences(terms: Terms) -> list[Duration]:
+    """The lengths of silence that anything is due after."""
+    return [each for each in (terms.stale_after, terms.absent_for, terms.forget_after) if each is not None]
+
+
 class Hold(Struct, frozen=True):
     """State of one rule on one series.
 

@@ -46,10 +46,13 @@ def blocking(incident: Incident, policies: Policies) -> Incident | None:
     return pending
 
 
-def to_be_asked(incident: Incident, policies: Policies, at: Instant) -> Wait | None:
+def to_be_asked(
+    incident: Incident, policies: Policies, at: Instant, observing: tuple[str, str] | None = None
+) -> Wait | None:
     """The parents' checks whose next run tells more, and their whole retry budget; None where nobody can be asked.
 
-    What ran at this very instant need not run again; heartbeats and pushed samples come when they come.
+    What ran at this very instant need not run again; heartbeats and pushed samples come when they come. Of checks after
+    `observing` (service, check) the run of this instant is still to come.
     """
     asked: dict[str, Check] = {}
     for service, rule in _parents_of(incident, policies):
@@ -61,7 +64,10 @@ def to_be_asked(incident: Incident, policies: Policies, at: Instant) -> Wait | N
         }
         for check in policy.configured.checks:
             polled = check.expects is None and not check.allowance
-            if polled and check.name in named and policy.heard_at(check.name) < at.ns:
+            if not polled or check.name not in named:
+                continue
+            until = at.ns if observing is None or (service, check.name) <= observing else at.ns - 1
+            if policy.heard_at(check.name, until) < at.ns:
                 asked[check.id] = check
     if not asked:
         return None

@@ -26,8 +26,10 @@ from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.recollections import Column, Recollection
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Series
+from service_monitoring.domain.scores import Score
 from service_monitoring.domain.standing import Standing
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
+from service_monitoring.domain.stretches import Stretch
 from service_monitoring.domain.tracks import HoldKey, Key, Line, Place, Track, terms_of
 from service_monitoring.domain.verdicts import Code, Evidence
 from service_monitoring.domain.windows import Reach, Window
@@ -46,7 +48,7 @@ _MOVE_OF: Final = {
     Turn.RESOLVED: Move.RESOLVE,
 }
 
-EXPIRY, SAMPLE = "expiry", "sample"
+EXPIRY, SAMPLE, PLAYED = "expiry", "sample", "played"
 """What is waited for beside holds: the fourth part of a key in the agenda."""
 
 
@@ -78,6 +80,7 @@ class MonitoringPolicy:
         self._judged: dict[str, frozenset[str]] = {}
         self._lines: dict[Place, Line] = {}
         self._awaited: dict[Place, Line] = {}
+        self._attended: frozenset[str] = frozenset()
         self._tracks: dict[tuple[str, Series], Track] = {}
         self._jobs = Jobs(service, agenda)
         self._hours = Hours(service, agenda)
@@ -155,10 +158,13 @@ class MonitoringPolicy:
         track = self._tracks.get((incident.rule, incident.series))
         return track is not None and track.verdict is Code.BREACHED
 
-    def heard_at(self, check: str) -> int:
-        """The instant (ns) of the newest run of a check, or 0."""
+    def heard_at(self, check: str, until: int) -> int:
+        """The instant (ns) of the newest run of a check, all of which are heard up to and at `until`; or 0."""
         line = self._lines.get((check, "up", ()))
-        return 0 if line is None else line.heard
+        if line is None:
+            return 0
+        line.hear_until(until)
+        return line.heard
 
     def reach(self, check: str) -> Reach:
         """The history that this policy's rules on `check` look back at.
@@ -272,6 +278,38 @@ class MonitoringPolicy:
             self._wait_for_sample(line)
         return tuple(taken)
 
+    def hear(self, stretches: Iterable[Stretch]) -> None:
+        """Samples are known ahead of time: `fire` plays them. Each series at most once, after all that was heard of it.
+
+        What no check of this revision brings is left out. Until `rest`, nothing else may be observed or pushed.
+        """
+        for stretch in stretches:
+            if stretch.series.check in self._checks:
+                line = self._line_of(stretch.series)
+                line.play(stretch)
+                self._look_ahead(line)
+
+    def rest(self, until: int) -> None:
+        """What was played up to and at `until` (ns) is remembered, and what waits for its allowance waits by itself."""
+        for line in list(self._lines.values()):
+            if line.score is not None:
+                line.rest(until - line.lag - 1 if line.lag else until)
+                self._agenda.cancel((self.service, "", line.series, PLAYED))
+                self._wait_for_sample(line)
+
+    def attend(self, checks: frozenset[str], at: Instant, observing: tuple[str, str] | None) -> None:
+        """Somebody waits for the next sample of these checks, whatever it says.
+
+        All up to and at `at` is heard by now, but of checks after `observing` the samples of that instant are to come.
+        """
+        changed = checks ^ self._attended
+        self._attended = checks
+        for line in self._lines.values():
+            check = line.series.check
+            if check in changed and line.score is not None and not line.lag:
+                line.hear_until(at.ns if observing is None or (self.service, check) <= observing else at.ns - 1)
+                self._look_ahead(line)
+
     def report(self, pinged: Pinged, at: Instant) -> list[Event]:
         """A job reported; `Refused` when nobody expects it to."""
         self._decided = at
@@ -350,7 +388,8 @@ class MonitoringPolicy:
         if lag and self._postpone(key):
             return []
         at = due - lag
-        wanted = holds.due(track.hold, track.terms, track.line.heard)
+        track.line.hear_until(at)
+        wanted = holds.due(track.hold, track.terms, track.line.spoken)
         if wanted is None:
             self._agenda.cancel(key)
             return []
@@ -358,12 +397,15 @@ class MonitoringPolicy:
             self._agenda.book(key, wanted[0] + lag, wanted[1])
             return []
         self._decided = Instant(due)
-        return self._apply(track, holds.fired(track.hold, track.terms, at, wanted[1]), Instant(at))
+        events = self._apply(track, holds.fired(track.hold, track.terms, at, wanted[1]), Instant(at))
+        self._look_ahead(track.line)
+        return events
 
     def act(self, incident: Incident, what: Acted, at: Instant) -> list[Event]:
         """What a person does to an incident that is not over; nothing, where it is so already."""
         self._decided = at
         track = self._carrier(incident)
+        track.line.hear_until(at.ns - track.line.lag - 1)
         match what.act:
             case Act.ACKNOWLEDGE:
                 return [self._take_on(track, Move.ACKNOWLEDGE, what, at)]
@@ -375,6 +417,7 @@ class MonitoringPolicy:
                 # While it is breached, no new one begins before one Healthy verdict.
                 event = self._change(track, Move.RESOLVE, at, Cause.PERSON, person=what)
                 self._hold(track, holds.resolved(track.hold, self._true(track, at)))
+                self._look_ahead(track.line)
                 return [event]
             case Act.ASSIGN:
                 return self._assign(track, what, at)
@@ -558,7 +601,7 @@ class MonitoringPolicy:
         events: list[Event],
     ) -> None:
         line = self._lines.get((check, metric, labels))
-        if line is None or not line.heard:
+        if line is None or not (line.heard and line.met):
             line = self._meet(Series(self.service, check, metric, labels), at, events)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
@@ -630,11 +673,13 @@ class MonitoringPolicy:
         _, name, series, purpose = key
         if purpose == HOURS:
             return self._turn_hours(name, Instant(due))
+        if purpose == PLAYED:
+            return self._play(self._lines[series.check, series.metric, series.labels], due)
         if purpose == SAMPLE:
             line = self._lines[series.check, series.metric, series.labels]
             if self._postpone(key):
                 return []
-            return self._take_waiting(line)
+            return self._take_waiting(line) if line.score is None else self._play(line, due - line.lag)
         if purpose == SCHEDULE:
             self._jobs.fire(series.check, due)
             return self._judge_job(series.check, Instant(due))
@@ -657,7 +702,7 @@ class MonitoringPolicy:
         at, value = line.waiting.pop(0)
         judged_at = Instant(at) if then is None else then
         events: list[Event] = []
-        if not line.heard:
+        if not (line.heard and line.met):
             self._meet(line.series, judged_at, events)
         line.hear(at, value)
         for track in line.tracks:
@@ -667,8 +712,41 @@ class MonitoringPolicy:
         self._wait_for_sample(line)
         return events
 
+    def _play(self, line: Line, at: int) -> list[Event]:
+        """The sample at `at` (ns) is heard, and judged as if it came alone."""
+        score = line.score
+        assert score is not None
+        events: list[Event] = []
+        line.hear_until(at - 1)
+        for track in line.tracks:
+            track.count(score)
+        if not (line.heard and line.met):
+            self._meet(line.series, Instant(at), events)
+            line.judge_ahead()
+        line.hear_until(at)
+        for track in line.tracks:
+            code = score.code(track.rule.name)
+            if code != track.usual:
+                self._say(track, Code(code), Instant(at), events)
+        score.counted = score.position
+        self._look_ahead(line)
+        return events
+
+    def _look_ahead(self, line: Line) -> None:
+        """Book the next sample that is known and changes anything, or that is waited for."""
+        score = line.score
+        if score is None:
+            return
+        attended = line.series.check in self._attended and score.position + 1 < len(score.instants)
+        at = int(score.instants[score.position + 1]) if attended else line.next
+        key = (self.service, "", line.series, SAMPLE if line.lag else PLAYED)
+        if at is None:
+            self._agenda.cancel(key)
+        else:
+            self._agenda.book(key, at + line.lag, Order.SAMPLE if line.lag else Order.OBSERVATION)
+
     def _meet(self, series: Series, at: Instant, events: list[Event]) -> Line:
-        """A series speaks for the first time: rules that match it judge it from now on."""
+        """A series speaks for the first time, or after it was forgotten: rules that match it judge it from now on."""
         line = self._line(series, at.ns)
         self._satisfy_absence(series, at, events)
         return line
@@ -692,9 +770,21 @@ class MonitoringPolicy:
             pending = track.incident.state is State.PENDING
             events.append(self._change(track, Move.DROP if pending else Move.CLOSE, at, Cause.VANISHED))
         self._forget(track)
-        if not track.line.tracks and not track.line.waiting:
-            self._lines.pop(track.line.place, None)
+        line = track.line
+        line.met = False
+        line.fit()
+        if line.score is not None:
+            self._start_anew(line, line.score)
+        elif not line.tracks and not line.waiting:
+            self._lines.pop(line.place, None)
         return events
+
+    def _start_anew(self, line: Line, score: Score) -> None:
+        """What is known of a forgotten series and still to come is as of one that was never heard."""
+        if line.window is None:
+            score.forget()
+        if not line.tracks:
+            line.heard = 0
 
     def _begin(self, track: Track, at: Instant, cause: Cause) -> Event:
         incident = begin(
@@ -743,7 +833,7 @@ class MonitoringPolicy:
         self._book(track)
 
     def _book(self, track: Track) -> None:
-        wanted = holds.due(track.hold, track.terms, track.line.heard)
+        wanted = holds.due(track.hold, track.terms, track.line.spoken)
         if wanted is None:
             self._agenda.cancel(track.key)
         else:
@@ -789,7 +879,9 @@ class MonitoringPolicy:
         for track in self._in_order():
             if track.rule.name == name and track.hold.off is not off:
                 then = Instant(self._true(track, at))
+                track.line.hear_until(then.ns)
                 events += self._apply(track, holds.awake(track.hold, track.terms, then.ns, off=off), then)
+                self._look_ahead(track.line)
         return events
 
     # Evidence ---------------------------------------------------------------------------------------------------------
@@ -835,6 +927,7 @@ class MonitoringPolicy:
         for rule in self._rules.values():
             if self._lifecycle[rule.name] is not Lifecycle.RETIRED and self._concerns(rule, series):
                 self._track(rule, line, at)
+        line.met = True
         return line
 
     def _track(self, rule: Rule, line: Line, at: int) -> Track:

@@ -7,18 +7,34 @@ there are samples. Gaps of our own and people's acts end a column: the caller ap
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import cycle
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service_monitoring.domain.holds import Doubt, Hold, Step, Terms, Turn, counted_to, due, fired, judged, shifted
+from service_monitoring.domain.holds import (
+    Doubt,
+    Hold,
+    Step,
+    Terms,
+    Turn,
+    counted_to,
+    due,
+    fired,
+    judged,
+    shifted,
+    silences,
+)
 from service_monitoring.domain.incidents import Cause
 from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import CodeColumn, InstantColumn
+
+BoolColumn = npt.NDArray[np.bool_]
 
 _Turns = tuple[tuple[Turn, Cause], ...]
 
@@ -67,17 +83,30 @@ def runs(instants: InstantColumn, codes: CodeColumn, silence: Duration | None) -
     if count == 0:
         nothing = np.empty(0, dtype=np.int64)
         return Runs(nothing, nothing, codes)
-    edges = codes[1:] != codes[:-1]
-    if silence is not None:
-        steps, late = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.bool_)
-        for begin in range(0, count - 1, _BLOCK):
-            block = edges[begin : begin + _BLOCK]
-            size = len(block)
-            np.subtract(instants[begin + 1 : begin + 1 + size], instants[begin : begin + size], out=steps[:size])
-            block |= np.greater(steps[:size], silence, out=late[:size])
-    inner = np.flatnonzero(edges) + 1
+    inner = borders([codes], late(instants, silence)) + 1
     bounds = np.concatenate([np.zeros(1, dtype=np.int64), inner, np.full(1, count)])
     return Runs(bounds[:-1], bounds[1:], codes[bounds[:-1]])
+
+
+def late(instants: InstantColumn, silence: Duration | None) -> BoolColumn:
+    """After which samples but the last the next one is more than `silence` away."""
+    count = max(0, len(instants) - 1)
+    if silence is None:
+        return np.zeros(count, dtype=np.bool_)
+    found, steps = np.empty(count, dtype=np.bool_), np.empty(min(count, _BLOCK), dtype=np.int64)
+    for begin in range(0, count, _BLOCK):
+        size = min(_BLOCK, count - begin)
+        np.subtract(instants[begin + 1 : begin + 1 + size], instants[begin : begin + size], out=steps[:size])
+        np.greater(steps[:size], silence, out=found[begin : begin + size])
+    return found
+
+
+def borders(columns: Iterable[CodeColumn], silent: BoolColumn) -> InstantColumn:
+    """The indices of samples, but the last, after which it is silent or any column's code changes."""
+    edges = silent.copy()
+    for codes in columns:
+        edges |= codes[1:] != codes[:-1]
+    return np.flatnonzero(edges)
 
 
 def turns(
@@ -96,12 +125,6 @@ def turns(
     last sample, so that the next column goes on where this one ended and any cut gives the same turns.
     """
     return _Fold(terms, instants, codes).through(hold, heard, until)
-
-
-def _silence(terms: Terms) -> Duration | None:
-    """The shortest silence that anything is due after."""
-    lengths = [each for each in (terms.stale_after, terms.absent_for, terms.forget_after) if each is not None]
-    return min(lengths, default=None)
 
 
 class _Cell:
@@ -146,7 +169,7 @@ class _Fold:
     def __init__(self, terms: Terms, instants: InstantColumn, codes: CodeColumn) -> None:
         self._terms = terms
         self._instants = instants
-        self._begins, self._ends, self._codes = runs(instants, codes, _silence(terms))
+        self._begins, self._ends, self._codes = runs(instants, codes, min(silences(terms), default=None))
         self._firsts, self._lasts = instants[self._begins], instants[self._ends - 1]
         self._cells: dict[tuple[Hold, int], _Cell] = {}
         self._turned: list[Turned] = []

@@ -9,18 +9,23 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import reduce
+from typing import Final
+
+import numpy as np
 
 from service_monitoring.domain.configuration import Check
-from service_monitoring.domain.flapping import Flips
-from service_monitoring.domain.holds import Doubt, Hold, Terms
+from service_monitoring.domain.flapping import Flips, seen_again
+from service_monitoring.domain.holds import Doubt, Hold, Terms, silences
 from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.inputs import Taken
 from service_monitoring.domain.instants import DAY, Duration, Instant
 from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.samples import Reason, Sample, Series
+from service_monitoring.domain.scores import Score
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat, Judging, Threshold, code_of
+from service_monitoring.domain.stretches import Stretch
 from service_monitoring.domain.verdicts import Code, Evidence
-from service_monitoring.domain.windows import Reach, Window
+from service_monitoring.domain.windows import NO_INSTANTS, NO_VALUES, FloatColumn, InstantColumn, Reach, Window
 
 HoldKey = tuple[str, str, Series]
 """Service, rule and series: what a hold is the hold of."""
@@ -38,19 +43,23 @@ class Line:
     """One series as this policy hears it: its newest sample, its window, and the tracks of the rules that judge it.
 
     `lag` is how long after its instant a sample is judged: nothing for what we measured ourselves, the allowance for
-    what is pushed. `waiting` are pushed samples that are not judged yet, in order.
+    what is pushed. `waiting` are pushed samples that are not judged yet, in order. `met` says that every rule that
+    judges the series has its track: not so before its first sample, nor after a rule forgot it. `score` are samples
+    that are known ahead of time.
     """
 
-    __slots__ = ("heard", "lag", "series", "tracks", "value", "waiting", "window")
+    __slots__ = ("heard", "lag", "met", "score", "series", "tracks", "value", "waiting", "window")
 
     def __init__(self, series: Series, lag: Duration = Duration(0)) -> None:
         self.series = series
         self.lag = lag
         self.tracks: tuple[Track, ...] = ()
         self.heard = 0
+        self.met = False
         self.value = 0.0
         self.window: Window | None = None
         self.waiting: list[tuple[int, float]] = []
+        self.score: Score | None = None
 
     @property
     def place(self) -> Place:
@@ -79,6 +88,75 @@ class Line:
     def decided(self) -> int:
         """The instant (ns) up to which something was decided of it, by a sample, a timer or a gap."""
         return max(self.heard, *(track.hold.at for track in self.tracks), 0)
+
+    # What is known ahead of time ------------------------------------------------------------------------------------
+
+    @property
+    def spoken(self) -> int:
+        """The instant (ns) of the last sample before the series is next silent for long, as far as that is known."""
+        return self.score.spoken(self.heard) if self.heard and self.score is not None else self.heard
+
+    def play(self, stretch: Stretch) -> None:
+        """These samples are to come, after those that wait."""
+        if self.waiting:
+            instants = np.array([at for at, _ in self.waiting], dtype=np.int64)
+            values = np.array([value for _, value in self.waiting], dtype=np.float64)
+            stretch = Stretch(
+                self.series, np.concatenate([instants, stretch.instants]), np.concatenate([values, stretch.values])
+            )
+            self.waiting = []
+        assert len(stretch.instants) == 0 or stretch.instants[0] > self.heard, f"{self.series} is past that already"
+        instants, values = (NO_INSTANTS, NO_VALUES) if self.window is None else self.window.columns
+        self.score = Score(stretch, instants, values)
+        self.judge_ahead()
+
+    def judge_ahead(self) -> None:
+        """Judge what is to come by the rules as they are."""
+        if self.score is not None and self.met:
+            self.score.judge(self.tracks, self._silence, self.heard)
+
+    @property
+    def next(self) -> int | None:
+        """When the next sample comes that changes anything, as an instant (ns); None: none does that is known."""
+        if self.score is None:
+            return None
+        index = self.score.next(self.tracks) if self.heard and self.met else self.score.position + 1
+        return None if index is None or index >= len(self.score.instants) else int(self.score.instants[index])
+
+    def hear_until(self, at: int) -> None:
+        """Hear what is known up to and at an instant (ns)."""
+        if self.score is not None and self.score.hear_until(at):
+            self.heard = int(self.score.instants[self.score.position])
+            self.value = float(self.score.values[self.score.position])
+
+    def rest(self, until: int) -> None:
+        """What is known ahead and was judged up to and at an instant (ns) becomes the window, what was not waits."""
+        score = self.score
+        if score is None:
+            return
+        self.hear_until(until)
+        for track in self.tracks:
+            track.count(score)
+        self.waiting = score.rest()
+        assert self.lag or not self.waiting, f"{self.series} has samples that were not played"
+        if self.window is not None:
+            needed = self.window.needed(score.instants, score.position + 1)
+            self.window.become(score.instants[needed], score.values[needed])
+        self.score = None
+
+    def past(self) -> tuple[InstantColumn, FloatColumn]:
+        """What its rules look back at, up to the newest sample."""
+        assert self.window is not None
+        if self.score is None:
+            return self.window.columns
+        needed = self.window.needed(self.score.instants, self.score.position + 1)
+        return self.score.instants[needed], self.score.values[needed]
+
+    @property
+    def _silence(self) -> Duration | None:
+        """The shortest silence that any rule asks for."""
+        lengths = [length for track in self.tracks for length in silences(track.terms)]
+        return min(lengths, default=None)
 
     def shift(self, delta: Duration) -> None:
         """The wall clock stepped."""
@@ -110,13 +188,14 @@ class Line:
 class Track:
     """One rule on one series: its hold, and the incident that it carries.
 
-    `usual` is the code that changes nothing: the verdict goes on, what accrues goes on, and the timer of silence moves
-    itself when it comes up. -1 where every sample counts. `expires` is when an acknowledgement ends (ns), or 0.
+    `steady` is the code that changes nothing of the hold: the verdict goes on, what accrues goes on, and the timer of
+    silence moves itself when it comes up. `usual` is the same while no change of verdict is remembered either. -1 where
+    every sample counts. `expires` is when an acknowledgement ends (ns), or 0.
     """
 
     __slots__ = (
-        "draft", "expires", "flips", "hold", "incident", "judge", "key", "line", "member", "previous", "rule", "terms",
-        "usual",
+        "draft", "expires", "flips", "hold", "incident", "judge", "key", "line", "member", "previous", "rule",
+        "steady", "terms", "usual",
     )  # fmt: skip
 
     def __init__(self, rule: Rule, line: Line, terms: Terms, hold: Hold, *, draft: bool, member: bool) -> None:
@@ -141,13 +220,20 @@ class Track:
     def take(self, hold: Hold) -> None:
         """This hold from now on."""
         self.hold = hold
-        settled = hold.doubt is Doubt.NONE and hold.credit == 0 and not self.flips.changes
-        self.usual = int(hold.code if hold.level == 0 else Code.UNKNOWN + hold.level) if settled else -1
+        settled = hold.credit == 0 and hold.doubt in _STEADY[hold.code is Code.UNKNOWN]
+        self.steady = int(hold.code if hold.level == 0 else Code.UNKNOWN + hold.level) if settled else -1
+        self.usual = -1 if self.flips.changes else self.steady
 
     def see(self, flips: Flips) -> None:
         """What is remembered of its changes from now on: while there are any, every sample counts."""
         self.flips = flips
         self.take(self.hold)
+
+    def count(self, score: Score) -> None:
+        """Remember the verdicts that were passed over because they were like the one before."""
+        passed = score.passed(self.rule.name)
+        if passed and self.flips.changes:
+            self.see(seen_again(self.flips, passed))
 
     def evidence(self, reason: Reason | None, detail: str) -> Evidence:
         """The newest sample, and the value compared unless the verdict rests on silence; `reason` is its run's."""
@@ -160,14 +246,18 @@ class Track:
             return Evidence(None, sample, reason, detail)
         if line.window is None:
             return Evidence(line.value, sample, reason, detail)
-        window = line.window
-        measured = float(strategy.measured(window.instants, window.values, len(window) - 1)[0])
+        instants, values = line.past()
+        measured = float(strategy.measured(instants, values, len(values) - 1)[0])
         return Evidence(measured if measured == measured else None, sample, reason, detail)  # noqa: PLR0124 - NaN
 
     @property
     def verdict(self) -> Code:
         """What the rule says now, to others that ask it: Unknown in a gap."""
         return Code.UNKNOWN if self.hold.blind else self.hold.code
+
+
+_STEADY: Final = ((Doubt.NONE,), (Doubt.FRESH, Doubt.SILENT))
+"""In which doubt another verdict of the same code says nothing new: of one that is known, and of Unknown."""
 
 
 def of_value(rule: Rule) -> bool:

@@ -144,6 +144,9 @@ def _clipped(value: float) -> float:
 LARGEST: Final = float(np.finfo(np.float64).max)
 """Results beyond it stay at it: no finite values give an infinite number."""
 
+NO_INSTANTS: Final[InstantColumn] = np.empty(0, dtype=np.int64)
+NO_VALUES: Final[FloatColumn] = np.empty(0, dtype=np.float64)
+
 _STEADY: Final = 64
 _SQUARABLE: Final = 1e150
 _SMALLER: Final = 2.0**-600
@@ -191,6 +194,11 @@ class Window:
         """The values at those instants."""
         return self._values[self._begin : self._end]
 
+    @property
+    def columns(self) -> tuple[InstantColumn, FloatColumn]:
+        """Both."""
+        return self.instants, self.values
+
     def append(self, at: int, value: float) -> None:
         """Add the newest sample and let go of what no rule can see any more."""
         if self._end == len(self._instants):
@@ -218,6 +226,22 @@ class Window:
         self._end = end
         beyond = int(np.searchsorted(self.instants, newest - self._reach.over, side="right"))
         self._begin += max(0, min(beyond, len(self) - self._reach.samples))
+
+    def needed(self, instants: InstantColumn, end: int) -> slice:
+        """Of columns up to index `end`, what the rules look back at from the newest sample."""
+        if end == 0:
+            return slice(0, 0)
+        oldest = instants[end - 1] - self._reach.over
+        return slice(
+            max(0, min(int(instants[:end].searchsorted(oldest, side="right")), end - self._reach.samples)), end
+        )
+
+    def become(self, instants: InstantColumn, values: FloatColumn) -> None:
+        """Hold these samples instead of all others."""
+        self._begin = self._end = 0
+        self._make_room(len(instants))
+        self._end = len(instants)
+        self._instants[: self._end], self._values[: self._end] = instants, values
 
     def widen(self, reach: Reach) -> None:
         """Look back further from now on."""

@@ -7,11 +7,15 @@ Knows the course and the ports of history. Does not know what follows what (`dom
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
 
-from service_monitoring.domain.course import Course, Decision
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.course import Course, Decision, Ruling
 from service_monitoring.domain.inputs import (
+    Acted,
     Admitted,
     Configured,
+    Input,
     Marked,
     MarkKind,
     Observed,
@@ -19,9 +23,34 @@ from service_monitoring.domain.inputs import (
     Stamp,
     Taken,
 )
+from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.recollections import recollect
+from service_monitoring.errors import Refused
+from service_monitoring.ports import SampleHistory
 
 Decided = tuple[Stamp, Decision]
+
+Progress = Callable[[Instant, int], None]
+"""Told how far a rehearsal has come in simulated time, and how many samples that were so far."""
+
+_ALIVE: Final = Marked(MarkKind.ALIVE)
+_ONE: Final = Duration(1)
+
+
+class People(Protocol):
+    """Who acts in a rehearsal where nothing says what people did."""
+
+    def hear(self, stamp: Stamp, decision: Decision) -> None:
+        """Something was decided."""
+        ...
+
+    def due(self) -> Instant | None:
+        """When somebody acts next."""
+        ...
+
+    def take(self) -> Acted:
+        """What they do then."""
+        ...
 
 
 def replay(recorded: Iterable[Admitted], until: Stamp) -> Iterator[Decided]:
@@ -44,8 +73,72 @@ def replay(recorded: Iterable[Admitted], until: Stamp) -> Iterator[Decided]:
             what = Pushed(what.service, what.check, tuple(judged))
         if isinstance(what, Observed | Pushed):
             heard.setdefault((what.service, what.check), []).append(Admitted(admitted.stamp, what))
-    yield from course.step(Admitted(until, Marked(MarkKind.ALIVE))).decisions
+    yield from course.step(Admitted(until, _ALIVE)).decisions
 
 
-Progress = Callable[[Stamp, int], None]
-"""Told how far a rehearsal has come in simulated time, and how many samples that were."""
+def play(
+    history: SampleHistory,
+    configuration: Configuration,
+    since: Instant,
+    until: Instant,
+    *,
+    people: People | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Decided]:
+    """What a history of samples decides in [since, until) under one configuration that begins cold at `since`.
+
+    Each sample comes at its instant; those of one check at one instant are one run. `Refused` says what is wrong with
+    the configuration. What is decided is handed out portion by portion, in order.
+    """
+    driver = _Driver(people)
+    ruling = driver.step(since, Configured(configuration))
+    if ruling.refusal:
+        raise Refused(ruling.refusal)
+    yield from ruling.decisions
+    samples = 0
+    for portion in history.portions(since, until):
+        driver.course.hear(portion.stretches)
+        yield from driver.advance(portion.until)
+        driver.course.take_changes()  # nobody stores them
+        samples += sum(len(stretch.instants) for stretch in portion.stretches)
+        if progress is not None:
+            progress(portion.until, samples)
+    yield from driver.advance(until)
+
+
+class _Driver:
+    """A course and who acts on what it decides."""
+
+    def __init__(self, people: People | None) -> None:
+        self.course = Course()
+        self._people = people
+
+    def step(self, at: Instant, what: Input) -> Ruling:
+        """One input, stamped with its instant."""
+        ruling = self.course.step(Admitted(Stamp(0, at), what))
+        self._show(ruling)
+        return ruling
+
+    def advance(self, until: Instant) -> Iterator[Decided]:
+        """Everything that is due and everything that is known before `until`, and what people do meanwhile."""
+        if self._people is not None:
+            while (act := self._next_act(self._people, until)) is not None:
+                yield from act.decisions
+        yield from self.step(until, _ALIVE).decisions
+
+    def _next_act(self, people: People, until: Instant) -> Ruling | None:
+        """What is decided until somebody acts, and by their act; None where nobody does before `until`.
+
+        What is due comes one instant at a time: any of it may be what somebody acts on.
+        """
+        due, acts = self.course.due(), people.due()
+        if acts is not None and acts < until and (due is None or acts <= due):
+            return self.step(acts, people.take())
+        if due is None or due >= until:
+            return None
+        return self.step(due.plus(_ONE), _ALIVE)
+
+    def _show(self, ruling: Ruling) -> None:
+        if self._people is not None:
+            for stamp, decision in ruling.decisions:
+                self._people.hear(stamp, decision)
