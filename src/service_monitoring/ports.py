@@ -502,6 +502,10 @@ class RecordedHistory(Protocol):
     Blocks; for one thread at a time.
     """
 
+    def extent(self) -> tuple[Stamp, Stamp] | None:
+        """The stamp of the first input, and how far decisions had come; None where nothing came in."""
+        ...
+
     def inputs(self) -> Iterator[Admitted]:
         """Everything that came in, by (epoch, instant, order)."""
         ...

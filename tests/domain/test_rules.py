@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from service_monitoring.domain.configuration import with_drafts_active
 from service_monitoring.domain.events import RuleMoved
 from service_monitoring.domain.incidents import Cause, State
 from service_monitoring.domain.inputs import Act, Acted, Configured, Retired
 from service_monitoring.domain.rules import Lifecycle, NoDataMode, Rule, Severity
 from service_monitoring.domain.samples import Measurement, Observation, Outcome
 from service_monitoring.domain.strategies import Absence, Aggregate, Change, Function, LastOf, Threshold
+from service_monitoring.errors import Refused
 from service_monitoring.testing.builders import (
     Trial,
     a_check,
@@ -351,3 +353,16 @@ def test_any_finite_value_is_judged_by_every_kind_of_rule(value: float) -> None:
     # A change of 2e308 lies beyond what a float holds; it is judged, and shown, as the largest there is.
     assert all(incident.evidence.value == incident.evidence.value for incident in trial.incidents())
     assert trial.incidents("max" if value else "count") != []
+
+
+def test_with_its_drafts_active_a_revision_pages_for_them() -> None:
+    drafted = a_configuration(a_service(a_rule(state=Lifecycle.DRAFT)))
+    assert Trial(drafted).play("2").told() == []
+    assert Trial(with_drafts_active(drafted)).play("2").told() == ["+10s ops first slow"]
+    assert with_drafts_active(with_drafts_active(drafted)) == with_drafts_active(drafted)
+
+
+def test_a_draft_that_says_what_an_active_rule_says_is_not_made_active() -> None:
+    twins = a_configuration(a_service(a_rule("one"), a_rule("two", state=Lifecycle.DRAFT)))
+    with pytest.raises(Refused, match=r"rules shop\.one and shop\.two are the same rule twice"):
+        with_drafts_active(twins)

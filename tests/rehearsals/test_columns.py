@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as draw
 from msgspec.structs import replace
 
@@ -185,7 +185,6 @@ def forgetful(configuration: Configuration) -> Configuration:
 
 
 @given(the_times(), draw.integers(0, 3), draw.booleans())
-@settings(deadline=None)
 def test_columns_decide_what_samples_decide_one_by_one(time: Time, revision: int, forgets: bool) -> None:
     configuration = the_configuration(revision)
     if forgets:

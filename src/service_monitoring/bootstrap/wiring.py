@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service_monitoring import plugins, settings
-from service_monitoring.domain.configuration import Check
+from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Clock, Links, Sink, SinkKind, Source, SourceKind, Surroundings, no_links
 from service_monitoring.runtime.clock import SystemClock
@@ -30,7 +30,9 @@ from service_monitoring.settings import (
     Place,
     Redactor,
     Secret,
+    Secrets,
     Settings,
+    Variation,
 )
 from service_monitoring.settings.anchoring import named_files
 from service_monitoring.views.wording import complaint, complaint_of_channel
@@ -73,6 +75,28 @@ def load(config: Path) -> Settings:
         template=complaint,
         channel_template=complaint_of_channel,
     )
+
+
+def rehearsable(config: Path, variations: Sequence[Variation] = ()) -> Settings:
+    """Read a configuration under which nothing will be sent: no secret is read, and none has to be there.
+
+    `variations` are put in place of what the file says; `InvalidSettings`.
+    """
+    return settings.load(
+        config,
+        sources=source_kinds(),
+        sinks=sink_kinds(),
+        environment={},
+        template=complaint,
+        channel_template=complaint_of_channel,
+        secrets=Secrets.UNREAD,
+        variations=variations,
+    )
+
+
+def configuration_of(config: Path, variations: Sequence[Variation] = ()) -> Configuration:
+    """What decisions know of the file at `config`; no secret is read; `InvalidSettings`."""
+    return rehearsable(config, variations).configuration
 
 
 def schema() -> dict[str, Any]:

@@ -253,6 +253,55 @@ def restore(
 
 
 @app.command()
+def rehearse(  # noqa: PLR0913 - one argument an option, all by name
+    *,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="In force throughout; the recorded revisions without it.")
+    ] = None,
+    history: Annotated[
+        str, typer.Option(help="A data folder, files of others, or a server's URL; the data folder of CONFIG without.")
+    ] = "",
+    mapping: Annotated[Path | None, typer.Option(help="The file that says what columns of others are.")] = None,
+    began: Annotated[
+        str, typer.Option("--from", help="Its begin: 2026-01-05, 2026-01-05T12:00:00Z, or -7d before the end.")
+    ] = "",
+    ended: Annotated[str, typer.Option("--to", help="Its end, which is not part of it.")] = "",
+    against: Annotated[Path | None, typer.Option(help="Another configuration: who gains and loses pages.")] = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="Try values: shop.slow.above=0.4:1.2:0.1, or =0.4,0.8; may be given again.")
+    ] = None,
+    assume: Annotated[str, typer.Option(help="What people do: ack=10m, or ack=10m:by=NAME.")] = "",
+    incidents: Annotated[Path | None, typer.Option(help="What really went wrong, as CSV or YAML.")] = None,
+    night: Annotated[str, typer.Option(help="When people sleep.")] = "22:00-07:00",
+    report: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Write every decision to this file, a line each.")] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="How many processes; 0: as many as there are cores.")] = 0,
+    include_drafts: Annotated[bool, typer.Option("--include-drafts", help="As if every draft were active.")] = False,
+    json: Json = False,
+) -> None:
+    """Decide again, in simulated time, what was recorded: who would have been paged, when, and why. Sends nothing."""
+    from service_monitoring.cli import rehearse as rehearsal
+
+    asked = rehearsal.Asked(
+        config=config,
+        history=history,
+        mapping=mapping,
+        began=began,
+        ended=ended,
+        against=against,
+        sweeps=tuple(sweep or ()),
+        drafts=include_drafts,
+        assume=assume,
+        incidents=incidents,
+        night=night,
+        report=report,
+        ledger=ledger,
+        jobs=jobs,
+    )
+    rehearsal.rehearse(asked, _form(json=json))
+
+
+@app.command()
 def uptime(
     service: Annotated[str, typer.Argument(help="Only this service.")] = "",
     config: Config = _FILE,

@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.maintenance import Maintenance
 from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.rotas import Rota
-from service_monitoring.domain.rules import Lifecycle, Rule, Severity
+from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
 from service_monitoring.domain.schedules import ActiveHours, Expectation
 from service_monitoring.domain.windows import Reach
 from service_monitoring.errors import Refused
@@ -156,6 +157,21 @@ def judged_metrics(rules: Iterable[Rule]) -> dict[str, frozenset[str]]:
         if rule.check and rule.metric:
             judged[rule.check] = judged.get(rule.check, frozenset()) | {rule.metric}
     return judged
+
+
+def with_drafts_active(configuration: Configuration) -> Configuration:
+    """The revision in which every draft is active; `Refused` where one then says the same as another rule."""
+    services = []
+    for service in configuration.services:
+        rules = tuple(
+            replace(rule, state=moved(rule.id, rule.state, LifecycleMove.ACTIVATE))
+            if rule.state is Lifecycle.DRAFT
+            else rule
+            for rule in service.rules
+        )
+        services.append(replace(service, rules=rules))
+        refuse_twins(services[-1])
+    return replace(configuration, services=tuple(services))
 
 
 def refuse_twins(service: Service) -> None:

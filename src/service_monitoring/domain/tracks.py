@@ -94,7 +94,9 @@ class Line:
     @property
     def spoken(self) -> int:
         """The instant (ns) of the last sample before the series is next silent for long, as far as that is known."""
-        return self.score.spoken(self.heard) if self.heard and self.score is not None else self.heard
+        if self.score is None or not (self.heard and self.met):
+            return self.heard
+        return self.score.spoken(self.heard)
 
     def play(self, stretch: Stretch) -> None:
         """These samples are to come, after those that wait."""

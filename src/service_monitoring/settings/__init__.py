@@ -8,13 +8,14 @@ from __future__ import annotations
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, Place
 from service_monitoring.settings.first_file import initial
 from service_monitoring.settings.json_schema import schema
-from service_monitoring.settings.loading import load
+from service_monitoring.settings.loading import current, load
 from service_monitoring.settings.locating import data_folder
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.origin import Origin
+from service_monitoring.settings.overriding import Sweep, Variation, grid, sweep
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.settings.quantities import DurationField, SizeField
-from service_monitoring.settings.secrets import Redactor, Secret, redact
+from service_monitoring.settings.secrets import Redactor, Secret, Secrets, redact
 from service_monitoring.settings.values import (
     ChannelSettings,
     CheckSettings,
@@ -40,14 +41,20 @@ __all__ = [
     "Place",
     "Redactor",
     "Secret",
+    "Secrets",
     "Settings",
     "SizeField",
     "SmtpSettings",
     "StoreSettings",
+    "Sweep",
+    "Variation",
     "WebSettings",
+    "current",
     "data_folder",
+    "grid",
     "initial",
     "load",
     "redact",
     "schema",
+    "sweep",
 ]

@@ -6,7 +6,7 @@ it, so that one mistake does not hide another. Does not know what a kind does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,10 @@ from service_monitoring.settings.maintenance import read_maintenances
 from service_monitoring.settings.network import AddressPolicy
 from service_monitoring.settings.oncall import read_rotas
 from service_monitoring.settings.origin import Trail
+from service_monitoring.settings.overriding import Sweep, Variation, blamed, in_force, override
 from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.routes import Recipients, read_inhibitions, read_routes
-from service_monitoring.settings.secrets import Redactor, SecretReader
+from service_monitoring.settings.secrets import Redactor, SecretReader, Secrets
 from service_monitoring.settings.sections import (
     read_canaries,
     read_heartbeat,
@@ -49,42 +50,47 @@ def load(
     environment: Mapping[str, str],
     template: TemplateCheck | None = None,
     channel_template: TemplateCheck | None = None,
+    secrets: Secrets = Secrets.READ,
+    variations: Sequence[Variation] = (),
 ) -> Settings:
     """Read the configuration at `path`. Blocks on its files, on those of secrets and on the import of kinds.
 
     `template` says what is wrong with the template of a rule's text, `channel_template` with that of a channel, where
-    somebody knows. Raises `InvalidSettings` with all
-    complaints, from which every known secret is struck out; nothing else for anything that a file may contain.
+    somebody knows. `variations` are put in place of what the file says before anything is judged. Raises
+    `InvalidSettings` with all complaints, from which every known secret is struck out; nothing else for anything that a
+    file may contain.
     """
     path = Path(path)
     trail = Trail(path)
     try:
         with uncollected():
-            settings = _load(path, sources, sinks, environment, (template, channel_template), trail)
+            gathered = gather(path, trail)
+            put = [(override(gathered, variation), variation) for variation in variations]
+            reader = SecretReader(folder=path.parent, environment=environment, saw=trail.saw, secrets=secrets)
+            kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER), Kinds("channel", sinks)
+            reading = Reading(
+                gathered, secrets=reader, sources=kinds[0], sinks=kinds[1], channel_template=channel_template
+            )
+            try:
+                settings = _load(path, reading, template)
+            except InvalidSettings as invalid:
+                raise InvalidSettings(blamed(invalid.complaints, put)) from None
     except InvalidSettings as invalid:
         invalid.origin = trail.origin()
         raise
     return replace(settings, origin=trail.origin())
 
 
-def _load(
-    path: Path,
-    sources: Mapping[str, Kind],
-    sinks: Mapping[str, Kind],
-    environment: Mapping[str, str],
-    templates: tuple[TemplateCheck | None, TemplateCheck | None],
-    trail: Trail,
-) -> Settings:
-    gathered = gather(path, trail)
-    secrets = SecretReader(folder=path.parent, environment=environment, saw=trail.saw)
-    kinds = Kinds("check", sources, arriving=ARRIVING, later=LATER)
-    template, of_channel = templates
-    reading = Reading(
-        gathered, secrets=secrets, sources=kinds, sinks=Kinds("channel", sinks), channel_template=of_channel
-    )
+def current(path: Path, sweeps: Sequence[Sweep]) -> tuple[str, ...] | None:
+    """The values in force of what is swept, as the sweeps write them; None where one of them tries others only."""
+    return in_force(gather(Path(path)), sweeps)
+
+
+def _load(path: Path, reading: Reading, template: TemplateCheck | None) -> Settings:
+    gathered = reading.gathered
     shape = _shaped(gathered, reading)
     settings = _read(path, shape, reading, template)
-    redact = Redactor(secrets.found)
+    redact = Redactor(reading.secrets.found)
     complaints = reading.complaints.found(redact=redact)
     if complaints or gathered.complaints:
         raise InvalidSettings(_in_order([*gathered.complaints, *complaints], gathered.files))

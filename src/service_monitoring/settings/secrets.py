@@ -11,6 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, quote_plus
@@ -29,6 +30,9 @@ LARGEST_FILE: Final = 64 * 1024
 
 SHORTEST_STRUCK: Final = 4
 """Characters. Shorter texts guard nothing, and striking them out would make every other text unreadable."""
+
+STAND_IN: Final = "https://unread.invalid/unread"
+"""What stands in for a secret that nobody reads: a URL and a header's value, so that most kinds take it."""
 
 _REMEDY: Final = "write the text, {env: NAME} or {file: PATH}"
 
@@ -88,6 +92,13 @@ class Secret:
         }
 
 
+class Secrets(Enum):
+    """Whether secrets that a file refers to are read. `UNREAD` ones are never asked for: something stands in."""
+
+    READ = "read"
+    UNREAD = "unread"
+
+
 class SecretReader:
     """Reads secrets where they are written; remembers each, so that all can be struck out later.
 
@@ -100,8 +111,10 @@ class SecretReader:
         folder: Path,
         environment: Mapping[str, str],
         saw: Callable[[Path, bytes | None], None] = lambda path, content: None,
+        secrets: Secrets = Secrets.READ,
     ) -> None:
         """`saw` hears of each file that is named, with its content where it has one."""
+        self._secrets = secrets
         self._folder = folder
         self._saw = saw
         self._environment = environment
@@ -112,8 +125,15 @@ class SecretReader:
         """Every secret that was read, in the order of reading."""
         return tuple(self._found)
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether nothing is read, so that what a kind says of such a secret says nothing."""
+        return self._secrets is Secrets.UNREAD
+
     def read(self, given: object) -> Secret:
         """The secret that `given` stands for; `InvalidValue`, which never quotes a secret, where there is none."""
+        if self.stands_in and is_reference(given):
+            return Secret(STAND_IN)
         match given:
             case Secret():
                 secret = given
@@ -152,6 +172,15 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """`text` with `(secret)` in place of every secret."""
         return text if self._pattern is None else self._pattern.sub(STRUCK, text)
+
+
+def is_reference(given: object) -> bool:
+    """Whether this is how a file refers to a secret that stands elsewhere."""
+    match given:
+        case {"env": str(), **others} | {"file": str(), **others}:
+            return not others
+        case _:
+            return False
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.problems import InvalidValue
-from service_monitoring.settings.secrets import SecretReader
+from service_monitoring.settings.secrets import SecretReader, is_reference
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -75,9 +75,11 @@ def validated(
     try:
         return model.model_validate(given, context={"secrets": secrets})
     except ValidationError as error:
-        for fault in faults(model, given, error, besides=besides):
+        found = faults(model, given, error, besides=besides, secrets=secrets)
+        for fault in found:
             report(fault)
-        return None
+        # Nothing but what stands in for secrets is wrong: then the kind has the rest as it is written.
+        return None if found or not isinstance(given, Mapping) else model.model_construct(**given)
 
 
 def faults_of_given(model: type[BaseModel], given: Mapping[str, Any], *, secrets: SecretReader) -> list[Fault]:
@@ -86,17 +88,28 @@ def faults_of_given(model: type[BaseModel], given: Mapping[str, Any], *, secrets
         model.model_validate(dict(given), context={"secrets": secrets})
     except ValidationError as error:
         missing = any(detail["type"] == "missing" and len(detail["loc"]) == 1 for detail in error.errors())
-        found = faults(model, given, error)
+        found = faults(model, given, error, secrets=secrets)
         return [fault for fault in found if fault.path or not missing]
     return []
 
 
 def faults(
-    model: type[BaseModel], given: object, error: ValidationError, *, besides: Iterable[str] = ()
+    model: type[BaseModel],
+    given: object,
+    error: ValidationError,
+    *,
+    besides: Iterable[str] = (),
+    secrets: SecretReader | None = None,
 ) -> list[Fault]:
-    """What is wrong, one fault a place: the branches of a union count as one."""
+    """What is wrong, one fault a place: the branches of a union count as one.
+
+    Where `secrets` are not read, what a validator says of a value that holds one is left out.
+    """
     found: dict[KeyPath, list[Fault]] = {}
+    unread = list(_references(given)) if secrets is not None and secrets.stands_in else []
     for detail in error.errors(include_url=False, include_input=False):
+        if detail["type"] == "value_error" and _is_around(_existing(given, tuple(detail["loc"])), unread):
+            continue
         fault = _fault(model, given, detail, besides)
         found.setdefault(fault.path, []).append(fault)
     holders = {path[:length] for path in found for length in range(len(path))}
@@ -187,6 +200,19 @@ def _existing(given: object, location: KeyPath) -> KeyPath:
         value = value[step]
         steps.append(step)
     return tuple(steps)
+
+
+def _references(given: object, above: KeyPath = ()) -> Iterator[KeyPath]:
+    """Where secrets are referred to."""
+    if is_reference(given):
+        yield above
+    elif isinstance(given, Mapping):
+        for key, value in given.items():
+            yield from _references(value, (*above, key))
+
+
+def _is_around(path: KeyPath, inner: Iterable[KeyPath]) -> bool:
+    return any(each[: len(path)] == path for each in inner)
 
 
 def _keys_at(model: type[BaseModel], path: KeyPath) -> set[str]:

@@ -44,6 +44,9 @@ _HELD: Final = {
     Withheld.MUTED: "{by} tells nobody in these hours{until}",
 }
 
+NAMES_AN_INCIDENT: Final = frozenset({Withheld.INHIBITED, Withheld.UNREACHABLE})
+"""Reasons that say by the id of an incident what holds something back."""
+
 _CAUSES: Final = {
     Cause.SAMPLE: "a sample said so",
     Cause.TIMER: "the time for it had passed",
@@ -91,14 +94,18 @@ def held_text(held: Held, past: Past, *, route: str = "") -> str:
     end = past.end_of(held, route)
     until = "" if end is None else f" until {instant_text(end)}"
     if held.reason is Withheld.SILENCED:
-        return f"{_silence(past.silence(held.by), held.by)}{until}"
+        return f"{silence_text(past.silence(held.by), held.by)}{until}"
+    by = named(past, held.by) if held.reason in NAMES_AN_INCIDENT else held.by
+    return held_sentence(Held(held.reason, by), until)
+
+
+def held_sentence(held: Held, until: str = "") -> str:
+    """Why somebody was not told, where `by` is already a name that people know; `until` as ` until INSTANT`."""
+    if held.reason is Withheld.SILENCED:
+        return f"{held.by}{until}"
     if held.reason is Withheld.ACKNOWLEDGED:
         return f"{held.by} acknowledged it{until or ' until it is over'}"
-    by = held.by
-    if held.reason in {Withheld.INHIBITED, Withheld.UNREACHABLE}:
-        by = named(past, held.by)
-    elif held.reason is Withheld.QUIET_HOURS:
-        by = names((held.by,))
+    by = names((held.by,)) if held.reason is Withheld.QUIET_HOURS else held.by
     sentence = _HELD.get(held.reason)
     return f"{held.reason} by {held.by}" if sentence is None else sentence.format(by=by, until=until)
 
@@ -109,7 +116,8 @@ def named(past: Past, id: str) -> str:
     return id if other is None else f"{other.service}.{other.rule} ({id})"
 
 
-def _silence(silence: Silence | None, id: str) -> str:
+def silence_text(silence: Silence | None, id: str) -> str:
+    """A silence by who made it, why and for what; of one that is not known its id."""
     if silence is None:
         return f"silence {id} holds"
     comment = f" ({silence.comment})" if silence.comment else ""

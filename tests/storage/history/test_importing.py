@@ -86,7 +86,7 @@ def test_two_imports_into_one_folder_do_not_meet(tmp_path: Path) -> None:
     other = os.open(tmp_path / "into", os.O_RDONLY)
     try:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(Unavailable, match="another import into .* is under way: wait for its end"):
+        with pytest.raises(Unavailable, match=r"another import into .* is under way: wait for its end"):
             take(SOME, tmp_path)
     finally:
         os.close(other)

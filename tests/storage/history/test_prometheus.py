@@ -67,7 +67,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "samples.txt").write_text(openmetrics())
     (folder / "prometheus.yml").write_text("{}")
     assert PROMETHEUS is not None and PROMTOOL is not None
-    making = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", folder / "samples.txt", folder / "data"]
+    made_of, data = str(folder / "samples.txt"), str(folder / "data")
+    making = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", made_of, data]
     subprocess.run(making, check=True, capture_output=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -165,7 +166,7 @@ class Guarded(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"<html>")
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 

@@ -27,7 +27,7 @@ _TABLE: Final = 4_000_000
 """Codes up to which a table of all of them is quicker than sorting those that there are."""
 
 
-class Zoneless(Exception):
+class _ZonelessError(Exception):
     """An instant names no zone, and nobody said which is meant; `index` is that of the row."""
 
     def __init__(self, index: int, text: str) -> None:
@@ -38,13 +38,7 @@ class Zoneless(Exception):
 
 def rows_of(table: Any, fields: Fields, names: Names, texts: Sequence[Text], known: Known, place: Place) -> Rows:
     """Rows of a table, of whose names `texts` is known already. `Refused` where an instant names no zone."""
-    try:
-        at, timed = instants(table.column(fields.at), fields)
-    except Zoneless as zoneless:
-        raise Refused(
-            f"{place.where}:{place.line(zoneless.index)}: {zoneless.text!r} names no zone; "
-            "say `timezone: UTC` in a mapping file: --mapping FILE"
-        ) from None
+    at, timed = instants(table.column(fields.at), fields, place)
     starts, codes, keys = keyed([table.column(name) for name in varying(names, texts)], len(at))
     series: list[Series | None] = []
     for key in keys:
@@ -91,8 +85,18 @@ def _inner(kind: Any) -> Any:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def instants(column: Any, fields: Fields) -> tuple[InstantColumn, Truths | None]:
-    """Nanoseconds since 1970, and which rows have an instant where some have none."""
+def instants(column: Any, fields: Fields, place: Place) -> tuple[InstantColumn, Truths | None]:
+    """Nanoseconds since 1970, and which rows have an instant where some have none. `Refused` where one has no zone."""
+    try:
+        return _instants(column, fields)
+    except _ZonelessError as zoneless:
+        raise Refused(
+            f"{place.where}:{place.line(zoneless.index)}: {zoneless.text!r} names no zone; "
+            "say `timezone: UTC` in a mapping file: --mapping FILE"
+        ) from None
+
+
+def _instants(column: Any, fields: Fields) -> tuple[InstantColumn, Truths | None]:
     kind = column.type
     if pa.types.is_int64(kind) and not column.null_count:
         return _array(column), None
@@ -165,7 +169,7 @@ def _instant(text: str, fields: Fields, index: int) -> int | None:
     except Refused:
         return None
     if fields.offset is None:
-        raise Zoneless(index, text)
+        raise _ZonelessError(index, text)
     return at - fields.offset
 
 

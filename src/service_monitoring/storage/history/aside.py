@@ -24,11 +24,10 @@ from service_monitoring.storage.history import columns
 from service_monitoring.storage.history.columns import EARLIEST, LATEST, PORTION, Flaws, Index, Piece, Place, Rows, Span
 
 ALWAYS: Final = Span(EARLIEST, LATEST)
-_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
+_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _SCHEMA: Final = pa.schema(
     [("step", pa.int64()), ("value", pa.float64()), ("series", pa.int32()), ("where", pa.int32()), ("line", pa.int64())]
 )
-_BUFFER: Final = 1_000_000
 
 
 class _Raw(NamedTuple):
@@ -181,7 +180,7 @@ class Aside:
         if len(raw.instants):
             self._waiting.append(raw)
             self._rows += len(raw.instants)
-        if self._rows >= _BUFFER:
+        if 4 * self._rows >= self._aim:
             self._flush()
 
     def _flush(self) -> None:
@@ -228,10 +227,10 @@ class Aside:
 
     def _pieces(self, bucket: _Bucket, span: Span, flaws: Flaws) -> Iterator[Piece]:
         raw = _Raw(*(np.concatenate(column) for column in zip(*bucket.read(), strict=True)))
-        for number in np.unique(raw.where).tolist():
+        for number in np.flatnonzero(np.bincount(raw.where)).tolist():
             mine = raw if (raw.where == number).all() else raw.at(raw.where == number)
-            present, dense = np.unique(mine.series, return_inverse=True)
-            starts, codes = columns.runs(dense)
-            names = [self._names.series[series] for series in present.tolist()]
+            starts, codes = columns.runs(mine.series)
             place = Place(self._names.files[number], (number,), mine.lines)
-            yield from columns.pieces(Rows(mine.instants, mine.values, starts, codes, names, place), span, flaws)
+            yield from columns.pieces(
+                Rows(mine.instants, mine.values, starts, codes, self._names.series, place), span, flaws
+            )

@@ -112,15 +112,27 @@ def pieces(rows: Rows, span: Span, flaws: Flaws) -> list[Piece]:
     rows = usable(rows, span, flaws)
     if not len(rows.instants):
         return []
-    rising = rows.instants[1:] > rows.instants[:-1]
-    rising[rows.starts[1:] - 1] = True
-    ordered = bool(rising.all())
-    if len(rows.starts) > 1 and len(np.unique(rows.codes)) < len(rows.starts):
-        ordered = False
-    if not ordered:
-        within = (rows.instants >= span.since) & (rows.instants < span.until)
-        rows = _sorted(_taken(rows, np.flatnonzero(within), spread(rows)), flaws)
+    if not _in_order(rows):
+        rows = _sorted(rows, span, flaws)
     return list(_cut(rows, span)) if len(rows.instants) else []
+
+
+def _in_order(rows: Rows) -> bool:
+    """Whether each series stands together, and rises."""
+    if len(rows.starts) > len(rows.names):
+        return False
+    seen = np.zeros(len(rows.names), dtype=np.bool_)
+    seen[rows.codes] = True
+    if np.count_nonzero(seen) < len(rows.starts):
+        return False
+    return _rising(rows.instants, rows.starts)
+
+
+def _rising(instants: InstantColumn, starts: Index) -> bool:
+    """Whether instants strictly rise but where a series starts."""
+    rising = instants[1:] > instants[:-1]
+    rising[starts[1:] - 1] = True
+    return bool(rising.all())
 
 
 def usable(rows: Rows, span: Span, flaws: Flaws) -> Rows:
@@ -142,6 +154,8 @@ def usable(rows: Rows, span: Span, flaws: Flaws) -> Rows:
 
 def spread(rows: Rows) -> Index:
     """The code of each row."""
+    if len(rows.starts) == len(rows.instants):
+        return rows.codes
     return np.repeat(rows.codes, np.diff(rows.starts, append=len(rows.instants)))
 
 
@@ -162,20 +176,32 @@ def runs(codes: npt.NDArray[Any]) -> tuple[Index, Index]:
     return starts, codes[starts].astype(np.int64)
 
 
-def _sorted(rows: Rows, flaws: Flaws) -> Rows:
-    """`rows` by series and instant; of several at one instant the first stands."""
+def _sorted(rows: Rows, span: Span, flaws: Flaws) -> Rows:
+    """`rows` within `span` by series and instant; of several at one instant the first stands."""
     codes = spread(rows)
-    order = np.argsort(compact(codes, len(rows.names)), kind="stable")
-    instants, grouped = rows.instants[order], codes[order]
-    same = grouped[1:] == grouped[:-1]
-    if not ((instants[1:] > instants[:-1]) | ~same).all():
-        order = order[np.lexsort((instants, grouped))]
-        instants, grouped = rows.instants[order], codes[order]
-        again = np.concatenate(([False], (grouped[1:] == grouped[:-1]) & (instants[1:] == instants[:-1])))
+    within = (rows.instants >= span.since) & (rows.instants < span.until)
+    if within.all():
+        order = np.argsort(compact(codes, len(rows.names)), kind="stable")
+    else:
+        which = np.flatnonzero(within)
+        codes = codes[which]
+        order = which[np.argsort(compact(codes, len(rows.names)), kind="stable")]
+    instants = rows.instants[order]
+    counts = np.bincount(codes, minlength=1)
+    present = np.flatnonzero(counts)
+    starts = (np.cumsum(counts) - counts)[present]
+    if not _rising(instants, starts):
+        by_time = np.lexsort((instants, np.repeat(present, counts[present])))
+        order, instants = order[by_time], instants[by_time]
+        again = np.concatenate(([False], instants[1:] == instants[:-1]))
+        again[starts] = False
         if again.any():
             _repeated(rows.place, order, _equal_to_first(rows.values[order], again), again, flaws)
-            order = order[~again]
-    return _taken(rows, order, codes)
+            order, instants = order[~again], instants[~again]
+            starts = starts - np.cumsum(again)[starts]
+    lines = rows.place.lines
+    place = Place(rows.place.where, rows.place.order, order + lines if isinstance(lines, int) else lines[order])
+    return Rows(instants, rows.values[order], starts, present, rows.names, place)
 
 
 def compact(codes: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:

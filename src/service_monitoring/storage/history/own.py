@@ -27,6 +27,7 @@ from service_monitoring.storage.migrate import refuse_newer
 from service_monitoring.storage.samples import Names
 
 _PAGE: Final = 2_000
+_INPUTS: Final = "journal WHERE place IS NOT NULL"
 
 
 class History:
@@ -45,6 +46,17 @@ class History:
             self._names = Names(self._samples)
         except sqlite3.Error as error:
             raise translated(error, folder) from error
+
+    def extent(self) -> tuple[Stamp, Stamp] | None:
+        """The stamp of the first input, and how far decisions had come; None where nothing came in."""
+        tables = ((self._facts, _INPUTS), (self._samples, "observations"), (self._samples, "pushes"))
+        first = [row for connection, table in tables for row in _outermost(connection, table, "ASC")]
+        last = [row for connection, table in tables for row in _outermost(connection, table, "DESC")]
+        if not first:
+            return None
+        last += self._facts.execute("SELECT epoch, at FROM progress").fetchall()
+        (begin, begins), (end, ends) = min(first), max(last)
+        return Stamp(begin, Instant(begins)), Stamp(end, Instant(ends))
 
     def inputs(self) -> Iterator[Admitted]:
         """Everything that came in, people's acts and marks with what was measured, in (epoch, instant, order)."""
@@ -85,3 +97,8 @@ class History:
             for admitted in page:
                 yield (admitted.stamp.epoch, admitted.stamp.at.ns, int(order_of(admitted.input)), 0), admitted
             stamp = page[-1].stamp
+
+
+def _outermost(connection: sqlite3.Connection, table: str, order: str) -> list[tuple[int, int]]:
+    """The first stamp of a table, or the last."""
+    return connection.execute(f"SELECT epoch, at FROM {table} ORDER BY epoch {order}, at {order} LIMIT 1").fetchall()

@@ -43,7 +43,6 @@ from service_monitoring.storage.history.groups import Extent, Group, Step, apart
 MOST: Final = 3 * PORTION
 """Rows that are held at a time, at most; where files would need more, they are put in order aside first."""
 _TASK: Final = 512 * 1024
-_BATCH: Final = 512 * 1024
 _FACTORS: Final = {"milliseconds": 1_000_000, "microseconds": 1_000, "nanoseconds": 1}
 
 
@@ -212,14 +211,16 @@ class ParquetHistory:
         if file.number in self._scanned:
             return self._scanned[file.number]
         factor = _factor(file)
+        kind = file.schema.field(file.fields.at).type
+        moved = (file.fields.offset or 0) if pa.types.is_timestamp(kind) and kind.tz is None else 0
         found: list[Group] = []
         first = 0
         place = _leaves(file)[file.fields.at]
         for number in range(file.footer.num_row_groups):
             group = file.footer.row_group(number)
             rows = group.num_rows
-            known = _bounds(group.column(place).statistics, factor) if factor else None
-            bounds = known or (_scan(file, number) if rows else None)
+            known = _bounds(group.column(place).statistics, factor, moved) if factor else None
+            bounds = known or (_scan(file, number, first + 1) if rows else None)
             if known is None and bounds is not None:
                 self._scanned[file.number] = found
             if bounds is not None:
@@ -266,11 +267,11 @@ class ParquetHistory:
         codes = np.array([numbers[name] for name in names], dtype=np.int64)
         counts = [group.rows for group in task.groups]
         starts = np.cumsum([0, *counts[:-1]], dtype=np.int64)
-        at, timed = instants(table.column(0), file.fields)
         lines: Index | int = task.groups[0].first + 1
         if task.groups[-1].first - task.groups[0].first != sum(counts[:-1]):
             lines = np.concatenate([np.arange(group.first, group.first + group.rows) + 1 for group in task.groups])
         place = Place(str(file.path), (file.number, task.groups[0].number), lines)
+        at, timed = instants(table.column(0), file.fields, place)
         rows = Rows(at, values(table.column(1), file.fields), starts, codes, names, place, timed)
         return columns.pieces(rows, span, flaws), flaws.all()
 
@@ -296,7 +297,9 @@ class ParquetHistory:
         with file.reader() as reader:
             for group in groups:
                 line = group.first + 1
-                for batch in reader.iter_batches(_BATCH, row_groups=[group.number], columns=wanted, use_threads=False):
+                for batch in reader.iter_batches(
+                    max(1, self._aim // 8), row_groups=[group.number], columns=wanted, use_threads=False
+                ):
                     table = pa.Table.from_batches([batch])
                     place = Place(str(file.path), (file.number, line), line)
                     aside.add(rows_of(table, file.fields, file.names, texts, self._known, place))
@@ -329,19 +332,20 @@ def _factor(file: _File) -> int:
     return 1 if pa.types.is_int64(file.schema.field(file.fields.at).type) else 0
 
 
-def _bounds(statistics: Any, factor: int) -> tuple[int, int] | None:
+def _bounds(statistics: Any, factor: int, moved: int) -> tuple[int, int] | None:
     if statistics is None or not statistics.has_min_max:
         return None
-    low, high = statistics.min_raw * factor, statistics.max_raw * factor
+    low, high = statistics.min_raw * factor - moved, statistics.max_raw * factor - moved
     return max(low, columns.EARLIEST), min(high, columns.LATEST)
 
 
-def _scan(file: _File, group: int) -> tuple[int, int] | None:
+def _scan(file: _File, group: int, line: int) -> tuple[int, int] | None:
     """The first and the last instant of a row group, found by reading them."""
     low, high = columns.LATEST, columns.EARLIEST
     with file.reader() as reader:
-        for batch in reader.iter_batches(_BATCH, row_groups=[group], columns=[file.fields.at], use_threads=False):
-            at, timed = instants(batch.column(0), file.fields)
+        for batch in reader.iter_batches(_TASK, row_groups=[group], columns=[file.fields.at], use_threads=False):
+            at, timed = instants(batch.column(0), file.fields, Place(str(file.path), (file.number,), line))
+            line += batch.num_rows
             at = at if timed is None else at[timed]
             if len(at):
                 low, high = min(low, int(at.min())), max(high, int(at.max()))

@@ -1,0 +1,191 @@
+"""Rehearsals of a history: one here, several in processes of their own, each of which opens the history for itself.
+
+Knows where a history is kept, which driver suits it, and the processes. Does not know what is decided (`rehearsal`),
+nor what anybody makes of it: that is handed in. What comes back is in the order in which it was asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing import active_children, get_context
+from multiprocessing.queues import Queue
+from pathlib import Path
+from queue import Empty
+from typing import Any, Final
+
+from msgspec import Struct
+
+from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.inputs import Stamp
+from service_monitoring.domain.instants import NANOSECOND, Instant
+from service_monitoring.errors import NotFound, Refused, Unavailable
+from service_monitoring.rehearsal import recorded
+from service_monitoring.rehearsal.assumed import Assumed, Assumption
+from service_monitoring.rehearsal.driving import Progress
+from service_monitoring.rehearsal.rehearsed import Rehearsed
+from service_monitoring.rehearsal.sampled import sampled
+from service_monitoring.storage.history.opening import Foreign, open_history
+from service_monitoring.storage.history.own import History
+
+Heard = Callable[[int, Instant, int], None]
+"""Told how far a rehearsal has come: its place among all, simulated time, and how many samples that were."""
+Make = Callable[[Rehearsed], Any]
+"""What is made of a rehearsal where it ran. A function of a module, so that a process can be told of it by its name."""
+
+_LOOKS: Final = 0.2
+"""Seconds between two looks at what processes say."""
+
+
+class Past(Struct, frozen=True):
+    """Where a history is: a path or a URL, and the file that says what its columns are called."""
+
+    source: str
+    mapping: Path | None = None
+
+
+class Range(Struct, frozen=True):
+    """What is rehearsed: [since, until)."""
+
+    since: Instant
+    until: Instant
+
+
+class Variant(Struct, frozen=True):
+    """One rehearsal: under this configuration, or under the recorded revisions where it is None."""
+
+    configuration: Configuration | None
+    make: Make
+    assumption: Assumption | None = None
+
+
+class _Task(Struct, frozen=True):
+    """All that a process needs to know."""
+
+    number: int
+    past: Past
+    span: Range
+    variant: Variant
+
+
+def extent(past: Past) -> Range:
+    """All that a history has, to just after its last instant; `NotFound` where it is empty. Blocks."""
+    with _opened(past) as history:
+        found = history.extent()
+    if found is None:
+        raise NotFound(f"{past.source} holds no history: nothing was recorded there")
+    first, last = (each.at if isinstance(each, Stamp) else each for each in found)
+    return Range(first, last.plus(NANOSECOND))
+
+
+def rehearse(
+    past: Past,
+    span: Range,
+    variants: Sequence[Variant],
+    *,
+    jobs: int = 0,
+    heard: Heard = lambda number, at, samples: None,
+) -> list[Any]:
+    """What each variant's `make` gives, in their order. Blocks.
+
+    One variant runs in this process; more run in at most `jobs` others, in as many as there are cores where it is 0.
+    Interrupted or refused, it leaves none of them behind. `Unavailable` where one of them died.
+    """
+    tasks = [_Task(number, past, span, variant) for number, variant in enumerate(variants)]
+    workers = min(len(tasks), jobs or len(os.sched_getaffinity(0)))
+    if workers <= 1:
+        return [_run(task, heard) for task in tasks]
+    return _in_processes(tasks, workers, heard)
+
+
+def _run(task: _Task, heard: Heard) -> Any:
+    span, variant = task.span, task.variant
+
+    def progress(at: Instant, samples: int) -> None:
+        heard(task.number, at, samples)
+
+    with _opened(task.past) as history:
+        return variant.make(_driven(history, span, variant, progress))
+
+
+def _driven(history: Foreign | History, span: Range, variant: Variant, progress: Progress) -> Rehearsed:
+    """By the driver that suits the history: the one place that knows which there are."""
+    configuration, since, until = variant.configuration, span.since, span.until
+    if configuration is None:
+        if not isinstance(history, History):
+            raise Refused(
+                "this history has samples alone, and no revisions of a configuration: name the configuration to "
+                "rehearse, as service-monitoring rehearse monitoring.yaml --history ..."
+            )
+        return recorded.as_recorded(history, since, until, progress=progress)
+    assumed = None if variant.assumption is None else Assumed(variant.assumption, configuration)
+    if isinstance(history, History):
+        return recorded.under(history, configuration, since, until, assumed=assumed, progress=progress)
+    return sampled(history, configuration, since, until, assumed=assumed, progress=progress)
+
+
+def _opened(past: Past, *, jobs: int = 1) -> Foreign | History:
+    """The history; close it."""
+    return open_history(past.source, mapping=past.mapping, jobs=jobs)
+
+
+def whole(rehearsed: Rehearsed) -> Rehearsed:
+    """All of it."""
+    return rehearsed
+
+
+# Processes ------------------------------------------------------------------------------------------------------------
+
+_said: list[Queue[tuple[int, int, int]]] = []
+"""Of a process that rehearses: where it says how far it has come."""
+
+
+def _begin(said: Queue[tuple[int, int, int]]) -> None:
+    """A process that rehearses has nothing to put in order: it ends at once when it is told to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _said.append(said)
+
+
+def _run_there(task: _Task) -> Any:
+    return _run(task, lambda number, at, samples: _said[-1].put((number, at.ns, samples)))
+
+
+def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[Any]:
+    # Forked, a process would have the parent's threads and locks half-way; spawned, it begins with nothing.
+    context = get_context("spawn")
+    said: Queue[tuple[int, int, int]] = context.Queue()
+    before = set(active_children())
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(said,))
+    try:
+        found = _gathered([pool.submit(_run_there, task) for task in tasks], said, heard)
+        pool.shutdown()
+    except BrokenProcessPool as error:
+        raise Unavailable(
+            "a process that rehearsed died, perhaps for want of memory: rehearse a shorter range, or with fewer --jobs"
+        ) from error
+    finally:
+        # Nothing is left to do where all went well; otherwise nobody waits for what is being done.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(active_children()) - before:
+            child.terminate()
+        said.close()
+        said.cancel_join_thread()
+    return found
+
+
+def _gathered(waiting: Sequence[Future[Any]], said: Queue[tuple[int, int, int]], heard: Heard) -> list[Any]:
+    """All results; the first failure ends the others."""
+    left = set(waiting)
+    while left:
+        ended, left = wait(left, _LOOKS, FIRST_COMPLETED)
+        with suppress(Empty):
+            while True:
+                number, at, samples = said.get_nowait()
+                heard(number, Instant(at), samples)
+        for each in ended:
+            each.result()
+    return [each.result() for each in waiting]

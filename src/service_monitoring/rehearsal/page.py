@@ -1,0 +1,99 @@
+"""The page: a report as one HTML file that needs nothing else, neither a network nor a script.
+
+Knows which part of a report is shown how, and how much of long lists. Does not know what a figure means (`figures`),
+nor where shapes stand (`plots`). Every text is escaped by the template engine; a policy in the page forbids whatever
+might be loaded or run all the same. Equal reports give equal bytes: nothing says when the page was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from service_monitoring.domain.calendar import local_text
+from service_monitoring.domain.instants import DAY, Duration, Instant, seconds
+from service_monitoring.domain.notices import Page
+from service_monitoring.rehearsal import plots
+from service_monitoring.rehearsal.figures import Paged, hours_text
+from service_monitoring.rehearsal.report import Report
+from service_monitoring.views.because import PAGES, length_text
+from service_monitoring.views.on_record import names
+
+MOST_ROWS: Final = 100
+"""Rows of a list; the JSON document has all of them."""
+
+
+def html_of(report: Report, *, title: str = "Rehearsal") -> str:
+    """The page. `title` is what its readers know it by, as the name of the configuration."""
+    figures = report.rehearsal
+    zone = plots.zone_of_all(figures)
+    environment = _environment()
+    shown = environment.get_template("report.html").render(
+        title=title,
+        report=report,
+        figures=figures,
+        zone=zone,
+        night=hours_text(figures.night),
+        timeline=plots.timeline(figures, zone),
+        weeks=plots.pages_by_week(figures),
+        curve=plots.curve(report.sweep) if report.sweep is not None else None,
+        gains=plots.gains(report.difference, zone) if report.difference is not None else None,
+        moment=lambda at: plots.day_text(at, zone),
+        most=MOST_ROWS,
+        reason=_reason,
+    )
+    return shown + "\n"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("service_monitoring.rehearsal"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "lasting": _lasting,
+        "whom": lambda recipient: names((recipient,)),
+        "grouped": lambda number: f"{number:,}",
+        "amount": lambda number, what: f"{number:,} {what}" if number == 1 else f"{number:,} {what}s",
+        "signed": lambda number: f"{number:+,}",
+        "late": _late,
+        "share": lambda part, whole: round(100 * part / whole, 2) if whole else 0,
+        "first": _first,
+        "iso": lambda at: str(at).replace(".000000000", ""),
+        "span": _span,
+        "at_zone": lambda at, zone: local_text(at, zone)[:16].replace("T", " "),
+    }
+    return environment
+
+
+def _lasting(value: float | None) -> str:
+    """Seconds as `1h30m`; whole ones, of which the two largest units are enough. A dash where there are none."""
+    if value is None:
+        return "-"
+    whole = round(value)
+    unit = DAY if whole >= 86_400 else 1
+    return length_text(seconds(whole - whole % 3_600 if unit == DAY else whole))
+
+
+def _late(value: float) -> str:
+    return f"{_lasting(abs(value))} {'later' if value > 0 else 'earlier'}"
+
+
+def _span(since: Instant, until: Instant) -> str:
+    return length_text(Duration(until.since(since)))
+
+
+def _first(rows: Sequence[Any], most: int) -> Iterable[Any]:
+    return rows[:most]
+
+
+def _reason(page: Paged) -> str:
+    """Why a page was owed, in a sentence."""
+    return PAGES[Page(page.page)].replace("`", "")

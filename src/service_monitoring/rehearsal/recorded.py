@@ -1,0 +1,390 @@
+"""Rehearsing what a program of ours recorded: as it was, or under another configuration throughout.
+
+Knows the course, and which recorded inputs mean something when other decisions are made than those they answered. Does
+not know where the recording is kept, nor any driver of columns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from service_monitoring.domain.configuration import Check, Configuration, Service, reach_of
+from service_monitoring.domain.course import Course, Decision, Ruling, order_of
+from service_monitoring.domain.events import IncidentMoved
+from service_monitoring.domain.flapping import REMEMBERED
+from service_monitoring.domain.inputs import (
+    Acted,
+    Admitted,
+    Configured,
+    GapBegan,
+    GapEnded,
+    Input,
+    Marked,
+    MarkKind,
+    Observed,
+    Order,
+    Pinged,
+    Pushed,
+    Requeued,
+    Retired,
+    Settled,
+    Silenced,
+    Stamp,
+    Stepped,
+    Unsilenced,
+)
+from service_monitoring.domain.instants import NANOSECOND, Duration, Instant
+from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.rules import Rule
+from service_monitoring.domain.samples import Outcome
+from service_monitoring.domain.schedules import Period
+from service_monitoring.errors import Refused
+from service_monitoring.ports import RecordedHistory
+from service_monitoring.rehearsal.assumed import Assumed
+from service_monitoring.rehearsal.driving import Progress, replay
+from service_monitoring.rehearsal.rehearsed import Rehearsed, Unmatched
+
+_TELL_EVERY: Final = 5_000
+"""Inputs between two words of progress."""
+_MOST_NAMED: Final = 5
+"""How many checks a limit names."""
+
+
+def unheard(at: Instant, samples: int) -> None:
+    """Progress that nobody asks for."""
+
+
+def as_recorded(history: RecordedHistory, since: Instant, until: Instant, *, progress: Progress = unheard) -> Rehearsed:
+    """What the recorded revisions decide again in [since, until); all that came before is decided again, too."""
+    extent = history.extent()
+    last = Stamp(0, until) if extent is None else extent[1]
+    watched = _Watched(history.inputs(), until, progress)
+    end = last if last.at < until else Stamp(last.epoch, until)
+    decided = [decision for stamp, decision in replay(watched.inputs(), end) if since <= stamp.at and stamp.at < until]
+    begins = since if extent is None else extent[0].at
+    limits = [*outside(since, until, begins, last.at)]
+    return Rehearsed(
+        since=since,
+        until=until,
+        warm=max(since, begins),
+        configuration=watched.configuration,
+        decisions=tuple(decided),
+        samples=watched.samples,
+        limits=tuple(limits),
+    )
+
+
+def under(
+    history: RecordedHistory,
+    configuration: Configuration,
+    since: Instant,
+    until: Instant,
+    *,
+    assumed: Assumed | None = None,
+    progress: Progress = unheard,
+) -> Rehearsed:
+    """What `configuration` decides in [since, until) if it is in force throughout.
+
+    It begins cold so long before `since` as its rules look back. What people did, gaps, silences and outcomes are taken
+    as they were recorded, as far as they mean something here.
+    """
+    course = _UnderAnother(configuration, since, until, assumed, progress)
+    for admitted in history.inputs():
+        if not course.take(admitted):
+            break
+    return course.end(history.extent())
+
+
+def look_back(configuration: Configuration) -> Duration:
+    """How long a rehearsal has to run before its decisions rest on as much history as its rules look back at."""
+    return max((_of_service(service) for service in configuration.services), default=Duration(0))
+
+
+def _of_service(service: Service) -> Duration:
+    checks = {check.name: check for check in service.checks}
+    lengths = [
+        _of_check(service, checks[rule.check]) + _of_rule(rule, checks[rule.check]) if rule.check in checks else 0
+        for rule in service.rules
+    ]
+    joined = [_longest_hold(rule) for rule in service.rules if rule.check not in checks]
+    return Duration(max(lengths, default=0) + max(joined, default=0))
+
+
+def _of_check(service: Service, check: Check) -> int:
+    reach = reach_of(service, check.name)
+    return max(int(reach.over), reach.samples * check.every)
+
+
+def _of_rule(rule: Rule, check: Check) -> int:
+    schedule = None if check.expects is None else check.expects.schedule
+    expected = schedule.every + check.expects.grace if check.expects and isinstance(schedule, Period) else 0
+    changes = 0 if rule.flapping is None else REMEMBERED * check.every
+    return max(_longest_hold(rule) + expected, changes)
+
+
+def _longest_hold(rule: Rule) -> int:
+    return max(rule.holds_for, rule.recovery.holds_for, rule.no_data.after, *(each.holds_for for each in rule.worse), 0)
+
+
+class _Watched:
+    """Recorded inputs up to an instant, counted on the way."""
+
+    def __init__(self, inputs: Iterable[Admitted], until: Instant, progress: Progress) -> None:
+        self.configuration = Configuration()
+        self.samples = 0
+        self._inputs = inputs
+        self._until = until
+        self._progress = progress
+
+    def inputs(self) -> Iterator[Admitted]:
+        for number, admitted in enumerate(self._inputs):
+            if admitted.stamp.at >= self._until:
+                return
+            if isinstance(admitted.input, Configured):
+                self.configuration = admitted.input.configuration
+            self.samples += samples_in(admitted.input)
+            if number % _TELL_EVERY == 0:
+                self._progress(admitted.stamp.at, self.samples)
+            yield admitted
+
+
+class _UnderAnother:
+    """One course under one configuration, fed with what was recorded under others."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        since: Instant,
+        until: Instant,
+        assumed: Assumed | None,
+        progress: Progress,
+    ) -> None:
+        self._configuration = configuration
+        self._since, self._until = since, until
+        self._begins = since.plus(Duration(-look_back(configuration)))
+        self._assumed = assumed
+        self._progress = progress
+        self._course = Course()
+        self._checks = {(check.service, check.name) for service in configuration.services for check in service.checks}
+        self._rules = {(rule.service, rule.name) for service in configuration.services for rule in service.rules}
+        self._first: Instant | None = None
+        self._last, self._order = Stamp(0, Instant(0)), Order.PERSON
+        self._retired: list[Retired] = []
+        self._blind = False
+        self._decisions: list[Decision] = []
+        self._incidents: set[str] = set()
+        self._owed: set[str] = set()
+        self._heard: set[tuple[str, str]] = set()
+        self._left_out: Counter[str] = Counter()
+        self._answers = 0
+        self._unmatched: list[Unmatched] = []
+        self._samples = self._taken = 0
+        self._complete = False
+
+    def take(self, admitted: Admitted) -> bool:
+        """One recorded input. Whether there is any use in the next one."""
+        if self._first is None and (admitted.stamp.at < self._begins or isinstance(admitted.input, Stepped | Marked)):
+            self._before(admitted)
+            return True
+        if admitted.stamp.at >= self._until:
+            self._complete = True
+            return False
+        if self._first is None:
+            self._begin(admitted)
+        if isinstance(admitted.input, Configured):
+            return True
+        self._taken += 1
+        if self._taken % _TELL_EVERY == 0:
+            self._progress(admitted.stamp.at, self._samples)
+        if self._means_something(admitted):
+            ruling = self._step(admitted)
+            if ruling.refusal and isinstance(admitted.input, Acted):
+                self._do_not_match(admitted.stamp, admitted.input)
+        return True
+
+    def end(self, extent: tuple[Stamp, Stamp] | None) -> Rehearsed:
+        """What came of it."""
+        if self._first is not None:
+            # As far as was watched: nobody knows what came after that.
+            judged = self._last if extent is None else max(extent[1], self._last)
+            end = (
+                Stamp(self._last.epoch, self._until)
+                if self._complete
+                else min(judged, Stamp(judged.epoch, self._until))
+            )
+            if (end, Order.MARK) >= (self._last, self._order):
+                self._step(Admitted(end, Marked(MarkKind.ALIVE)))
+        if self._left_out and not self._heard:
+            there = named(sorted(self._left_out))
+            raise Refused(
+                f"nothing that was recorded is of a check that is configured: it is of {there}; "
+                "give the services and checks of the configuration these names"
+            )
+        first = self._first or self._since
+        warm = max(self._since, first.plus(look_back(self._configuration)))
+        return Rehearsed(
+            since=self._since,
+            until=self._until,
+            warm=min(warm, self._until),
+            configuration=self._configuration,
+            decisions=tuple(self._decisions),
+            samples=self._samples,
+            unmatched=tuple(self._unmatched),
+            limits=tuple(self._limits(extent)),
+        )
+
+    # The beginning ----------------------------------------------------------------------------------------------------
+
+    def _before(self, admitted: Admitted) -> None:
+        """What still holds when it begins: silences, the epoch, and which rules were retired."""
+        match admitted.input:
+            case Silenced() | Unsilenced() | Stepped():
+                self._course.step(admitted)
+                self._last, self._order = admitted.stamp, order_of(admitted.input)
+            case Retired():
+                self._retired.append(admitted.input)
+            case _:
+                pass
+
+    def _begin(self, first: Admitted) -> None:
+        """The configuration is in force before the first input, however little; or where a recorded one was."""
+        stamp = first.stamp
+        self._first = stamp.at
+        with_it = isinstance(first.input, Configured) and not self._retired
+        at = stamp.at if with_it else stamp.at.plus(Duration(-1))
+        ruling = self._step(Admitted(Stamp(stamp.epoch, at), Configured(self._configuration)))
+        if ruling.refusal:
+            raise Refused(ruling.refusal)
+        for retired in self._retired:
+            if (retired.service, retired.rule) in self._rules:
+                self._step(Admitted(Stamp(stamp.epoch, at.plus(NANOSECOND)), retired))
+
+    # What is taken ----------------------------------------------------------------------------------------------------
+
+    def _means_something(self, admitted: Admitted) -> bool:
+        """Whether an input that answered other decisions says something here, too."""
+        what = admitted.input
+        match what:
+            case Observed() | Pushed() | Pinged():
+                if (what.service, what.check) not in self._checks:
+                    self._left_out[f"{what.service}.{what.check}"] += 1
+                    return False
+                self._heard.add((what.service, what.check))
+                self._samples += samples_in(what)
+            case Acted():
+                if what.incident not in self._incidents:
+                    self._do_not_match(admitted.stamp, what)
+                    return False
+            case Settled() | Requeued():
+                if what.notice not in self._owed:
+                    self._answers += isinstance(what, Settled)
+                    return False
+            case Retired():
+                return (what.service, what.rule) in self._rules
+            case GapEnded():
+                return self._blind
+            case _:
+                pass
+        return True
+
+    def _do_not_match(self, stamp: Stamp, what: Acted) -> None:
+        if stamp.at >= self._since:
+            self._unmatched.append(Unmatched(stamp.at, what.act, what.incident, what.by))
+
+    def _step(self, admitted: Admitted) -> Ruling:
+        what = admitted.input
+        if self._assumed is not None:
+            self._assume(self._assumed, admitted)
+        ruling = self._course.step(admitted)
+        self._last, self._order = admitted.stamp, order_of(admitted.input)
+        if isinstance(what, Stepped) and self._assumed is not None:
+            self._assumed.shift(admitted.stamp.at, what.delta)
+        if isinstance(what, GapBegan | GapEnded):
+            self._blind = isinstance(what, GapBegan)
+        self._hear(ruling.decisions)
+        return ruling
+
+    def _hear(self, decisions: Iterable[tuple[Stamp, Decision]]) -> None:
+        for stamp, decision in decisions:
+            if isinstance(decision, IncidentMoved):
+                self._incidents.add(decision.incident.id)
+            elif isinstance(decision, Notice) and decision.held is None:
+                self._owed.add(decision.key)
+            if self._assumed is not None:
+                self._assumed.hear(stamp, decision)
+            if self._since <= stamp.at < self._until:
+                self._decisions.append(decision)
+
+    def _assume(self, assumed: Assumed, following: Admitted) -> None:
+        """Step what is assumed to happen before the next input; timers first, for they may page somebody."""
+        until, what = following.stamp.at, following.input
+        order = order_of(what)
+        if isinstance(what, Stepped):
+            # Before the clock was set, it showed so much less.
+            until, order = until.plus(Duration(-what.delta)), Order.PERSON
+        while True:
+            due, timer = assumed.due(), self._course.due()
+            judged = self._course.progress.judged
+            if due is not None and (due.ns, Order.PERSON) <= (until.ns, order):
+                act: Acted | Marked = assumed.take()
+            elif timer is not None and timer.plus(assumed.after) < until:
+                due, act = max(timer, judged.at).plus(NANOSECOND), Marked(MarkKind.ALIVE)
+            else:
+                return
+            ruling = self._course.step(Admitted(Stamp(judged.epoch, due), act))
+            self._last, self._order = Stamp(judged.epoch, due), order_of(act)
+            self._hear(ruling.decisions)
+
+    # What it cannot say -----------------------------------------------------------------------------------------------
+
+    def _limits(self, extent: tuple[Stamp, Stamp] | None) -> Iterator[str]:
+        if extent is None or self._first is None:
+            yield "nothing was recorded in this range: nobody knows what would have been decided"
+        else:
+            yield from outside(self._since, self._until, self._first, extent[1].at)
+        silent = sorted(f"{service}.{check}" for service, check in self._checks - self._heard)
+        if silent:
+            yield f"nothing was recorded of {named(silent)}: rules on it say nothing"
+        if self._left_out:
+            number = sum(self._left_out.values())
+            names = named(sorted(self._left_out))
+            yield f"{number} inputs of {names} were left out: the configuration has no such check"
+        if self._unmatched:
+            yield (
+                f"{len(self._unmatched)} acts of people were about incidents that are none here, or ended before: "
+                "they were applied to no other"
+            )
+        if self._answers:
+            yield (
+                f"{self._answers} recorded outcomes were about notices that are none here; "
+                "every notice without a recorded outcome counts as delivered"
+            )
+        if self._assumed is not None:
+            yield self._assumed.limit
+
+
+def samples_in(what: Input) -> int:
+    """How many samples came with an input."""
+    match what:
+        case Observed():
+            return 0 if what.observation.outcome is Outcome.UNKNOWN else 1 + len(what.observation.measurements)
+        case Pushed():
+            return len(what.samples)
+        case _:
+            return 0
+
+
+def outside(since: Instant, until: Instant, first: Instant, last: Instant) -> Iterator[str]:
+    """What is asked and was not recorded."""
+    if first > since:
+        yield f"the recording begins at {first}: nothing is known of the time before"
+    if last < until:
+        yield f"the recording ends at {last}: nothing is known of the time after"
+
+
+def named(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
