@@ -18,7 +18,7 @@ WORKERS := --numprocesses=logical --maxprocesses=4 --dist=loadgroup
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-development run test lint types contracts bench faults oracle format lock clean
+.PHONY: help setup setup-development run test lint types contracts bench bench-rehearsal faults oracle format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ contracts: setup-development ## who may import whom
 
 bench: setup-development ## measure; nothing else should run meanwhile
 	$(BIN)/python -m bench $(BENCH)
+
+bench-rehearsal: setup-development ## a rehearsal beside vmalert, promtool and pyarrow: about five minutes
+	$(BIN)/python -m bench rehearsal
 
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys
