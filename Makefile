@@ -50,8 +50,8 @@ bench: setup-development ## measure; nothing else should run meanwhile
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys
 
-oracle: setup-development ## every zone for two years minute by minute, and the real Alertmanager
-	$(BIN)/pytest -s -m oracle tests/domain
+oracle: setup-development ## every zone minute by minute, the real Alertmanager, days without number
+	$(BIN)/pytest -s -m oracle tests/domain tests/rehearsals
 
 format: setup-development ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix-only $(SOURCES)
