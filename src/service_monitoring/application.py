@@ -239,8 +239,7 @@ async def _recall(store: Store, course: Course, configuration: Configuration) ->
     for service, check in checks:
         if check.allowance:
             look = _Look(course, service, check, course.reach(service.name, check.name))
-            for admitted in await _pushed(store, course, look):
-                course.recall_pushed(admitted)
+            course.recall_pushed(service.name, check.name, await _pushed(store, course, look))
     course.rebook()
 
 

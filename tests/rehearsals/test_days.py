@@ -417,6 +417,17 @@ RECOVERED_IN_A_GAP = [
     ("suspend", 60),
 ]
 
+# After a restart a window holds what was pushed after something younger, too.
+PUSHED_OUT_OF_ORDER = [
+    ("reload", 5),
+    ("push", [(2, 1.0)]),
+    ("push", [(-3, 5.0)]),
+    ("stop", 30),
+    ("crash", 3),
+    ("push", [(-1, 0.0), (-2, 1.0), (2, 0.0)]),
+    ("suspend", 7),
+]
+
 
 def assert_rehearsed(script: list[tuple[str, Any]]) -> None:
     day = asyncio.run(live(script))
@@ -428,6 +439,7 @@ def assert_rehearsed(script: list[tuple[str, Any]]) -> None:
 
 @given(draw.lists(EVENTS, min_size=5, max_size=60))
 @example(RECOVERED_IN_A_GAP)
+@example(PUSHED_OUT_OF_ORDER)
 @settings(max_examples=100, deadline=None)
 def test_a_recorded_day_stepped_again_gives_the_identical_ledger(script: list[tuple[str, Any]]) -> None:
     assert_rehearsed(script)
