@@ -428,6 +428,23 @@ PUSHED_OUT_OF_ORDER = [
     ("suspend", 7),
 ]
 
+# Timers that decided nothing fired before the clock was set, by signs of life that nobody recorded.
+FLUSHED_BEFORE_A_STEP = [
+    ("spell", ("shop", 0.5, 16)),
+    ("spell", ("desk", None, 16)),
+    ("spell", ("shop", 0.0, 16)),
+    ("step", -3600),
+]
+TOLD_BETWEEN_STEPS = [
+    ("spell", ("shop", 0.0, 4)),
+    ("spell", ("desk", 0.0, 8)),
+    ("step", -3600),
+    ("spell", ("desk", None, 16)),
+    ("wait", 7),
+    ("wait", 60),
+    ("step", 3600),
+]
+
 
 def assert_rehearsed(script: list[tuple[str, Any]]) -> None:
     day = asyncio.run(live(script))
@@ -440,6 +457,8 @@ def assert_rehearsed(script: list[tuple[str, Any]]) -> None:
 @given(draw.lists(EVENTS, min_size=5, max_size=60))
 @example(RECOVERED_IN_A_GAP)
 @example(PUSHED_OUT_OF_ORDER)
+@example(FLUSHED_BEFORE_A_STEP)
+@example(TOLD_BETWEEN_STEPS)
 @settings(max_examples=100, deadline=None)
 def test_a_recorded_day_stepped_again_gives_the_identical_ledger(script: list[tuple[str, Any]]) -> None:
     assert_rehearsed(script)
