@@ -53,8 +53,8 @@ bench-rehearsal: setup-development ## a rehearsal beside vmalert, promtool and p
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys
 
-oracle: setup-development ## every zone for two years minute by minute, and the real Alertmanager
-	$(BIN)/pytest -s -m oracle tests/domain
+oracle: setup-development ## every zone minute by minute, the real Alertmanager, days without number
+	$(BIN)/pytest -s -m oracle tests/domain tests/rehearsals
 
 format: setup-development ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix-only $(SOURCES)

@@ -7,7 +7,7 @@ store; it never waits for anything but the store.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from types import MappingProxyType
 from typing import Final
 
@@ -25,6 +25,7 @@ from service_monitoring.domain.inputs import (
     Pushed,
     Requeued,
     Stamp,
+    Stepped,
     Taken,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
@@ -130,7 +131,7 @@ class Monitor:
         observations: list[Admitted] = []
         marks: dict[Stamp, tuple[Taken, ...]] = {}
         pings: list[Ping] = []
-        for admitted in batch:
+        for admitted, following in zip_longest(batch, batch[1:]):
             ruling = self._course.step(admitted)
             rulings.append(ruling)
             what = admitted.input
@@ -144,7 +145,7 @@ class Monitor:
             # A timer's decisions come before the input that woke it: the journal is in the order of the stamps.
             before = [pair for pair in ruling.decisions if pair[0] < admitted.stamp]
             records += before
-            if not ruling.refusal and self._worth_recording(admitted, ruling):
+            if not ruling.refusal and self._worth_recording(admitted, ruling, following):
                 records.append((admitted.stamp, admitted))
             records += ruling.decisions[len(before) :]
         return Round(tuple(observations), self._commit(records, settlements, pings), tuple(rulings), marks)
@@ -176,14 +177,18 @@ class Monitor:
             for service, version in judged.commit.versions:
                 self._versions[service] = version + 1
 
-    def _worth_recording(self, admitted: Admitted, ruling: Ruling) -> bool:
-        """What was measured is in the sample file; a sign of life counts now and then, or when a timer fired by it."""
+    def _worth_recording(self, admitted: Admitted, ruling: Ruling, following: Admitted | None) -> bool:
+        """What was measured is in the sample file; a sign of life counts now and then, or when a timer fired by it.
+
+        So does the last one of an epoch, as it says how far that had come.
+        """
         what = admitted.input
         if isinstance(what, Observed | Pushed):
             return False
         if isinstance(what, Marked):
             young = Instant(0) < self._marked and admitted.stamp.at.since(self._marked) < MARK_EVERY
-            if what.mark is MarkKind.ALIVE and young and not ruling.decisions:
+            last = following is not None and isinstance(following.input, Stepped)
+            if what.mark is MarkKind.ALIVE and young and not ruling.decisions and not last:
                 return False
             self._marked = admitted.stamp.at
         return True
@@ -239,8 +244,7 @@ async def _recall(store: Store, course: Course, configuration: Configuration) ->
     for service, check in checks:
         if check.allowance:
             look = _Look(course, service, check, course.reach(service.name, check.name))
-            for admitted in await _pushed(store, course, look):
-                course.recall_pushed(admitted)
+            course.recall_pushed(service.name, check.name, await _pushed(store, course, look))
     course.rebook()
 
 

@@ -141,6 +141,10 @@ def test_a_rehearsal_cannot_reach_the_outside(source: Path) -> None:
     contract("outside", source)
 
 
+def test_a_rehearsal_reaches_no_clock_thread_or_dice(source: Path) -> None:
+    contract("rehearsal", source)
+
+
 def test_only_checks_and_channels_start_programs(source: Path) -> None:
     contract("processes", source)
 

@@ -146,6 +146,20 @@ LEAKS: list[tuple[str, str, str, Check, str]] = [
         "service_monitoring.rehearsal.leak -> socket",
     ),
     (
+        "a rehearsal starts a thread",
+        "rehearsal/leak.py",
+        "import threading",
+        checks.test_a_rehearsal_reaches_no_clock_thread_or_dice,
+        "service_monitoring.rehearsal.leak -> threading",
+    ),
+    (
+        "a rehearsal reaches dice through a port",
+        "ports.py",
+        "import random",
+        checks.test_a_rehearsal_reaches_no_clock_thread_or_dice,
+        "service_monitoring.ports -> random",
+    ),
+    (
         "a second calendar",
         "settings/leak.py",
         "import zoneinfo",

@@ -37,6 +37,7 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pinged,
     Pushed,
+    PushedSample,
     Requeued,
     Retired,
     Settled,
@@ -55,8 +56,19 @@ from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.silences import StoredSilence, Wanted
+from service_monitoring.domain.strategies import Aggregate, Function
 from service_monitoring.domain.tracks import HoldKey as Key
-from service_monitoring.testing.builders import START, a_configuration, a_course, a_rule, an_observation
+from service_monitoring.testing.builders import (
+    START,
+    a_configuration,
+    a_course,
+    a_push,
+    a_rule,
+    a_service,
+    above,
+    an_observation,
+    instant,
+)
 from service_monitoring.wire.codec import decode, encode
 from service_monitoring.wire.ledger import ledger
 from tests.domain import days
@@ -227,8 +239,7 @@ class Shelf:
             for check in service.checks:
                 known = self._within_reach(course, service.name, check)
                 if check.allowance:
-                    for admitted in known:
-                        course.recall_pushed(admitted)
+                    course.recall_pushed(service.name, check.name, known)
                 else:
                     for recollection in recollect(known):
                         course.recall(recollection)
@@ -272,6 +283,32 @@ def _series(admitted: Admitted) -> list[Series]:
     return [Series(what.service, what.check, each.metric, each.labels) for each in measured] + [
         Series(what.service, what.check, "up")
     ]
+
+
+def test_samples_that_came_out_of_order_are_all_remembered_after_a_restart() -> None:
+    most = Aggregate(above(2.0), function=Function.MAX, over=Duration(40 * SECOND))
+    rule = a_rule("most", most, check="orders")
+    course, shelf = Course(), Shelf()
+
+    def tell(at: str, what: Input) -> list[Decision]:
+        admitted = Admitted(Stamp(0, instant(at)), what)
+        ruling = course.step(admitted)
+        shelf.keep(course, admitted, ruling.taken)
+        return [decision for _, decision in ruling.decisions]
+
+    def push(at: str, measured: str, value: float) -> None:
+        tell(at, Pushed("shop", "orders", (PushedSample(instant(measured), "value", value),)))
+
+    tell("+0s", Configured(a_configuration(a_service(rule, checks=[a_push("orders")]))))
+    push("+20s", "+22s", 1.0)
+    push("+21s", "+17s", 5.0)  # within its allowance, but measured before what is known
+    push("+45s", "+44s", 1.0)
+    tell("+46s", Marked(MarkKind.ALIVE))
+    (before,) = course.incidents()
+    course = shelf.revive()
+    tell("+55s", Marked(MarkKind.ALIVE))
+    assert course.incidents()[0].evidence.value == 5.0
+    assert course.incidents()[0].id == before.id
 
 
 @pytest.mark.parametrize("number", range(BATCHES))

@@ -121,7 +121,8 @@ class World:
             status = self.ask("/api/v1/status")
         except (NotRunning, Unavailable):
             return False
-        waiting = {state: number for state, number in status["outbox"].items() if state not in {"delivered", "held"}}
+        ended = {"delivered", "held", "withheld"}
+        waiting = {state: number for state, number in status["outbox"].items() if state not in ended}
         return not any(status["incidents"].values()) and not any(waiting.values())
 
     def trouble(self) -> list[str]:

@@ -43,6 +43,7 @@ from service_monitoring.domain.inputs import (
     Order,
     Pinged,
     Pushed,
+    PushedSample,
     Requeued,
     Retired,
     Settled,
@@ -340,12 +341,14 @@ class Course:
         """Remember what a check said before: windows fill, nothing is decided. A check's epochs come in their order."""
         self._policies[recollection.service].recall(recollection, self._shift_since(recollection.epoch))
 
-    def recall_pushed(self, admitted: Admitted) -> None:
-        """Remember what was pushed before; what is not judged yet waits again. Pushes come in their order."""
-        what = admitted.input
-        assert isinstance(what, Pushed)
-        shift = self._shift_since(admitted.stamp.epoch)
-        self._policies[what.service].recall_pushed(what.check, what.samples, shift, self._judged.at.ns)
+    def recall_pushed(self, service: str, check: str, pushed: Iterable[Admitted]) -> None:
+        """Remember all that was pushed to a check before; what is not judged yet waits again."""
+        samples: list[tuple[int, PushedSample]] = []
+        for admitted in pushed:
+            what, shift = admitted.input, self._shift_since(admitted.stamp.epoch)
+            assert isinstance(what, Pushed)
+            samples += [(sample.at.ns + shift, sample) for sample in what.samples]
+        self._policies[service].recall_pushed(check, samples, self._judged.at.ns)
 
     def refill(self, service: str, check: str, reach: Reach, history: Iterable[Recollection]) -> None:
         """Hand over all that is recorded of a check, as far back as `lacks` asked; nothing is decided."""

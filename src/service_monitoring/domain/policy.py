@@ -340,13 +340,17 @@ class MonitoringPolicy:
             instants = [at + shift for at in column.instants] if shift else column.instants
             self._remember(recollection.check, column, instants)
 
-    def recall_pushed(self, check: str, samples: Sequence[PushedSample], shift: int, judged: int) -> None:
-        """Remember pushed samples that were taken before a restart; those not judged at `judged` (ns) wait again."""
+    def recall_pushed(self, check: str, samples: Sequence[tuple[int, PushedSample]], judged: int) -> None:
+        """Remember pushed samples that were taken before a restart, each with its instant (ns) by the clock of now.
+
+        Those not judged at `judged` (ns) wait again. All come at once, for they were judged in the order of their
+        instants, whichever push brought them.
+        """
         configured = self._checks.get(check)
         if configured is None:
             return
-        for sample in sorted(samples, key=lambda each: each.at):
-            at, place = sample.at.ns + shift, (check, sample.metric, sample.labels)
+        for at, sample in sorted(samples, key=lambda each: each[0]):
+            place = (check, sample.metric, sample.labels)
             line = self._lines.get(place)
             if line is None:
                 line = self._lines[place] = Line(Series(self.service, *place), configured.allowance)

@@ -45,6 +45,7 @@ class Admission:
             if self._last.at.since(self._clock.now()) > APART:
                 # The clock was set back while nobody watched: how long that was cannot be known.
                 delta = self._clock.now().since(self._last.at)
+                admitted.append(self._farewell())
                 self._last = Stamp(self._last.epoch + 1, self._last.at.plus(delta))
                 admitted.append(Admitted(self._last, Stepped(delta)))
             admitted.append(Admitted(self._last, GapBegan(GapCause.RESTART)))
@@ -75,9 +76,20 @@ class Admission:
             self._last = Stamp(began.epoch, max(ended, began.at.plus(NANOSECOND)))
             admitted.append(Admitted(self._last, GapEnded()))
         if step is not None:
+            if unseen is None:
+                admitted.append(self._farewell())
             self._last = Stamp(self._last.epoch + 1, reading.now)
             admitted.append(Admitted(self._last, step))
         return admitted
+
+    def _farewell(self) -> Admitted:
+        """How far the epoch had come that ends here.
+
+        Signs of life that decided nothing are not recorded one by one, and yet timers fired by them that a step would
+        move along otherwise.
+        """
+        self._last = Stamp(self._last.epoch, self._last.at.plus(NANOSECOND))
+        return Admitted(self._last, Marked(MarkKind.ALIVE))
 
     def _stamped(self, what: Input) -> Admitted:
         now = self._clock.now()
