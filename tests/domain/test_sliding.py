@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from service_monitoring.domain.instants import MINUTE, SECOND, Duration
-from service_monitoring.domain.sliding import FEW, PIECE, extremes, pieces, sums, undecided
-from service_monitoring.domain.strategies import Aggregate, Comparison, Function, Judging, LastOf, code_of
+from service_monitoring.domain.sliding import FEW, PIECE, astride, extremes, pieces, sums, undecided
+from service_monitoring.domain.strategies import Aggregate, Comparison, Function, Judging, LastOf, Operator, code_of
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import starts
 from service_monitoring.testing.builders import above, below
@@ -149,3 +149,54 @@ def test_the_last_of_a_long_column_are_counted_as_one_by_one() -> None:
     codes = LastOf(5, 3, above(0.5)).codes(np.arange(10_000) * SECOND, values, 0, None)
     expected = [int(sum(values[index - 4 : index + 1] > 0.5) >= 3) * 2 for index in range(4, 10_000)]
     assert codes[4:].tolist() == expected
+
+
+CALM = some.lists(
+    some.tuples(
+        some.sampled_from([0.1, 0.3, 0.3, 0.7, 1 - 2**-53, 1.0, 1 + 2**-52, 3.0, -1.0, 1e17]), some.integers(1, 300)
+    ),
+    min_size=1,
+    max_size=6,
+)
+"""Values that stay for long, some of them as close to a limit as can be, and one that dwarfs them."""
+
+
+@given(
+    CALM,
+    some.sampled_from([Function.AVG, Function.MIN, Function.MAX, Function.PERCENTILE]),
+    some.sampled_from(
+        [above(1.0), below(1.0), Comparison(Operator.OUTSIDE, 0.3, 1.0), Comparison(Operator.INSIDE, 0, 1)]
+    ),
+    RECOVERIES,
+    WORSE,
+    some.integers(1, 40),
+    some.integers(0, 70),
+)
+def test_windows_on_one_side_of_a_limit_are_judged_as_those_that_are_looked_at(
+    calm: list[tuple[float, int]],
+    function: Function,
+    comparison: Comparison,
+    recovery: Comparison | None,
+    worse: tuple[Comparison, ...],
+    over: int,
+    first: int,
+) -> None:
+    values = np.repeat([value for value, _ in calm], [count for _, count in calm])
+    # Not quite steady: every seventh sample is missing.
+    instants = np.delete(np.arange(2 * len(values), dtype=np.int64), slice(None, None, 7))[: len(values)] * SECOND
+    percentile = 95.0 if function is Function.PERCENTILE else None
+    strategy = Aggregate(comparison, function=function, over=Duration(over * SECOND), percentile=percentile)
+    first = min(first, len(values) - 1)
+    expected = [
+        strategy.codes(instants[: end + 1], values[: end + 1], end, recovery, worse)[0]
+        for end in range(first, len(values))
+    ]
+    assert strategy.codes(instants, values, first, recovery, worse).tolist() == expected
+
+
+def test_few_windows_of_a_calm_series_are_looked_at() -> None:
+    values = np.full(10_000, 0.3)
+    values[5_000] = 2.0
+    instants = np.arange(10_000, dtype=np.int64) * SECOND
+    assert astride(instants, values, Duration(MINUTE), 100, (1.0,)) == [(5_000, 5_061 - 1)]
+    assert astride(instants, np.full(10_000, 1.0), Duration(MINUTE), 100, (1.0,)) is None

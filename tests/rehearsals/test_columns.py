@@ -39,7 +39,6 @@ from service_monitoring.testing.builders import START
 from service_monitoring.wire.ledger import ledger
 from tests.rehearsals.test_days import observation, the_configuration
 
-END = 10_000
 ALIVE = Marked(MarkKind.ALIVE)
 
 
@@ -116,7 +115,13 @@ def seen(value: float | None) -> Observation:
     return replace(observation(value), reason=None)
 
 
-def one_by_one(time: Time, configuration: Configuration, end: int) -> list[Decision]:
+def end_of(time: Time) -> int:
+    """Late enough for everything that is due to come, but repeats."""
+    seconds = [second for runs in (*time.runs.values(), time.pushes) for second, _ in runs]
+    return max([*seconds, *time.acts, *(sum(cut) for cut in time.cuts)]) + 200
+
+
+def one_by_one(time: Time, configuration: Configuration) -> list[Decision]:
     watched = Watched(configuration)
     happening: list[tuple[int, int, str, Input | Act]] = []
     for service, runs in time.runs.items():
@@ -135,14 +140,14 @@ def one_by_one(time: Time, configuration: Configuration, end: int) -> list[Decis
             watched.act(second, what)
         else:
             watched.tell(second, what)
-    watched.tell(end, ALIVE)
+    watched.tell(end_of(time), ALIVE)
     return watched.decisions
 
 
-def in_columns(time: Time, configuration: Configuration, end: int) -> list[Decision]:
+def in_columns(time: Time, configuration: Configuration) -> list[Decision]:
     watched = Watched(configuration)
     begin = 0
-    for cut, length in [*time.cuts, (end, 0)]:
+    for cut, length in [*time.cuts, (end_of(time), 0)]:
         watched.course.hear(the_stretches(time, begin, cut))
         for second, act in sorted(time.acts.items()):
             if begin < second <= cut:
@@ -189,8 +194,8 @@ def test_columns_decide_what_samples_decide_one_by_one(time: Time, revision: int
     configuration = the_configuration(revision)
     if forgets:
         configuration = forgetful(configuration)
-    alone = one_by_one(time, configuration, END)
-    together = in_columns(time, configuration, END)
+    alone = one_by_one(time, configuration)
+    together = in_columns(time, configuration)
     assert ledger(together).decode().splitlines() == ledger(alone).decode().splitlines()
     assert together == alone
 
@@ -198,7 +203,7 @@ def test_columns_decide_what_samples_decide_one_by_one(time: Time, revision: int
 def test_what_is_compared_is_not_empty() -> None:
     failing: Drawn = [(5, 2.0, 12), (5, None, 27), (5, 2.0, 160)]
     time = made(failing, failing, [(5, 0.0, 180)], [(300, 40)], {})
-    decisions = in_columns(time, the_configuration(), END)
-    assert decisions == one_by_one(time, the_configuration(), END)
+    decisions = in_columns(time, the_configuration())
+    assert decisions == one_by_one(time, the_configuration())
     assert len(decisions) > 30
     assert Outcome.FAILED is seen(None).outcome

@@ -122,7 +122,9 @@ class Compared(Struct, frozen=True):
             value = float(measured[0])
             return alone(Code.UNKNOWN if math.isnan(value) else code_of(value, self.comparison, recovery, worse))
         codes: CodeColumn = code_of(measured, self.comparison, recovery, worse)
-        codes[np.isnan(measured)] = Code.UNKNOWN
+        unknown = np.isnan(measured)
+        if unknown.any():
+            codes[unknown] = Code.UNKNOWN
         return codes
 
 

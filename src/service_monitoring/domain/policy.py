@@ -288,6 +288,7 @@ class MonitoringPolicy:
                 line = self._line_of(stretch.series)
                 line.play(stretch)
                 self._look_ahead(line)
+                self._wait_for_silence(line)
 
     def rest(self, until: int) -> None:
         """What was played up to and at `until` (ns) is remembered, and what waits for its allowance waits by itself."""
@@ -605,7 +606,8 @@ class MonitoringPolicy:
         events: list[Event],
     ) -> None:
         line = self._lines.get((check, metric, labels))
-        if line is None or not (line.heard and line.met):
+        fresh = line is None or not (line.heard and line.met)
+        if line is None or fresh:
             line = self._meet(Series(self.service, check, metric, labels), at, events)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
@@ -616,6 +618,13 @@ class MonitoringPolicy:
             code = track.judge(line)
             if code != track.usual:
                 self._say(track, Code(code), at, events)
+        if fresh:
+            self._wait_for_silence(line)
+
+    def _wait_for_silence(self, line: Line) -> None:
+        """It was heard, whatever that said."""
+        for track in line.tracks:
+            self._book(track)
 
     def _say(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
         """A verdict that is not as before, or that is counted."""
@@ -706,13 +715,16 @@ class MonitoringPolicy:
         at, value = line.waiting.pop(0)
         judged_at = Instant(at) if then is None else then
         events: list[Event] = []
-        if not (line.heard and line.met):
+        fresh = not (line.heard and line.met)
+        if fresh:
             self._meet(line.series, judged_at, events)
         line.hear(at, value)
         for track in line.tracks:
             code = track.judge(line)
             if code != track.usual:
                 self._say(track, Code(code), judged_at, events)
+        if fresh:
+            self._wait_for_silence(line)
         self._wait_for_sample(line)
         return events
 
@@ -724,7 +736,8 @@ class MonitoringPolicy:
         line.hear_until(at - 1)
         for track in line.tracks:
             track.count(score)
-        if not (line.heard and line.met):
+        fresh = not (line.heard and line.met)
+        if fresh:
             self._meet(line.series, Instant(at), events)
             line.judge_ahead()
         line.hear_until(at)
@@ -732,6 +745,8 @@ class MonitoringPolicy:
             code = score.code(track.rule.name)
             if code != track.usual:
                 self._say(track, Code(code), Instant(at), events)
+        if fresh:
+            self._wait_for_silence(line)
         score.counted = score.position
         self._look_ahead(line)
         return events

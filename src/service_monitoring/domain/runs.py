@@ -93,6 +93,9 @@ def late(instants: InstantColumn, silence: Duration | None) -> BoolColumn:
     count = max(0, len(instants) - 1)
     if silence is None:
         return np.zeros(count, dtype=np.bool_)
+    if count <= _BLOCK:
+        few: BoolColumn = instants[1:] - instants[:-1] > silence
+        return few
     found, steps = np.empty(count, dtype=np.bool_), np.empty(min(count, _BLOCK), dtype=np.int64)
     for begin in range(0, count, _BLOCK):
         size = min(_BLOCK, count - begin)
@@ -103,9 +106,13 @@ def late(instants: InstantColumn, silence: Duration | None) -> BoolColumn:
 
 def borders(columns: Iterable[CodeColumn], silent: BoolColumn) -> InstantColumn:
     """The indices of samples, but the last, after which it is silent or any column's code changes."""
-    edges = silent.copy()
-    for codes in columns:
+    changing = [codes for codes in columns if len(codes) and codes.min() != codes.max()]
+    if not changing:
+        return np.flatnonzero(silent)
+    edges = changing[0][1:] != changing[0][:-1]
+    for codes in changing[1:]:
         edges |= codes[1:] != codes[:-1]
+    edges |= silent
     return np.flatnonzero(edges)
 
 

@@ -60,10 +60,10 @@ class Score:
         self._codes = {track.rule.name: self._codes_of(track.rule, begin) for track in tracks}
         ahead = self.instants[begin:]
         silent = late(ahead, silence)
-        self._silences = (np.flatnonzero(silent) + (begin + 1)).tolist()
+        self._silences = [place + begin + 1 for place in np.flatnonzero(silent).tolist()]
         if silence is not None and heard and len(ahead) and int(ahead[0]) - heard > silence:
             self._silences.insert(0, begin)
-        self._borders = (borders(self._codes.values(), silent) + (begin + 1)).tolist()
+        self._borders = [place + begin + 1 for place in borders(self._codes.values(), silent).tolist()]
 
     def _codes_of(self, rule: Rule, begin: int) -> CodeColumn:
         strategy = rule.strategy

@@ -79,6 +79,49 @@ def _is_exact(values: FloatColumn, magnitude: float) -> bool:
     return all(bool((np.rint(some) == some).all()) for some in (values[:8] * scale, values * scale))
 
 
+def astride(
+    instants: InstantColumn, values: FloatColumn, over: Duration, first: int, limits: tuple[float, ...]
+) -> list[tuple[int, int]] | None:
+    """The stretches [begin, end) of samples from `first` on whose windows lie astride of a limit, or close to one.
+
+    All samples of any other window (t - over, t] lie on the same side of every limit as its newest one, and so does
+    their average, however it is rounded: by less than `margin`. None where it is not worth it to look at stretches.
+    """
+    seen = values if first == 0 else values[max(0, int(instants.searchsorted(instants[first] - over, side="right"))) :]
+    begin = len(values) - len(seen)
+    largest = max(float(seen.max()), -float(seen.min()))
+    if not largest < LARGEST / 4:
+        return None
+    margin = 8 * _ROUNDING * largest + _TINY
+    sides = np.zeros(len(seen), dtype=np.int8)
+    close = np.zeros(len(seen), dtype=np.bool_)
+    for limit in limits:
+        above = seen > limit + margin
+        close |= ~(above | (seen < limit - margin))
+        sides += above
+    crossed = np.flatnonzero(sides[1:] != sides[:-1]) + (begin + 1)
+    unsure = np.flatnonzero(close) + begin
+    if len(crossed) + len(unsure) > len(seen) // FEW:
+        return None
+    begins = np.concatenate([crossed, unsure])
+    oldest = np.concatenate([crossed - 1, unsure])
+    ends = instants.searchsorted(instants[oldest] + over, side="left")
+    return _joined(sorted(zip(begins.tolist(), ends.tolist(), strict=True)), first)
+
+
+def _joined(stretches: list[tuple[int, int]], first: int) -> list[tuple[int, int]]:
+    """Stretches in order, those that meet as one, and nothing before `first`."""
+    joined: list[tuple[int, int]] = []
+    for begin, end in stretches:
+        if end <= first:
+            continue
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((max(begin, first), end))
+    return joined
+
+
 def extremes(values: FloatColumn, opens: InstantColumn, ends: InstantColumn, of: np.ufunc) -> FloatColumn:
     """The least (np.minimum) or greatest (np.maximum) of each window, none of them empty.
 

@@ -9,7 +9,7 @@ a longer past than a window is in `baselines` and `budgets`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from service_monitoring.domain.comparisons import (
 )
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.schedules import Failing
-from service_monitoring.domain.sliding import FEW, extremes, pieces, sums, undecided
+from service_monitoring.domain.sliding import FEW, astride, extremes, pieces, sums, undecided
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import (
     CodeColumn,
@@ -112,6 +112,10 @@ class Function(StrEnum):
     RATE = "rate"
     INCREASE = "increase"
     DELTA = "delta"
+
+
+_AMONG_ITS_SAMPLES: Final = frozenset({Function.AVG, Function.MIN, Function.MAX, Function.PERCENTILE})
+"""What lies between the least and the greatest sample of a window."""
 
 
 class Threshold(Compared, frozen=True, tag="threshold"):
@@ -239,9 +243,26 @@ class Aggregate(Compared, frozen=True, tag="aggregate", kw_only=True):
         recovery: Comparison | None,
         worse: Worse = (),
     ) -> CodeColumn:
-        """Compare each window's aggregate; a long column in pieces that stay in the cache, which changes no code."""
+        """Compare each window's aggregate, but where every sample of a window says the same of it."""
         if len(values) - first < FEW:
             return super().codes(instants, values, first, recovery, worse)
+        unclear = None
+        if self.function in _AMONG_ITS_SAMPLES:
+            limits = limits_of(self.comparison, recovery, *worse)
+            unclear = astride(instants, values, self.over, first, limits)
+        if unclear is None:
+            return self._looked_at(instants, values, first, recovery, worse)
+        codes: CodeColumn = code_of(values[first:], self.comparison, recovery, worse)
+        for begin, end in unclear:
+            old = int(instants[:begin].searchsorted(instants[begin] - self.over, side="right"))
+            piece = instants[old:end], values[old:end], begin - old, recovery, worse
+            codes[begin - first : end - first] = self._looked_at(*piece)
+        return codes
+
+    def _looked_at(
+        self, instants: InstantColumn, values: FloatColumn, first: int, recovery: Comparison | None, worse: Worse
+    ) -> CodeColumn:
+        """Each window by itself; a long column in pieces that stay in the cache, which changes no code."""
         codes = np.empty(len(values) - first, dtype=np.int8)
         for old, begin, end in pieces(instants, self.over, first):
             piece = instants[old:end], values[old:end], begin - old, recovery, worse
