@@ -134,7 +134,7 @@ def test_a_rehearsal_prints_one_screen_and_the_same_document_each_time(there: Pa
     assert once.out == command("rehearse", "monitoring.yaml", "--json").out
     document = json.loads(once.out)
     assert document["rehearsal"]["pages"] == 2 and document["rehearsal"]["unmatched"] == []
-    assert list(document) == ["rehearsal", "difference", "sweep", "judgement"]
+    assert list(document) == ["rehearsal", "difference", "sweep", "judgement", "disturbed"]
 
 
 def test_against_another_configuration_it_says_who_gains_and_who_loses_pages(
