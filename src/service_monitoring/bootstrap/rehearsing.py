@@ -139,7 +139,7 @@ def _driven(history: Foreign | History, span: Range, variant: Variant, progress:
         variant = replace(variant, configuration=with_clocks_moved(variant.configuration, disturbed.weeks))
     if isinstance(history, History):
         recording = DisturbedRecording(history, disturbed)
-        found = _replayed(recording, span, variant, progress)
+        found = _replayed(recording, span, replace(variant, disturbed=disturbed), progress)
         return replace(found, limits=(*found.limits, *limits(disturbed, recording.lost)))
     if variant.configuration is None:
         raise Refused(
@@ -160,9 +160,16 @@ def _driven(history: Foreign | History, span: Range, variant: Variant, progress:
 def _replayed(history: DisturbedRecording, span: Range, variant: Variant, progress: Progress) -> Rehearsed:
     configuration, since, until = variant.configuration, span.since, span.until
     if configuration is None:
-        return recorded.as_recorded(history, since, until, progress=progress)
-    assumed = _assumed(variant, configuration)
-    return recorded.under(history, configuration, since, until, assumed=assumed, progress=progress)
+        return recorded.as_recorded(history, since, until, progress=progress, restarts=variant.disturbed.restarts)
+    return recorded.under(
+        history,
+        configuration,
+        since,
+        until,
+        assumed=_assumed(variant, configuration),
+        progress=progress,
+        restarts=variant.disturbed.restarts or frozenset(),
+    )
 
 
 def _assumed(variant: Variant, configuration: Configuration) -> Assumed | None:

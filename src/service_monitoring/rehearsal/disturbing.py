@@ -45,6 +45,7 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import DAY, NANOSECOND, SECOND, Duration, Instant
 from service_monitoring.domain.stretches import Gap, Portion, Stretch
+from service_monitoring.domain.windows import InstantColumn
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Flaw, RecordedHistory, SampleHistory
 from service_monitoring.settings.quantities import duration
@@ -93,6 +94,11 @@ class Disturbances(Struct, frozen=True):
     clocks: Clocks | None = None
     weeks: int = 0
     changed: Instant | None = None
+
+    @property
+    def restarts(self) -> frozenset[Instant] | None:
+        """Where the course is revived; None where nothing is injected at all."""
+        return frozenset(each.began for each in self.blind if each.revived) if self.texts else None
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -259,7 +265,7 @@ _Who = tuple[str, str, tuple[tuple[str, str], ...]]
 """Service, check and labels: what of them has one instant came together, and is late together."""
 
 
-def _are_late(late: Late, who: _Who, instants: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _are_late(late: Late, who: _Who, instants: InstantColumn) -> npt.NDArray[np.bool_]:
     """Which are late. Each by itself: it depends on nothing but its series and its instant."""
     seed = hashlib.sha256(repr(who).encode()).digest()[:8]
     # The finalizer of splitmix64, by Sebastiano Vigna: neighbouring instants have nothing in common.
@@ -267,7 +273,8 @@ def _are_late(late: Late, who: _Who, instants: npt.NDArray[np.int64]) -> npt.NDA
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed = mixed ^ (mixed >> np.uint64(31))
-    return mixed % np.uint64(1_000_000) < np.uint64(late.share)
+    late_ones: npt.NDArray[np.bool_] = mixed % np.uint64(1_000_000) < np.uint64(late.share)
+    return late_ones
 
 
 class DisturbedRecording:

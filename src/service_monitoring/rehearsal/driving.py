@@ -30,6 +30,7 @@ from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.stretches import Gap
 from service_monitoring.errors import Refused
 from service_monitoring.ports import SampleHistory
+from service_monitoring.rehearsal.restarted import Restarted
 
 Decided = tuple[Stamp, Decision]
 
@@ -57,13 +58,13 @@ class People(Protocol):
         ...
 
 
-def replay(recorded: Iterable[Admitted], until: Stamp) -> Iterator[Decided]:
-    """What recorded inputs decide again, each decision with its stamp, in order.
+def replay(recorded: Iterable[Admitted], until: Stamp, course: Course | Restarted | None = None) -> Iterator[Decided]:
+    """What recorded inputs decide again, each decision with its stamp, in order; an input is asked for after that.
 
     `until` is how far the live program had come when its recording ends. Nothing is changed or left out: equal inputs,
-    equal ledger.
+    equal ledger. `course` is a new one where it is not given.
     """
-    course = Course()
+    course = course or Course()
     heard: dict[tuple[str, str], list[Admitted]] = {}
     for admitted in recorded:
         what = admitted.input
