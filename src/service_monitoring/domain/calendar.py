@@ -194,7 +194,7 @@ def moved_zone(name: str, weeks: int) -> str:
 
 def clock_changes(zone: str, since: Instant, until: Instant) -> list[tuple[Instant, int]]:
     """When the clocks of a zone change in [since, until), and by how many seconds they are then set."""
-    refuse_unknown_zone(zone)
+    refuse_unknown_zone(_LATER.sub(r"\1", zone))
     known = _zone(zone)
     return [
         (_instant(second), after - before)

@@ -10,13 +10,25 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from service_monitoring.domain.configuration import Check, Configuration
-from service_monitoring.domain.course import Changes, Course, Progress, Ruling
+from service_monitoring.domain.course import Changes, Course, Decision, Progress, Ruling
 from service_monitoring.domain.dispatch import Flap, Told
 from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.holds import StoredHold
 from service_monitoring.domain.incidents import FINAL, Incident
-from service_monitoring.domain.inputs import Admitted, Configured, GapBegan, Observed, Pushed, Taken
+from service_monitoring.domain.inputs import (
+    Admitted,
+    Configured,
+    GapBegan,
+    Marked,
+    MarkKind,
+    Observed,
+    Pushed,
+    Stamp,
+    Taken,
+)
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.recollections import Recollection, recollect
@@ -57,12 +69,20 @@ class Restarted:
     def step(self, admitted: Admitted) -> Ruling:
         """What follows from an input, for the course as it is now."""
         at = admitted.stamp.at
-        if isinstance(admitted.input, GapBegan) and at in self._left:
-            self._left.remove(at)
-            self._course = self._shelf.revive(self._course.progress)
+        if not isinstance(admitted.input, GapBegan) or at not in self._left:
+            return self._kept(admitted)
+        self._left.remove(at)
+        before: tuple[tuple[Stamp, Decision], ...] = ()
+        if self._course.progress.judged < admitted.stamp:
+            # The program lived until then: all that was due before is decided.
+            before = self._kept(Admitted(admitted.stamp, Marked(MarkKind.ALIVE))).decisions
+        self._course = self._shelf.revive(self._course.progress)
+        ruling = self._kept(admitted)
+        return replace(ruling, decisions=(*before, *ruling.decisions))
+
+    def _kept(self, admitted: Admitted) -> Ruling:
         ruling = self._course.step(admitted)
-        if self._left:
-            self._shelf.keep(self._course, admitted, ruling)
+        self._shelf.keep(self._course, admitted, ruling)
         return ruling
 
 
