@@ -140,8 +140,7 @@ class _Driver:
         if self._people is not None:
             while (act := self._next_act(self._people, last)) is not None:
                 yield from act.decisions
-        if last > self.course.progress.judged.at:
-            yield from self.step(last, _ALIVE).decisions
+        yield from self.step(max(last, self.course.progress.judged.at), _ALIVE).decisions
 
     def miss(self, gap: Gap) -> Iterator[Decided]:
         """Nobody watches from here on; nobody acts either, for nothing would take it."""
