@@ -133,7 +133,7 @@ def test_a_rehearsal_prints_one_screen_and_the_same_document_each_time(there: Pa
     assert once.out == command("rehearse", "monitoring.yaml", "--json").out
     document = json.loads(once.out)
     assert document["rehearsal"]["pages"] == 2 and document["rehearsal"]["unmatched"] == []
-    assert list(document) == ["rehearsal", "difference", "sweep", "judgement"]
+    assert list(document) == ["rehearsal", "difference", "sweep", "judgement", "disturbed"]
 
 
 def test_against_another_configuration_it_says_who_gains_and_who_loses_pages(
@@ -282,6 +282,113 @@ def test_a_page_is_written_that_names_the_configuration(there: Path, command: Co
 def test_secrets_that_are_not_there_are_not_missed(there: Path, command: Command) -> None:
     assert "NOT_THERE_AT_ALL" not in os.environ
     assert command("rehearse", "monitoring.yaml").code == 0
+
+
+# Faults of time -------------------------------------------------------------------------------------------------------
+
+DOWN = "monitor-down=5m@2026-01-05T00:10:00Z"
+"""While the page becomes slow."""
+
+
+def test_an_injected_gap_is_shown_beside_the_undisturbed_rehearsal_and_the_ledger_is_the_disturbed_one(
+    there: Path, command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "ledger.jsonl"
+    arguments = ("rehearse", "--history", "data", "--inject", DOWN, "--jobs", "1")
+    said = command(*arguments, "--json", "--ledger", str(file))
+    assert said.code == 0, said.err
+    document = json.loads(said.out)
+    undisturbed = json.loads(command("rehearse", "--history", "data", "--json").out)
+    assert document["rehearsal"] == undisturbed["rehearsal"] and document["difference"] is None
+    disturbed = document["disturbed"]
+    assert disturbed["injected"] == [DOWN]
+    lines = disturbed["lines"]
+    assert lines["before"] == len(decided(there).splitlines()) and lines["after"] == len(file.read_bytes().splitlines())
+    assert lines["only_before"] > 0
+    assert [each["rule"] for each in disturbed["difference"]["moved"]] == ["shop.slow"]
+    assert any(f"--inject {DOWN}" in each for each in disturbed["limits"])
+    shown = command(*arguments)
+    assert f"Disturbed: {DOWN}" in shown.out
+    assert f"{lines['only_before']} of {lines['before']} lines of the ledger gone" in shown.out
+    assert "1 at another time" in shown.out
+
+
+def test_a_restart_of_a_recorded_day_changes_no_page(there: Path, command: Command) -> None:
+    # Between two runs of the check, so that none is lost.
+    said = command("rehearse", "--history", "data", "--inject", "restart@2026-01-05T00:30:02Z", "--json", "--jobs", "1")
+    assert said.code == 0, said.err
+    difference = json.loads(said.out)["disturbed"]["difference"]
+    assert difference["same"] == 2 and not difference["gained"] + difference["lost"] + difference["moved"]
+
+
+@pytest.mark.real_time("processes of their own take their time to start")
+def test_another_configuration_and_a_fault_of_time_are_shown_side_by_side_from_any_number_of_processes(
+    there: Path, command: Command, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(FILE.replace("above: 0.8", "above: 1.2"))
+    page = tmp_path / "page.html"
+    arguments = ("rehearse", "monitoring.yaml", "--against", str(other), "--inject", DOWN, "--inject", "late=20%")
+    one = command(*arguments, "--json", "--jobs", "1", "--report", str(page))
+    assert one.code == 0, one.err
+    assert one.out == command(*arguments, "--json", "--jobs", "3").out
+    document = json.loads(one.out)
+    assert document["difference"]["names"] == ["monitoring.yaml", str(other)]
+    assert document["disturbed"]["injected"] == [DOWN, "late=20%"]
+    shown = page.read_text()
+    assert 'id="difference"' in shown and 'id="disturbed"' in shown and "lines of the ledger" in shown
+
+
+def test_samples_of_others_are_disturbed_as_a_recording_is(there: Path, command: Command, foreign: Path) -> None:
+    arguments = ("--inject", DOWN, "--inject", "suspend=1m@2026-01-05T00:40:00Z", "--json", "--jobs", "1")
+    ours = json.loads(command("rehearse", "monitoring.yaml", *arguments).out)["disturbed"]["difference"]
+    said = command("rehearse", "monitoring.yaml", "--history", str(foreign), *arguments)
+    assert said.code == 0, said.err
+    theirs = json.loads(said.out)["disturbed"]["difference"]
+    assert theirs["incidents"] == ours["incidents"] != []
+    first = [each for each in theirs["moved"] if each["page"] == "first"]
+    assert first == [each for each in ours["moved"] if each["page"] == "first"] != []
+
+
+def test_quiet_hours_are_those_of_a_night_in_which_clocks_change(there: Path, command: Command, tmp_path: Path) -> None:
+    configuration, history = tmp_path / "quiet.yaml", tmp_path / "nights.csv"
+    quiet = "ada: {contact: [channel.hook], quiet_hours: {times: '02:00-03:00'}}"
+    configuration.write_text(FILE.replace("ada: {contact: [channel.hook]}", quiet).replace("10s", "10m"))
+    begin = Instant.parse("2026-01-10T00:00:00Z")
+    every = Duration(600 * SECOND)
+    values = [1.0 if number % 144 in {1, 2, 7, 8} else 0.5 for number in range(3 * 144)]
+    rows = [
+        f"shop,page,duration_seconds,{begin.plus(Duration(number * every))},{value}"
+        for number, value in enumerate(values)
+    ]
+    history.write_text("\n".join(["service,check,metric,at,value", *rows]) + "\n")
+    arguments = ("rehearse", str(configuration), "--history", str(history), "--json", "--jobs", "1")
+    spring = command(*arguments, "--inject", "dst=spring")
+    assert spring.code == 0, spring.err
+    document = json.loads(spring.out)
+    # It is slow at 01:10 and at 02:10 of each night; in that one and after it, at 02:10 and at 03:10 of summer time.
+    held = [each["at"][:16] for each in document["rehearsal"]["every_held"] if each["page"] == "first"]
+    assert held == ["2026-01-10T01:10", "2026-01-11T01:10", "2026-01-12T01:10"]
+    changes = document["disturbed"]["difference"]
+    first = [[each["at"][:16] for each in changes[what] if each["page"] == "first"] for what in ("gained", "lost")]
+    assert first == [["2026-01-11T01:10", "2026-01-12T01:10"], ["2026-01-12T00:10"]]
+    assert document["disturbed"]["limits"][-1].startswith("the clocks change at 2026-01-11T01:00:00")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("sleep=1m", "--inject sleep=1m says nothing that can be injected"),
+        ("suspend=1h@2026-01-05T00:30:00Z", "is not within what is rehearsed"),
+        ("restart@2026-01-06", "name an instant in it, or rehearse a longer range"),
+        ("late=5", "is no share of the samples: write late=5%"),
+        ("dst", "no such instant is in this range: rehearse a longer one"),
+    ],
+)
+def test_a_fault_that_cannot_be_injected_is_one_sentence(there: Path, command: Command, fault: str, said: str) -> None:
+    answer = command("rehearse", "monitoring.yaml", "--inject", fault, "--jobs", "1")
+    assert answer.code == 5 and said in answer.err, answer.err
+    assert len(answer.err.splitlines()) == 1
 
 
 # Processes ------------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from queue import Empty
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.inputs import Stamp
@@ -26,6 +27,14 @@ from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.rehearsal import recorded
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
+from service_monitoring.rehearsal.disturbing import (
+    Disturbances,
+    DisturbedRecording,
+    DisturbedSamples,
+    limits,
+    with_clocks_moved,
+    within,
+)
 from service_monitoring.rehearsal.driving import Progress
 from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.rehearsal.sampled import sampled
@@ -56,11 +65,15 @@ class Range(Struct, frozen=True):
 
 
 class Variant(Struct, frozen=True):
-    """One rehearsal: under this configuration, or under the recorded revisions where it is None."""
+    """One rehearsal: under this configuration, or under the recorded revisions where it is None.
+
+    `disturbed` is what is injected into the history.
+    """
 
     configuration: Configuration | None
     make: Make
     assumption: Assumption | None = None
+    disturbed: Disturbances = Disturbances()
 
 
 class _Task(Struct, frozen=True):
@@ -82,9 +95,16 @@ class _Done(Struct, frozen=True):
 def extent(past: Past) -> Range:
     """All that a history has, to the whole second after its last instant; `NotFound` where it is empty. Blocks."""
     with _opened(past) as history:
-        found = history.extent()
+        found = _extent(history)
     if found is None:
         raise NotFound(f"{past.source} holds no history: nothing was recorded there")
+    return found
+
+
+def _extent(history: Foreign | History) -> Range | None:
+    found = history.extent()
+    if found is None:
+        return None
     first, last = (each.at if isinstance(each, Stamp) else each for each in found)
     return Range(first, Instant((last.ns // SECOND + 1) * SECOND))
 
@@ -128,18 +148,54 @@ def _ended(task: _Task, done: _Done, heard: Heard) -> Any:
 
 def _driven(history: Foreign | History, span: Range, variant: Variant, progress: Progress) -> Rehearsed:
     """By the driver that suits the history: the one place that knows which there are."""
+    disturbed = _within(history, span, variant.disturbed)
+    if variant.configuration is not None:
+        variant = replace(variant, configuration=with_clocks_moved(variant.configuration, disturbed.weeks))
+    if isinstance(history, History):
+        recording = DisturbedRecording(history, disturbed)
+        found = _replayed(recording, span, replace(variant, disturbed=disturbed), progress)
+        return replace(found, limits=(*found.limits, *limits(disturbed, recording.lost)))
+    if variant.configuration is None:
+        raise Refused(
+            "this history has samples alone, and no revisions of a configuration: name the configuration to "
+            "rehearse, as service-monitoring rehearse monitoring.yaml --history ..."
+        )
+    found = sampled(
+        DisturbedSamples(history, disturbed),
+        variant.configuration,
+        span.since,
+        span.until,
+        assumed=_assumed(variant, variant.configuration),
+        progress=progress,
+    )
+    return replace(found, limits=(*found.limits, *limits(disturbed)))
+
+
+def _replayed(history: DisturbedRecording, span: Range, variant: Variant, progress: Progress) -> Rehearsed:
     configuration, since, until = variant.configuration, span.since, span.until
     if configuration is None:
-        if not isinstance(history, History):
-            raise Refused(
-                "this history has samples alone, and no revisions of a configuration: name the configuration to "
-                "rehearse, as service-monitoring rehearse monitoring.yaml --history ..."
-            )
-        return recorded.as_recorded(history, since, until, progress=progress)
-    assumed = None if variant.assumption is None else Assumed(variant.assumption, configuration)
-    if isinstance(history, History):
-        return recorded.under(history, configuration, since, until, assumed=assumed, progress=progress)
-    return sampled(history, configuration, since, until, assumed=assumed, progress=progress)
+        return recorded.as_recorded(history, since, until, progress=progress, restarts=variant.disturbed.restarts)
+    return recorded.under(
+        history,
+        configuration,
+        since,
+        until,
+        assumed=_assumed(variant, configuration),
+        progress=progress,
+        restarts=variant.disturbed.restarts or frozenset(),
+    )
+
+
+def _assumed(variant: Variant, configuration: Configuration) -> Assumed | None:
+    return None if variant.assumption is None else Assumed(variant.assumption, configuration)
+
+
+def _within(history: Foreign | History, span: Range, disturbed: Disturbances) -> Disturbances:
+    """What is injected, where it is in what was recorded."""
+    there = _extent(history)
+    if there is None or disturbed == Disturbances():
+        return disturbed
+    return within(disturbed, max(span.since, there.since), min(span.until, there.until))
 
 
 def _opened(past: Past, *, jobs: int = 1) -> Foreign | History:

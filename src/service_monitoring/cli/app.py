@@ -286,6 +286,13 @@ def rehearse(  # noqa: PLR0913 - one argument an option, all by name
     sweep: Annotated[
         list[str] | None, typer.Option(help="Try values: shop.slow.above=0.4:1.2:0.1, or =0.4,0.8; may be given again.")
     ] = None,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Faults of time: suspend=22m@2026-01-06T03:00, monitor-down=40m@..., restart@..., late=5%, dst; "
+            "may be given again."
+        ),
+    ] = None,
     assume: Annotated[str, typer.Option(help="What people do: ack=10m, or ack=10m:by=NAME.")] = "",
     incidents: Annotated[Path | None, typer.Option(help="What really went wrong, as CSV or YAML.")] = None,
     night: Annotated[str, typer.Option(help="When people sleep.")] = "22:00-07:00",
@@ -307,6 +314,7 @@ def rehearse(  # noqa: PLR0913 - one argument an option, all by name
         against=against,
         sweeps=tuple(sweep or ()),
         drafts=include_drafts,
+        injects=tuple(inject or ()),
         assume=assume,
         incidents=incidents,
         night=night,

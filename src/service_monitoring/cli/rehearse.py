@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -30,6 +31,8 @@ from service_monitoring.domain.schedules import Span
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.rehearsal.assumed import Assumption
 from service_monitoring.rehearsal.difference import difference_of
+from service_monitoring.rehearsal.disturbed import disturbed_of
+from service_monitoring.rehearsal.disturbing import Disturbances, disturbances
 from service_monitoring.rehearsal.figures import figures_of
 from service_monitoring.rehearsal.judging import TrueIncident, judge, read_incidents
 from service_monitoring.rehearsal.page import html_of
@@ -55,6 +58,7 @@ class Asked(NamedTuple):
     against: Path | None
     sweeps: Sequence[str]
     drafts: bool
+    injects: Sequence[str]
     assume: str
     incidents: Path | None
     night: str
@@ -73,6 +77,7 @@ class _Read(NamedTuple):
     assumption: Assumption | None
     truth: tuple[TrueIncident, ...] | None
     night: Span
+    disturbed: Disturbances
 
 
 def rehearse(asked: Asked, form: Form) -> None:
@@ -86,7 +91,7 @@ def rehearse(asked: Asked, form: Form) -> None:
     report = _report(asked, read, made)
     title = "" if asked.config is None else asked.config.name
     if asked.ledger is not None:
-        _write(asked.ledger, ledger(made[0].decisions))
+        _write(asked.ledger, ledger(_to_write(asked, made).decisions))
     if asked.report is not None:
         _write(asked.report, html_of(report, title=title or "Rehearsal").encode())
     document = as_json(report).decode()
@@ -104,14 +109,16 @@ def _read(asked: Asked) -> _Read:
         _needs_a_configuration(asked)
     sweeps = tuple(sweep(each) for each in asked.sweeps)
     points = grid(sweeps)
+    settings = None if asked.config is None else _settings(asked.config)
     return _Read(
-        settings=None if asked.config is None else _settings(asked.config),
+        settings=settings,
         other=None if asked.against is None else _settings(asked.against),
         sweeps=sweeps,
         points=points,
         assumption=_assumption(asked.assume) if asked.assume else None,
         truth=None if asked.incidents is None else read_incidents(_text(asked.incidents), str(asked.incidents)),
         night=_night(asked.night),
+        disturbed=disturbances(asked.injects, _UTC if settings is None else settings.timezone),
     )
 
 
@@ -188,11 +195,16 @@ def _text(path: Path) -> str:
 
 
 def _variants(asked: Asked, read: _Read) -> Iterator[Variant]:
-    """The configuration itself, the one that it is compared with, then each point; all are read before any runs."""
+    """The configuration itself, the one it is compared with, the first one disturbed, then each point.
+
+    All are read before any runs.
+    """
     whole = partial(_variant, read.assumption, rehearsing.whole, drafts=asked.drafts)
     yield whole(None if read.settings is None else read.settings.configuration)
     if read.other is not None:
         yield whole(read.other.configuration)
+    if asked.injects:
+        yield replace(whole(None if read.settings is None else read.settings.configuration), disturbed=read.disturbed)
     in_short = partial(summary_of, night=read.night)
     for point in read.points:
         assert asked.config is not None, "a sweep needs a configuration"
@@ -220,7 +232,16 @@ def _report(asked: Asked, read: _Read, made: Sequence[Any]) -> Report:
         difference=difference,
         sweep=_curve(asked, read, points) if read.points else None,
         judgement=None if read.truth is None else judge(base, read.truth, night=read.night),
+        disturbed=disturbed_of(base, _to_write(asked, made), asked.injects, night=read.night)
+        if asked.injects
+        else None,
     )
+
+
+def _to_write(asked: Asked, made: Sequence[Any]) -> Rehearsed:
+    """The rehearsal itself, disturbed where something is injected."""
+    found: Rehearsed = made[0] if not asked.injects else made[1 if asked.against is None else 2]
+    return found
 
 
 def _curve(asked: Asked, read: _Read, made: Sequence[Any]) -> Curve:

@@ -32,11 +32,14 @@ def rehearsed(answer: Mapping[str, Any], title: str = "") -> None:
     _people(figures)
     _held(figures)
     if answer["difference"]:
-        _difference(answer["difference"])
+        names = answer["difference"]["names"]
+        _difference(answer["difference"], f"Difference: {names[0]} to {names[1]}")
     if answer["sweep"]:
         _sweep(answer["sweep"])
     if answer["judgement"]:
         _judgement(answer["judgement"])
+    if answer["disturbed"]:
+        _disturbed(answer["disturbed"], known=figures["limits"])
     _limits(figures)
 
 
@@ -85,10 +88,10 @@ def _held(figures: Mapping[str, Any]) -> None:
     _part("Held back", table, figures["held"], "")
 
 
-def _difference(difference: Mapping[str, Any]) -> None:
+def _difference(difference: Mapping[str, Any], title: str) -> None:
     before, after = difference["before"], difference["after"]
     gained, lost, moved = (len(difference[each]) for each in ("gained", "lost", "moved"))
-    lines(Text(), word(f"Difference: {difference['names'][0]} to {difference['names'][1]}", "bold"))
+    lines(Text(), word(title, "bold"))
     pages = f"{before['pages']} -> {after['pages']} pages, {before['at_night']} -> {after['at_night']} at night"
     _indented(f"{pages}, {before['incidents']} -> {after['incidents']} incidents")
     _indented(f"{gained} gained, {lost} lost, {moved} at another time, {difference['same']} as before")
@@ -149,6 +152,16 @@ def _judgement(judgement: Mapping[str, Any]) -> None:
     if judgement["rules"]:
         lines(Padding(table, (0, 0, 0, 2)))
         _more(judgement["rules"])
+
+
+def _disturbed(disturbed: Mapping[str, Any], *, known: Sequence[str]) -> None:
+    _difference(disturbed["difference"], f"Disturbed: {', '.join(disturbed['injected'])}")
+    counts = disturbed["lines"]
+    gone = f"{counts['only_before']} of {amount(counts['before'], 'line')} of the ledger gone"
+    _indented(f"{gone}, {counts['only_after']} of {counts['after']} new")
+    for each in disturbed["limits"]:
+        if each not in known:
+            lines(Padding(word(f"- {each}", ""), (0, 0, 0, 2)))
 
 
 def _limits(figures: Mapping[str, Any]) -> None:

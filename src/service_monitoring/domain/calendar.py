@@ -39,6 +39,7 @@ _DAY: Final = 86_400
 _EARLIEST: Final = -(1 << 63) // SECOND + 2 * _DAY
 _LATEST: Final = (1 << 63) // SECOND - 2 * _DAY
 _HOURS: Final = re.compile(r"(\d{2}):([0-5]\d)\s*-\s*(\d{2}):([0-5]\d)", re.ASCII)
+_LATER: Final = re.compile(r"(.+)([+-]\d+)w", re.ASCII)
 _WEEKS_ASKED: Final = 4
 _YEARS_ASKED: Final = 12
 """Years without a beginning after which there is none: from one 29th of February to the next it may be eight."""
@@ -183,6 +184,25 @@ def next_change(hours: ActiveHours, after: Instant) -> Instant | None:
     return _instant(last) if last is not None and second < last < (today + 7 * _WEEKS_ASKED) * _DAY else None
 
 
+def moved_zone(name: str, weeks: int) -> str:
+    """A zone whose clocks change so many weeks later than in another: a name that functions of this module take.
+
+    Nobody can write one in a configuration: the time zone database has no such name.
+    """
+    return f"{name}{weeks:+d}w" if weeks else name
+
+
+def clock_changes(zone: str, since: Instant, until: Instant) -> list[tuple[Instant, int]]:
+    """When the clocks of a zone change in [since, until), and by how many seconds they are then set."""
+    refuse_unknown_zone(_LATER.sub(r"\1", zone))
+    known = _zone(zone)
+    return [
+        (_instant(second), after - before)
+        for second, before, after in zip(known.starts[1:], known.offsets, known.offsets[1:], strict=False)
+        if since <= _instant(second) < until
+    ]
+
+
 def local_instant(text: str, zone: str) -> Instant:
     """The instant at which a zone reaches `2026-12-24T09:00`, or that the text names by an offset of its own.
 
@@ -285,6 +305,9 @@ class _Zone:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> _Zone:
+    if (later := _LATER.fullmatch(name)) is not None:
+        known, shift = _zone(later[1]), int(later[2]) * 7 * _DAY
+        return _Zone([known.starts[0], *(start + shift for start in known.starts[1:])], known.offsets)
     here: ZonedDateTime | None = Moment.from_timestamp(_EARLIEST).to_tz(name)
     starts: list[int] = []
     offsets: list[int] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from service_monitoring.domain.inputs import GapCause
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.samples import Series
 from service_monitoring.domain.windows import FloatColumn, InstantColumn
@@ -20,8 +21,19 @@ class Stretch(Struct, frozen=True, eq=False):
     values: FloatColumn
 
 
+class Gap(Struct, frozen=True):
+    """Nobody watched up to and at `until`."""
+
+    until: Instant
+    cause: GapCause
+
+
 class Portion(Struct, frozen=True, eq=False):
-    """All samples of a history before `until` that no earlier portion had; each series at most once."""
+    """All samples of a history before `until` that no earlier portion had; each series at most once.
+
+    A `gap` begins at the last instant of the portion: no later one has a sample in it.
+    """
 
     until: Instant
     stretches: tuple[Stretch, ...]
+    gap: Gap | None = None

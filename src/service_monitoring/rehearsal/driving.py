@@ -15,6 +15,8 @@ from service_monitoring.domain.inputs import (
     Acted,
     Admitted,
     Configured,
+    GapBegan,
+    GapEnded,
     Input,
     Marked,
     MarkKind,
@@ -25,8 +27,10 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.recollections import recollect
+from service_monitoring.domain.stretches import Gap
 from service_monitoring.errors import Refused
 from service_monitoring.ports import SampleHistory
+from service_monitoring.rehearsal.restarted import Restarted
 
 Decided = tuple[Stamp, Decision]
 
@@ -35,6 +39,7 @@ Progress = Callable[[Instant, int], None]
 
 _ALIVE: Final = Marked(MarkKind.ALIVE)
 _ONE: Final = Duration(1)
+_LAST: Final = Duration(-1)
 
 
 class People(Protocol):
@@ -53,13 +58,13 @@ class People(Protocol):
         ...
 
 
-def replay(recorded: Iterable[Admitted], until: Stamp) -> Iterator[Decided]:
-    """What recorded inputs decide again, each decision with its stamp, in order.
+def replay(recorded: Iterable[Admitted], until: Stamp, course: Course | Restarted | None = None) -> Iterator[Decided]:
+    """What recorded inputs decide again, each decision with its stamp, in order; an input is asked for after that.
 
     `until` is how far the live program had come when its recording ends. Nothing is changed or left out: equal inputs,
-    equal ledger.
+    equal ledger. `course` is a new one where it is not given.
     """
-    course = Course()
+    course = course or Course()
     heard: dict[tuple[str, str], list[Admitted]] = {}
     for admitted in recorded:
         what = admitted.input
@@ -99,11 +104,14 @@ def play(
     for portion in history.portions(since, until):
         driver.course.hear(portion.stretches)
         yield from driver.advance(portion.until)
+        if portion.gap is not None:
+            yield from driver.miss(portion.gap)
         driver.course.take_changes()  # nobody stores them
         samples += sum(len(stretch.instants) for stretch in portion.stretches)
         if progress is not None:
             progress(portion.until, samples)
     yield from driver.advance(until)
+    yield from driver.step(until, _ALIVE).decisions
 
 
 class _Driver:
@@ -112,29 +120,43 @@ class _Driver:
     def __init__(self, people: People | None) -> None:
         self.course = Course()
         self._people = people
+        self._free = Instant(0)
+        """When somebody may act next."""
 
     def step(self, at: Instant, what: Input) -> Ruling:
         """One input, stamped with its instant."""
         ruling = self.course.step(Admitted(Stamp(0, at), what))
+        # People come first at any instant.
+        self._free = at if isinstance(what, Acted) else at.plus(_ONE)
         self._show(ruling)
         return ruling
 
     def advance(self, until: Instant) -> Iterator[Decided]:
-        """Everything that is due and everything that is known before `until`, and what people do meanwhile."""
-        if self._people is not None:
-            while (act := self._next_act(self._people, until)) is not None:
-                yield from act.decisions
-        yield from self.step(until, _ALIVE).decisions
+        """Everything that is known before `until`, and what people do meanwhile.
 
-    def _next_act(self, people: People, until: Instant) -> Ruling | None:
-        """What is decided until somebody acts, and by their act; None where nobody does before `until`.
+        What follows at its last instant on what is known there is left: a gap may begin, or somebody act, just then.
+        """
+        last = max(until.plus(_LAST), self.course.progress.judged.at)
+        if self._people is not None:
+            while (act := self._next_act(self._people, last)) is not None:
+                yield from act.decisions
+        yield from self.step(max(last, self.course.progress.judged.at), _ALIVE).decisions
+
+    def miss(self, gap: Gap) -> Iterator[Decided]:
+        """Nobody watches from here on; nobody acts either, for nothing would take it."""
+        yield from self.step(self.course.progress.judged.at, GapBegan(gap.cause)).decisions
+        yield from self.step(gap.until, GapEnded()).decisions
+
+    def _next_act(self, people: People, last: Instant) -> Ruling | None:
+        """What is decided until somebody acts, and by their act; None where nobody does up to `last`.
 
         What is due comes one instant at a time: any of it may be what somebody acts on.
         """
         due, acts = self.course.due(), people.due()
-        if acts is not None and acts < until and (due is None or acts <= due):
-            return self.step(acts, people.take())
-        if due is None or due >= until:
+        if acts is not None and acts <= last and (due is None or acts <= due):
+            # What was due in a gap comes as soon as it is over.
+            return self.step(max(acts, self._free), people.take())
+        if due is None or due >= last:
             return None
         return self.step(due.plus(_ONE), _ALIVE)
 

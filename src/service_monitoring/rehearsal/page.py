@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from msgspec.structs import replace
 
 from service_monitoring.domain.calendar import local_text
 from service_monitoring.domain.instants import DAY, Duration, Instant, seconds
@@ -41,11 +42,32 @@ def html_of(report: Report, *, title: str = "Rehearsal") -> str:
         weeks=plots.pages_by_week(figures),
         curve=plots.curve(report.sweep) if report.sweep is not None else None,
         gains=plots.gains(report.difference, zone) if report.difference is not None else None,
+        disturbed_gains=_disturbed_gains(report, zone),
+        disturbed_notes=_disturbed_notes(report),
         moment=lambda at: plots.day_text(at, zone),
         most=MOST_ROWS,
         reason=_reason,
     )
     return shown + "\n"
+
+
+def _disturbed_gains(report: Report, zone: str) -> plots.Plot | None:
+    if report.disturbed is None:
+        return None
+    return replace(plots.gains(report.disturbed.difference, zone), name="disturbed-gains")
+
+
+def _disturbed_notes(report: Report) -> tuple[str, ...]:
+    """How much of the ledger changes, and what else is to be known of a disturbed rehearsal."""
+    disturbed = report.disturbed
+    if disturbed is None:
+        return ()
+    lines = disturbed.lines
+    changed = (
+        f"Of {lines.before:,} lines of the ledger {lines.only_before:,} are gone; "
+        f"of {lines.after:,} now {lines.only_after:,} are new."
+    )
+    return (changed, *(each for each in disturbed.limits if each not in report.rehearsal.limits))
 
 
 @lru_cache(maxsize=1)

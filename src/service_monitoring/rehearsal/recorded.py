@@ -7,7 +7,7 @@ not know where the recording is kept, nor any driver of columns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from service_monitoring.domain.configuration import Check, Configuration, Service, reach_of
@@ -45,6 +45,7 @@ from service_monitoring.ports import RecordedHistory
 from service_monitoring.rehearsal.assumed import Assumed
 from service_monitoring.rehearsal.driving import Progress, replay
 from service_monitoring.rehearsal.rehearsed import Rehearsed, Unmatched
+from service_monitoring.rehearsal.restarted import Restarted
 
 _TELL_EVERY: Final = 5_000
 """Inputs between two words of progress."""
@@ -56,15 +57,30 @@ def unheard(at: Instant, samples: int) -> None:
     """Progress that nobody asks for."""
 
 
-def as_recorded(history: RecordedHistory, since: Instant, until: Instant, *, progress: Progress = unheard) -> Rehearsed:
-    """What the recorded revisions decide again in [since, until); all that came before is decided again, too."""
+def as_recorded(
+    history: RecordedHistory,
+    since: Instant,
+    until: Instant,
+    *,
+    progress: Progress = unheard,
+    restarts: frozenset[Instant] | None = None,
+) -> Rehearsed:
+    """What the recorded revisions decide again in [since, until); all that came before is decided again, too.
+
+    `restarts` are given where a history is not as it was lived: the course is revived at the gaps that begin there, and
+    what answered decisions that are not made here is left out.
+    """
     extent = history.extent()
     last = Stamp(0, until) if extent is None else extent[1]
-    watched = _Watched(history.inputs(), until, progress)
+    watched = _Watched(history.inputs(), until, progress) if restarts is None else _Otherwise(history, until, progress)
     end = last if last.at < until else Stamp(last.epoch, until)
-    decided = [decision for stamp, decision in replay(watched.inputs(), end) if since <= stamp.at and stamp.at < until]
+    decided = []
+    for stamp, decision in replay(watched.inputs(), end, Restarted(restarts) if restarts else None):
+        watched.hear(decision)
+        if since <= stamp.at < until:
+            decided.append(decision)
     begins = since if extent is None else extent[0].at
-    limits = [*outside(since, until, begins, last.at)]
+    unmatched = tuple(each for each in watched.unmatched if each.at >= since)
     return Rehearsed(
         since=since,
         until=until,
@@ -72,7 +88,8 @@ def as_recorded(history: RecordedHistory, since: Instant, until: Instant, *, pro
         configuration=watched.configuration,
         decisions=tuple(decided),
         samples=watched.samples,
-        limits=tuple(limits),
+        unmatched=unmatched,
+        limits=(*outside(since, until, begins, last.at), *_unmatched(unmatched, watched.answers)),
     )
 
 
@@ -84,13 +101,16 @@ def under(
     *,
     assumed: Assumed | None = None,
     progress: Progress = unheard,
+    restarts: frozenset[Instant] = frozenset(),
 ) -> Rehearsed:
     """What `configuration` decides in [since, until) if it is in force throughout.
 
     It begins cold so long before `since` as its rules look back. What people did, gaps, silences and outcomes are taken
-    as they were recorded, as far as they mean something here.
+    as they were recorded, as far as they mean something here. The course is revived at gaps that begin at `restarts`.
     """
     course = _UnderAnother(configuration, since, until, assumed, progress)
+    if restarts:
+        course.restart(restarts)
     for admitted in history.inputs():
         if not course.take(admitted):
             break
@@ -134,6 +154,8 @@ class _Watched:
     def __init__(self, inputs: Iterable[Admitted], until: Instant, progress: Progress) -> None:
         self.configuration = Configuration()
         self.samples = 0
+        self.answers = 0
+        self.unmatched: list[Unmatched] = []
         self._inputs = inputs
         self._until = until
         self._progress = progress
@@ -142,12 +164,49 @@ class _Watched:
         for number, admitted in enumerate(self._inputs):
             if admitted.stamp.at >= self._until:
                 return
+            if not self.means_something(admitted):
+                continue
             if isinstance(admitted.input, Configured):
                 self.configuration = admitted.input.configuration
             self.samples += samples_in(admitted.input)
             if number % _TELL_EVERY == 0:
                 self._progress(admitted.stamp.at, self.samples)
             yield admitted
+
+    def hear(self, decision: Decision) -> None:
+        """What was decided before the next input is asked for."""
+
+    def means_something(self, admitted: Admitted) -> bool:
+        """Whether an input answers what is decided here; all do where everything is as it was lived."""
+        return True
+
+
+class _Otherwise(_Watched):
+    """Recorded inputs where something else is decided than was, so that some of them are no answers to it."""
+
+    def __init__(self, history: RecordedHistory, until: Instant, progress: Progress) -> None:
+        super().__init__(history.inputs(), until, progress)
+        self._incidents: set[str] = set()
+        self._owed: set[str] = set()
+
+    def hear(self, decision: Decision) -> None:
+        """What may be answered from now on."""
+        if isinstance(decision, IncidentMoved):
+            self._incidents.add(decision.incident.id)
+        elif isinstance(decision, Notice) and decision.held is None:
+            self._owed.add(decision.key)
+
+    def means_something(self, admitted: Admitted) -> bool:
+        """Acts on incidents that are none here are listed, outcomes of notices that are none are counted."""
+        match admitted.input:
+            case Acted(incident, act, by) if incident not in self._incidents:
+                self.unmatched.append(Unmatched(admitted.stamp.at, act, incident, by))
+                return False
+            case Settled(notice) | Requeued(notice) if notice not in self._owed:
+                self.answers += isinstance(admitted.input, Settled)
+                return False
+            case _:
+                return True
 
 
 class _UnderAnother:
@@ -166,7 +225,7 @@ class _UnderAnother:
         self._begins = since.plus(Duration(-look_back(configuration)))
         self._assumed = assumed
         self._progress = progress
-        self._course = Course()
+        self._course: Course | Restarted = Course()
         self._checks = {(check.service, check.name) for service in configuration.services for check in service.checks}
         self._rules = {(rule.service, rule.name) for service in configuration.services for rule in service.rules}
         self._first: Instant | None = None
@@ -182,6 +241,10 @@ class _UnderAnother:
         self._unmatched: list[Unmatched] = []
         self._samples = self._taken = 0
         self._complete = False
+
+    def restart(self, restarts: frozenset[Instant]) -> None:
+        """To be said before anything is taken."""
+        self._course = Restarted(restarts)
 
     def take(self, admitted: Admitted) -> bool:
         """One recorded input. Whether there is any use in the next one."""
@@ -327,6 +390,10 @@ class _UnderAnother:
         while True:
             due, timer = assumed.due(), self._course.due()
             judged = self._course.progress.judged
+            if self._blind:
+                return  # nothing would take an act: it comes when the gap is over
+            if due is not None and (due, Order.PERSON) < (self._last.at, self._order):
+                due = self._last.at.plus(NANOSECOND)
             if due is not None and (due.ns, Order.PERSON) <= (until.ns, order):
                 act: Acted | Marked = assumed.take()
             elif timer is not None and timer.plus(assumed.after) < until:
@@ -351,18 +418,23 @@ class _UnderAnother:
             number = sum(self._left_out.values())
             names = named(sorted(self._left_out))
             yield f"{number} inputs of {names} were left out: the configuration has no such check"
-        if self._unmatched:
-            yield (
-                f"{len(self._unmatched)} acts of people were about incidents that are none here, or ended before: "
-                "they were applied to no other"
-            )
-        if self._answers:
-            yield (
-                f"{self._answers} recorded outcomes were about notices that are none here; "
-                "every notice without a recorded outcome counts as delivered"
-            )
+        yield from _unmatched(self._unmatched, self._answers)
         if self._assumed is not None:
             yield self._assumed.limit
+
+
+def _unmatched(unmatched: Sequence[Unmatched], answers: int) -> Iterator[str]:
+    """What answers nothing that is decided here."""
+    if unmatched:
+        yield (
+            f"{len(unmatched)} acts of people were about incidents that are none here, or ended before: "
+            "they were applied to no other"
+        )
+    if answers:
+        yield (
+            f"{answers} recorded outcomes were about notices that are none here; "
+            "every notice without a recorded outcome counts as delivered"
+        )
 
 
 def samples_in(what: Input) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from service_monitoring.rehearsal.difference import Difference
+from service_monitoring.rehearsal.disturbed import Disturbed
 from service_monitoring.rehearsal.figures import Figures
 from service_monitoring.rehearsal.judging import Judgement
 from service_monitoring.rehearsal.sweep import Sweep
@@ -21,6 +22,7 @@ class Report(Struct, frozen=True):
     difference: Difference | None = None
     sweep: Sweep | None = None
     judgement: Judgement | None = None
+    disturbed: Disturbed | None = None
 
 
 def report_of(
@@ -29,9 +31,10 @@ def report_of(
     difference: Difference | None = None,
     sweep: Sweep | None = None,
     judgement: Judgement | None = None,
+    disturbed: Disturbed | None = None,
 ) -> Report:
     """The parts of one report."""
-    return Report(rehearsal, difference, sweep, judgement)
+    return Report(rehearsal, difference, sweep, judgement, disturbed)
 
 
 def as_json(report: Report) -> bytes:
