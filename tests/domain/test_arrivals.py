@@ -87,6 +87,18 @@ def test_timers_of_a_pushed_series_run_on_its_own_time() -> None:
     assert [incident.changed_at for incident in trial.incidents("silent")] == [instant("+1m10s")] * 2
 
 
+def test_an_absence_waits_for_any_series_and_the_first_that_speaks_does_not_silence_the_others() -> None:
+    silent = a_pushed_rule("silent", strategy=Absence(span("1m")))
+    trial = pushed(silent, a_pushed_rule())
+    came = (
+        PushedSample(instant("+8s"), "value", 0.0, (("zone", "b"),)),
+        PushedSample(instant("+9s"), "value", 2.0),
+    )
+    trial.tell("+10s", Pushed("shop", "orders", came)).wait("+30s")
+    assert trial.moves("few") == ["+19s pending", "+19s open"]
+    assert trial.wait("+2m").moves("silent") == ["+1m18s pending", "+1m18s open", "+1m19s pending", "+1m19s open"]
+
+
 def test_what_waits_when_a_gap_begins_is_judged_at_its_end() -> None:
     trial = pushed(a_pushed_rule()).push("+12s", ("+10s", 2.0)).gap("+15s", "+5m").wait("+6m")
     assert trial.moves() == ["+5m pending", "+5m open"]

@@ -1031,7 +1031,9 @@ class MonitoringPolicy:
                         events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code.RECOVERED), at)
                     self._forget(track)
             if not line.tracks:
-                del self._awaited[place], self._lines[place]
+                del self._awaited[place]
+                if line.score is None and not line.waiting:  # otherwise it is about to speak itself
+                    del self._lines[place]
 
     def _close(self, rule: Rule, at: Instant, cause: Cause) -> list[Event]:
         """Let go of a rule's tracks; what was open closes, what was pending is dropped."""
