@@ -26,7 +26,6 @@ from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.recollections import Column, Recollection
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Series
-from service_monitoring.domain.scores import Score
 from service_monitoring.domain.standing import Standing
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
 from service_monitoring.domain.stretches import Stretch
@@ -605,7 +604,8 @@ class MonitoringPolicy:
         events: list[Event],
     ) -> None:
         line = self._lines.get((check, metric, labels))
-        if line is None or not (line.heard and line.met):
+        new = line is None or not (line.heard and line.met)
+        if line is None or new:
             line = self._meet(Series(self.service, check, metric, labels), at, events)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
@@ -616,6 +616,8 @@ class MonitoringPolicy:
             code = track.judge(line)
             if code != track.usual:
                 self._say(track, Code(code), at, events)
+            elif new:
+                self._book(track)
 
     def _say(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
         """A verdict that is not as before, or that is counted."""
@@ -706,13 +708,16 @@ class MonitoringPolicy:
         at, value = line.waiting.pop(0)
         judged_at = Instant(at) if then is None else then
         events: list[Event] = []
-        if not (line.heard and line.met):
+        new = not (line.heard and line.met)
+        if new:
             self._meet(line.series, judged_at, events)
         line.hear(at, value)
         for track in line.tracks:
             code = track.judge(line)
             if code != track.usual:
                 self._say(track, Code(code), judged_at, events)
+            elif new:
+                self._book(track)
         self._wait_for_sample(line)
         return events
 
@@ -724,7 +729,8 @@ class MonitoringPolicy:
         line.hear_until(at - 1)
         for track in line.tracks:
             track.count(score)
-        if not (line.heard and line.met):
+        new = not (line.heard and line.met)
+        if new:
             self._meet(line.series, Instant(at), events)
             line.judge_ahead()
         line.hear_until(at)
@@ -732,6 +738,8 @@ class MonitoringPolicy:
             code = score.code(track.rule.name)
             if code != track.usual:
                 self._say(track, Code(code), Instant(at), events)
+            elif new:
+                self._book(track)
         score.counted = score.position
         self._look_ahead(line)
         return events
@@ -750,7 +758,10 @@ class MonitoringPolicy:
             self._agenda.book(key, at + line.lag, Order.SAMPLE if line.lag else Order.OBSERVATION)
 
     def _meet(self, series: Series, at: Instant, events: list[Event]) -> Line:
-        """A series speaks for the first time, or after it was forgotten: rules that match it judge it from now on."""
+        """A series speaks for the first time, or after it was forgotten: rules that match it judge it from now on.
+
+        How long it is silent counts from this sample, whatever it says: whoever hears it books that.
+        """
         line = self._line(series, at.ns)
         self._satisfy_absence(series, at, events)
         return line
@@ -777,18 +788,14 @@ class MonitoringPolicy:
         line = track.line
         line.met = False
         line.fit()
+        if not line.tracks:
+            line.heard = 0  # what is still to come is as of a series that was never heard
         if line.score is not None:
-            self._start_anew(line, line.score)
+            if line.window is None:
+                line.score.forget()
         elif not line.tracks and not line.waiting:
             self._lines.pop(line.place, None)
         return events
-
-    def _start_anew(self, line: Line, score: Score) -> None:
-        """What is known of a forgotten series and still to come is as of one that was never heard."""
-        if line.window is None:
-            score.forget()
-        if not line.tracks:
-            line.heard = 0
 
     def _begin(self, track: Track, at: Instant, cause: Cause) -> Event:
         incident = begin(
