@@ -366,20 +366,15 @@ class MonitoringPolicy:
 
         Series that no rule judged so far are met here; `configure` lets those go that no rule judges then.
         """
-        windows: dict[Place, Window] = {}
-        for recollection, shift in history:
-            for column in recollection.columns:
-                place = (check, column.metric, column.labels)
-                line = self._line_of(Series(self.service, *place))
-                instants = [at + shift for at in column.instants]
-                if line.lag:  # what waits is not judged yet
-                    instants = [at for at in instants if at <= line.heard]
-                windows.setdefault(place, Window(reach)).extend(instants, column.values[: len(instants)])
-                if instants and instants[-1] > line.heard:
-                    line.heard, line.value = instants[-1], column.values[bisect_left(instants, instants[-1])]
-        for place, window in windows.items():
-            if len(window):
-                self._lines[place].window = window
+        for place, samples in _by_place(check, history).items():
+            line = self._line_of(Series(self.service, *place))
+            # What waits is not judged yet.
+            known = [each for each in samples if not line.lag or each[0] <= line.heard]
+            instants, values = [at for at, _ in known], [value for _, value in known]
+            line.window = Window(reach)
+            line.window.extend(instants, values)
+            if instants and instants[-1] > line.heard:
+                line.heard, line.value = instants[-1], values[bisect_left(instants, instants[-1])]
 
     def fire(self, key: Key, order: int, due: int) -> list[Event]:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
@@ -1066,6 +1061,21 @@ class MonitoringPolicy:
         self._forgotten[track.key] = None
         if track.member:
             self._turned[track.rule.name] = None
+
+
+def _by_place(check: str, history: Iterable[tuple[Recollection, Duration]]) -> dict[Place, list[tuple[int, float]]]:
+    """The samples of each series by their instants of now; of several at one instant the first stays the first.
+
+    Before the clock was set, a sample may have been pushed that lies ahead of one that was pushed after that.
+    """
+    found: dict[Place, list[tuple[int, float]]] = {}
+    for recollection, shift in history:
+        for column in recollection.columns:
+            samples = found.setdefault((check, column.metric, column.labels), [])
+            samples += [(at + shift, value) for at, value in zip(column.instants, column.values, strict=True)]
+    for samples in found.values():
+        samples.sort(key=lambda each: each[0])
+    return found
 
 
 def _subject(rule: Rule) -> type[object]:
