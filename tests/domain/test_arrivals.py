@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.inputs import Pinged, Pushed, PushedSample, Signal, Taken
 from service_monitoring.domain.instants import SECOND, Duration
@@ -87,6 +88,18 @@ def test_timers_of_a_pushed_series_run_on_its_own_time() -> None:
     assert [incident.changed_at for incident in trial.incidents("silent")] == [instant("+1m10s")] * 2
 
 
+def test_an_absence_waits_for_any_series_and_the_first_that_speaks_does_not_silence_the_others() -> None:
+    silent = a_pushed_rule("silent", strategy=Absence(span("1m")))
+    trial = pushed(silent, a_pushed_rule())
+    came = (
+        PushedSample(instant("+8s"), "value", 0.0, (("zone", "b"),)),
+        PushedSample(instant("+9s"), "value", 2.0),
+    )
+    trial.tell("+10s", Pushed("shop", "orders", came)).wait("+30s")
+    assert trial.moves("few") == ["+19s pending", "+19s open"]
+    assert trial.wait("+2m").moves("silent") == ["+1m18s pending", "+1m18s open", "+1m19s pending", "+1m19s open"]
+
+
 def test_what_waits_when_a_gap_begins_is_judged_at_its_end() -> None:
     trial = pushed(a_pushed_rule()).push("+12s", ("+10s", 2.0)).gap("+15s", "+5m").wait("+6m")
     assert trial.moves() == ["+5m pending", "+5m open"]
@@ -111,6 +124,43 @@ def test_a_person_who_resolves_is_not_contradicted_by_what_was_on_its_way() -> N
     trial.resolve("+22s", "few").push("+25s", ("+24s", 2.0)).wait("+1m")
     assert trial.moves() == ["+20s pending", "+20s open", "+22s resolved"]
     assert trial.push("+70s", ("+70s", 0.0)).push("+75s", ("+75s", 2.0)).wait("+2m").moves()[-1] == "+1m25s open"
+
+
+def with_a_sum(*rules: Rule) -> Configuration:
+    total = a_pushed_rule("total", strategy=Aggregate(above(1.5), function=Function.SUM, over=span("5m")))
+    return a_configuration(a_service(*rules, total, checks=[a_push()]))
+
+
+def sums(trial: Trial) -> list[float | None]:
+    return [each.evidence.value for each in trial.course.policy("shop").standings("total")]
+
+
+def test_a_new_window_holds_what_was_pushed_out_of_order_before_and_after_the_clock_was_set() -> None:
+    trial = pushed(a_pushed_rule()).push("+10s", ("+18s", 4.0)).step_clock("+11s", "-1h").push("+12s", ("+9s", 1.0))
+    trial.configure("+40s", with_a_sum(a_pushed_rule()))
+    assert trial.taken == [Taken.JUDGED] * 2 and sums(trial) == [5.0]
+
+
+@given(
+    some.lists(
+        some.tuples(some.integers(0, 60), some.integers(-9, 9), some.sampled_from(["", "", "", "1h", "-1h"])),
+        max_size=12,
+        unique_by=lambda each: each[0],
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_a_window_holds_the_same_whenever_its_rule_came(arrivals: list[tuple[int, int, str]]) -> None:
+    always, later = Trial(with_a_sum(a_pushed_rule())), pushed(a_pushed_rule())
+    for number, (second, ahead, step) in enumerate(sorted(arrivals)):
+        for trial in (always, later):
+            if step:
+                trial.step_clock(f"+{second}s", step)
+            else:
+                trial.push(f"+{second}s", (f"+{max(0, second + ahead)}s", float(2**number)))
+    for trial in (always, later):
+        trial.configure("+64s", with_a_sum(a_pushed_rule()))
+    assert sums(always) == sums(later)
+    assert always.taken == later.taken
 
 
 VALUES = some.sampled_from([0.0, 2.0, 3.0])

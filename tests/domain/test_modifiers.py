@@ -12,7 +12,7 @@ from service_monitoring.domain.flapping import Flips
 from service_monitoring.domain.inputs import Act, Acted
 from service_monitoring.domain.rules import Flapping, Lifecycle, NoDataMode, Rule, Severity, Worse
 from service_monitoring.domain.schedules import ActiveHours, Span
-from service_monitoring.domain.strategies import Absence, Threshold
+from service_monitoring.domain.strategies import Absence, LastOf, Threshold
 from service_monitoring.testing.builders import (
     Trial,
     a_check,
@@ -279,6 +279,12 @@ def test_a_pending_incident_of_a_forgotten_series_is_dropped() -> None:
 def test_a_forgotten_series_may_come_back_as_a_new_one() -> None:
     trial = forgetful(a_rule()).hear("+10s", value=2).wait("+1h").hear("+61m", value=2)
     assert trial.moves()[-2:] == ["+1h1m pending", "+1h1m open"]
+
+
+def test_a_series_is_forgotten_although_its_first_sample_let_nobody_say_anything() -> None:
+    trial = forgetful(a_rule(strategy=LastOf(2, 2, above(1)))).hear("+10s", value=2).wait("+1h")
+    assert trial.hear("+61m", value=2).moves() == []
+    assert trial.hear("+62m", value=2).moves() == ["+1h2m pending", "+1h2m open"]
 
 
 def test_a_rule_that_forgot_a_series_judges_it_again_although_an_absence_kept_waiting_for_it() -> None:

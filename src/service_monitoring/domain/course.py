@@ -170,6 +170,7 @@ class Course:
         self._playing = False
         self._observing: tuple[str, str] | None = None
         self._attended: frozenset[tuple[str, str]] = frozenset()
+        self._refills: list[tuple[str, str, Reach, Iterable[Recollection]]] = []
 
     # What it is asked -------------------------------------------------------------------------------------------------
 
@@ -351,10 +352,12 @@ class Course:
         self._policies[service].recall_pushed(check, samples, self._judged.at.ns)
 
     def refill(self, service: str, check: str, reach: Reach, history: Iterable[Recollection]) -> None:
-        """Hand over all that is recorded of a check, as far back as `lacks` asked; nothing is decided."""
-        policy = self._policies.get(service)
-        if policy is not None:
-            policy.refill(check, reach, [(each, self._shift_since(each.epoch)) for each in history])
+        """Hand over all that is recorded of a check, as far back as `lacks` asked; nothing is decided.
+
+        It is remembered when the revision is stepped, after what is due before that: whether a pushed sample was judged
+        by then must not depend on who stepped the course before.
+        """
+        self._refills.append((service, check, reach, history))
 
     def rebook(self) -> None:
         """Book all timers, once everything is recalled."""
@@ -530,6 +533,7 @@ class Course:
         return self._policies[incident.service].act(incident, what, at)
 
     def _configure(self, configuration: Configuration, at: Instant) -> list[Decision]:
+        refills, self._refills = self._refills, []
         for service in configuration.services:
             refuse_twins(service)
         retired = self._still_retired(configuration)
@@ -542,6 +546,10 @@ class Course:
         for service in configuration.services:
             if service.name not in self._policies:
                 self._policies[service.name] = MonitoringPolicy(service.name, self._agenda)
+            for name, check, reach, history in refills:
+                if name == service.name:
+                    shifted = [(each, self._shift_since(each.epoch)) for each in history]
+                    self._policies[name].refill(check, reach, shifted)
             mine = [rule for name, rule in retired if name == service.name]
             joined = members.get(service.name, frozenset())
             events += self._policies[service.name].configure(service, at, mine, joined)

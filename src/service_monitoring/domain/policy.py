@@ -26,7 +26,6 @@ from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.recollections import Column, Recollection
 from service_monitoring.domain.rules import Lifecycle, LifecycleMove, Rule, Severity, moved
 from service_monitoring.domain.samples import Observation, Outcome, Reason, Series
-from service_monitoring.domain.scores import Score
 from service_monitoring.domain.standing import Standing
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
 from service_monitoring.domain.stretches import Stretch
@@ -288,7 +287,8 @@ class MonitoringPolicy:
                 line = self._line_of(stretch.series)
                 line.play(stretch)
                 self._look_ahead(line)
-                self._wait_for_silence(line)
+                for track in line.tracks:
+                    self._book(track)  # silence is known to come later
 
     def rest(self, until: int) -> None:
         """What was played up to and at `until` (ns) is remembered, and what waits for its allowance waits by itself."""
@@ -368,20 +368,15 @@ class MonitoringPolicy:
 
         Series that no rule judged so far are met here; `configure` lets those go that no rule judges then.
         """
-        windows: dict[Place, Window] = {}
-        for recollection, shift in history:
-            for column in recollection.columns:
-                place = (check, column.metric, column.labels)
-                line = self._line_of(Series(self.service, *place))
-                instants = [at + shift for at in column.instants]
-                if line.lag:  # what waits is not judged yet
-                    instants = [at for at in instants if at <= line.heard]
-                windows.setdefault(place, Window(reach)).extend(instants, column.values[: len(instants)])
-                if instants and instants[-1] > line.heard:
-                    line.heard, line.value = instants[-1], column.values[bisect_left(instants, instants[-1])]
-        for place, window in windows.items():
-            if len(window):
-                self._lines[place].window = window
+        for place, samples in _by_place(check, history).items():
+            line = self._line_of(Series(self.service, *place))
+            # What waits is not judged yet.
+            known = [each for each in samples if not line.lag or each[0] <= line.heard]
+            instants, values = [at for at, _ in known], [value for _, value in known]
+            line.window = Window(reach)
+            line.window.extend(instants, values)
+            if instants and instants[-1] > line.heard:
+                line.heard, line.value = instants[-1], values[bisect_left(instants, instants[-1])]
 
     def fire(self, key: Key, order: int, due: int) -> list[Event]:
         """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
@@ -606,8 +601,8 @@ class MonitoringPolicy:
         events: list[Event],
     ) -> None:
         line = self._lines.get((check, metric, labels))
-        fresh = line is None or not (line.heard and line.met)
-        if line is None or fresh:
+        new = line is None or not (line.heard and line.met)
+        if line is None or new:
             line = self._meet(Series(self.service, check, metric, labels), at, events)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
@@ -618,13 +613,8 @@ class MonitoringPolicy:
             code = track.judge(line)
             if code != track.usual:
                 self._say(track, Code(code), at, events)
-        if fresh:
-            self._wait_for_silence(line)
-
-    def _wait_for_silence(self, line: Line) -> None:
-        """It was heard, whatever that said."""
-        for track in line.tracks:
-            self._book(track)
+            elif new:
+                self._book(track)
 
     def _say(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
         """A verdict that is not as before, or that is counted."""
@@ -715,16 +705,16 @@ class MonitoringPolicy:
         at, value = line.waiting.pop(0)
         judged_at = Instant(at) if then is None else then
         events: list[Event] = []
-        fresh = not (line.heard and line.met)
-        if fresh:
+        new = not (line.heard and line.met)
+        if new:
             self._meet(line.series, judged_at, events)
         line.hear(at, value)
         for track in line.tracks:
             code = track.judge(line)
             if code != track.usual:
                 self._say(track, Code(code), judged_at, events)
-        if fresh:
-            self._wait_for_silence(line)
+            elif new:
+                self._book(track)
         self._wait_for_sample(line)
         return events
 
@@ -736,8 +726,8 @@ class MonitoringPolicy:
         line.hear_until(at - 1)
         for track in line.tracks:
             track.count(score)
-        fresh = not (line.heard and line.met)
-        if fresh:
+        new = not (line.heard and line.met)
+        if new:
             self._meet(line.series, Instant(at), events)
             line.judge_ahead()
         line.hear_until(at)
@@ -745,8 +735,8 @@ class MonitoringPolicy:
             code = score.code(track.rule.name)
             if code != track.usual:
                 self._say(track, Code(code), Instant(at), events)
-        if fresh:
-            self._wait_for_silence(line)
+            elif new:
+                self._book(track)
         score.counted = score.position
         self._look_ahead(line)
         return events
@@ -765,7 +755,10 @@ class MonitoringPolicy:
             self._agenda.book(key, at + line.lag, Order.SAMPLE if line.lag else Order.OBSERVATION)
 
     def _meet(self, series: Series, at: Instant, events: list[Event]) -> Line:
-        """A series speaks for the first time, or after it was forgotten: rules that match it judge it from now on."""
+        """A series speaks for the first time, or after it was forgotten: rules that match it judge it from now on.
+
+        How long it is silent counts from this sample, whatever it says: whoever hears it books that.
+        """
         line = self._line(series, at.ns)
         self._satisfy_absence(series, at, events)
         return line
@@ -792,18 +785,14 @@ class MonitoringPolicy:
         line = track.line
         line.met = False
         line.fit()
+        if not line.tracks:
+            line.heard = 0  # what is still to come is as of a series that was never heard
         if line.score is not None:
-            self._start_anew(line, line.score)
+            if line.window is None:
+                line.score.forget()
         elif not line.tracks and not line.waiting:
             self._lines.pop(line.place, None)
         return events
-
-    def _start_anew(self, line: Line, score: Score) -> None:
-        """What is known of a forgotten series and still to come is as of one that was never heard."""
-        if line.window is None:
-            score.forget()
-        if not line.tracks:
-            line.heard = 0
 
     def _begin(self, track: Track, at: Instant, cause: Cause) -> Event:
         incident = begin(
@@ -1046,7 +1035,9 @@ class MonitoringPolicy:
                         events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, Code.RECOVERED), at)
                     self._forget(track)
             if not line.tracks:
-                del self._awaited[place], self._lines[place]
+                del self._awaited[place]
+                if line.score is None and not line.waiting:  # otherwise it is about to speak itself
+                    del self._lines[place]
 
     def _close(self, rule: Rule, at: Instant, cause: Cause) -> list[Event]:
         """Let go of a rule's tracks; what was open closes, what was pending is dropped."""
@@ -1072,6 +1063,21 @@ class MonitoringPolicy:
         self._forgotten[track.key] = None
         if track.member:
             self._turned[track.rule.name] = None
+
+
+def _by_place(check: str, history: Iterable[tuple[Recollection, Duration]]) -> dict[Place, list[tuple[int, float]]]:
+    """The samples of each series by their instants of now; of several at one instant the first stays the first.
+
+    Before the clock was set, a sample may have been pushed that lies ahead of one that was pushed after that.
+    """
+    found: dict[Place, list[tuple[int, float]]] = {}
+    for recollection, shift in history:
+        for column in recollection.columns:
+            samples = found.setdefault((check, column.metric, column.labels), [])
+            samples += [(at + shift, value) for at, value in zip(column.instants, column.values, strict=True)]
+    for samples in found.values():
+        samples.sort(key=lambda each: each[0])
+    return found
 
 
 def _subject(rule: Rule) -> type[object]:

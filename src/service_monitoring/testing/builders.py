@@ -437,9 +437,12 @@ class Trial:
 
     def _step(self, at: str, what: Input) -> Ruling:
         admitted = Admitted(Stamp(self._epoch, self._at(at)), what)
-        if isinstance(what, Observed | Pushed):
-            self._history.append(admitted)
         ruling = self.course.step(admitted)
+        if isinstance(what, Pushed):
+            judged = (each for each, mark in zip(what.samples, ruling.taken, strict=True) if mark is Taken.JUDGED)
+            self._history.append(replace(admitted, input=replace(what, samples=tuple(judged))))
+        elif isinstance(what, Observed):
+            self._history.append(admitted)
         self.decisions += ruling.decisions
         self.wanted += ruling.wants
         self.taken += ruling.taken
