@@ -298,11 +298,13 @@ class ParquetHistory:
         """The samples of row groups. For any thread."""
         flaws = Flaws()
         rows = self._rows(task)
-        if task.by_list and not columns.orderly(rows):
-            # Ours are in order: this file was written anew by somebody who has kept the list, and not the rows.
-            by_columns = [self._rows(_Task(task.file, [group], task.texts, [])) for group in task.groups]
-            return [piece for each in by_columns for piece in columns.pieces(each, span, flaws)], flaws.all()
-        return columns.pieces(rows, span, flaws), flaws.all()
+        if not task.by_list:
+            return columns.pieces(rows, span, flaws), flaws.all()
+        if columns.orderly(rows):
+            return columns.cut(rows, span), ()
+        # What we write is in order: somebody has written the file anew, and kept the list, but not the order of rows.
+        by_columns = [self._rows(_Task(task.file, [group], task.texts, [])) for group in task.groups]
+        return [piece for each in by_columns for piece in columns.pieces(each, span, flaws)], flaws.all()
 
     def _rows(self, task: _Task) -> Rows:
         file, first = task.file, task.groups[0]
