@@ -101,9 +101,8 @@ def rehearse(
 ) -> list[Any]:
     """What each variant's `make` gives, in their order. Blocks.
 
-    One variant runs in this process, where `jobs` threads read ahead of it; more run in at most `jobs` others. `jobs` is
-    the number of cores where it is 0. Interrupted or refused, it leaves none of them behind. `Unavailable` where one of
-    them died.
+    One variant runs in this process, where `jobs` threads read ahead of it; more run in at most `jobs` others. 0 jobs
+    are as many as there are cores. Interrupted or refused, it leaves none of them behind. `Unavailable` where one died.
     """
     jobs = jobs or len(os.sched_getaffinity(0))
     threads = jobs if len(variants) == 1 else 1
