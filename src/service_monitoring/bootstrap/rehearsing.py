@@ -83,6 +83,8 @@ class _Task(Struct, frozen=True):
     past: Past
     span: Range
     variant: Variant
+    threads: int
+    """That read the history. One of several rehearsals has one; they share the cores already."""
 
 
 class _Done(Struct, frozen=True):
@@ -119,11 +121,13 @@ def rehearse(
 ) -> list[Any]:
     """What each variant's `make` gives, in their order. Blocks.
 
-    One variant runs in this process; more run in at most `jobs` others, in as many as there are cores where it is 0.
-    Interrupted or refused, it leaves none of them behind. `Unavailable` where one of them died.
+    One variant runs in this process, where `jobs` threads read ahead of it; more run in at most `jobs` others. 0 jobs
+    are as many as there are cores. Interrupted or refused, it leaves none of them behind. `Unavailable` where one died.
     """
-    tasks = [_Task(number, past, span, variant) for number, variant in enumerate(variants)]
-    workers = min(len(tasks), jobs or len(os.sched_getaffinity(0)))
+    jobs = jobs or len(os.sched_getaffinity(0))
+    threads = jobs if len(variants) == 1 else 1
+    tasks = [_Task(number, past, span, variant, threads) for number, variant in enumerate(variants)]
+    workers = min(len(tasks), jobs)
     if workers <= 1:
         return [_ended(task, _run(task, heard), heard) for task in tasks]
     return _in_processes(tasks, workers, heard)
@@ -135,7 +139,7 @@ def _run(task: _Task, heard: Heard) -> _Done:
     def progress(at: Instant, samples: int) -> None:
         heard(task.number, at, samples)
 
-    with _opened(task.past) as history:
+    with _opened(task.past, jobs=task.threads) as history:
         rehearsed = _driven(history, span, variant, progress)
     return _Done(rehearsed.samples, variant.make(rehearsed))
 

@@ -298,7 +298,7 @@ def rehearse(  # noqa: PLR0913 - one argument an option, all by name
     night: Annotated[str, typer.Option(help="When people sleep.")] = "22:00-07:00",
     report: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
     ledger: Annotated[Path | None, typer.Option(help="Write every decision to this file, a line each.")] = None,
-    jobs: Annotated[int, typer.Option(min=0, help="How many processes; 0: as many as there are cores.")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="How many cores are used, at most; 0: all.")] = 0,
     include_drafts: Annotated[bool, typer.Option("--include-drafts", help="As if every draft were active.")] = False,
     json: Json = False,
 ) -> None:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from service_monitoring import bootstrap
 from service_monitoring.bootstrap import rehearsing
@@ -259,10 +257,13 @@ def _curve(asked: Asked, read: _Read, made: Sequence[Any]) -> Curve:
 @contextmanager
 def _progress(span: Range, count: int) -> Iterator[rehearsing.Heard]:
     """A bar on a terminal, with simulated time and samples a second; nothing anywhere else."""
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda number, at, samples: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
     clock, began = bootstrap.the_clock(), bootstrap.the_clock().tick()
     shares, counts = [0.0] * count, [0] * count
     whole = max(1, span.until.since(span.since))

@@ -35,19 +35,33 @@ class Reach(Struct, frozen=True):
 def starts(instants: InstantColumn, over: Duration, first: int) -> InstantColumn:
     """For each sample from `first` on, the index of the first sample of its window (t - over, t].
 
-    Samples come at a steady pace: where all windows hold as many as the first, or one more or less, none is searched.
+    Where a column begins before its windows are full, these open with it; see `_found` for the others.
     """
     oldest = instants[first:] - over
     if len(oldest) < _STEADY:
         return instants.searchsorted(oldest, side="right")
-    begin = int(np.searchsorted(instants, oldest[0], side="right"))
+    growing = int(oldest.searchsorted(instants[0]))
+    if growing == 0:
+        return _found(instants, oldest)
+    opens = np.zeros(len(oldest), dtype=np.int64)
+    if growing < len(opens):
+        opens[growing:] = _found(instants, oldest[growing:])
+    return opens
+
+
+def _found(instants: InstantColumn, oldest: InstantColumn) -> InstantColumn:
+    """The index of the first sample after each of `oldest`.
+
+    Samples come at a steady pace: where all windows hold as many as the first, or one more or less, none is searched.
+    """
+    begin = int(instants.searchsorted(oldest[0], side="right"))
     opens = np.arange(begin, begin + len(oldest))
     opens += instants[begin : begin + len(oldest)] <= oldest
     if begin > 0:
         opens -= instants[begin - 1 : begin - 1 + len(oldest)] > oldest
     if (instants[opens] > oldest).all() and (instants[opens - 1] <= oldest)[opens > 0].all():
         return opens
-    return np.searchsorted(instants, oldest, side="right")
+    return instants.searchsorted(oldest, side="right")
 
 
 def observed(

@@ -50,6 +50,13 @@ class Names(Protocol):
         ...
 
 
+def system_names() -> Names:
+    """The names of this machine, for sources that are opened: whoever reads a configuration alone needs no resolver."""
+    from service_monitoring.sources.resolving import SystemNames  # noqa: PLC0415 - as said
+
+    return SystemNames()
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A host, which is a name or an address, and a port."""

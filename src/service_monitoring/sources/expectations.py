@@ -11,16 +11,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 import msgspec
 import re2
-from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from service_monitoring.domain.samples import Reason
 from service_monitoring.settings import InvalidValue
 from service_monitoring.sources.phases import Failed
+
+if TYPE_CHECKING:
+    from service_monitoring.sources.paths import Path
 
 LARGEST_JUDGED: Final = 1024 * 1024
 """Bytes of a body that a pattern or a path is applied to; `contains` has no such limit."""
@@ -61,32 +63,17 @@ def pattern(text: str) -> Any:
     return compiled
 
 
-class _Paths(JSONPathEnvironment):
-    """RFC 9535 without its functions of regular expressions: those would run as Python's, which backtrack."""
-
-    def setup_function_extensions(self) -> None:
-        super().setup_function_extensions()
-        del self.function_extensions["match"]
-        del self.function_extensions["search"]
-
-
-_PATHS: Final = _Paths(strict=True)
-
-
 @lru_cache(maxsize=1024)
-def path(text: str) -> JSONPath:
+def path(text: str) -> Path:
     """`text` as a JSONPath; `InvalidValue` where it is none."""
     if len(text) > LONGEST_PATTERN:
         raise InvalidValue(f"the path has {len(text)} characters", f"write one of at most {LONGEST_PATTERN}")
-    try:
-        compiled = _PATHS.compile(text)
-    except JSONPathError as error:
-        remedy = "write one as $.status or $.checks[0].state (RFC 9535; match() and search() are not available)"
-        raise InvalidValue(f'"{text}" is not a JSONPath: {error.args[0]}', remedy) from None
-    assert isinstance(compiled, JSONPath), "strict paths have no unions"
+    from service_monitoring.sources.paths import compiled  # noqa: PLC0415 - as that module says
+
+    found = compiled(text)
     if len(re.findall(r"\.\.", text)) > 1:
         raise InvalidValue(f'"{text}" looks everywhere more than once', "use .. only once")
-    return compiled
+    return found
 
 
 def _checked_pattern(text: str) -> str:
@@ -252,12 +239,10 @@ def _matching(text: str) -> Judgement:
     return lambda body: None if compiled.search(body) is not None else complaint
 
 
-def _equalling(compiled: JSONPath, text: str, expected: object) -> Judgement:
-    single = compiled.singular_query()
-
+def _equalling(compiled: Path, text: str, expected: object) -> Judgement:
     def judge(body: bytes) -> str | None:
         # An upper bound of the number of values, counted before any is made.
-        if not single and sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_VALUES:
+        if not compiled.single and sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_VALUES:
             return f"the body has too many values to look for {text} among them"
         try:
             document = msgspec.json.decode(body)
@@ -265,8 +250,8 @@ def _equalling(compiled: JSONPath, text: str, expected: object) -> Judgement:
             return "the body is not JSON"
         try:
             # The library would parse a document that is a text once more.
-            values = [document] if text == "$" else compiled.findall([] if isinstance(document, str) else document)
-        except (JSONPathError, RecursionError):
+            values = [document] if text == "$" else compiled.values([] if isinstance(document, str) else document)
+        except RecursionError:
             return f"the body is nested too deeply to look for {text}"
         if not values:
             return f"the body has no {text}"

@@ -30,12 +30,11 @@ from service_monitoring.domain.samples import Observation, Outcome, Reason
 from service_monitoring.errors import Refused, Unavailable
 from service_monitoring.ports import Deadline, Surroundings
 from service_monitoring.settings import InvalidValue, Secret, SizeField
-from service_monitoring.sources.connecting import MOST_ADDRESSES, Names
+from service_monitoring.sources.connecting import MOST_ADDRESSES, Names, system_names
 from service_monitoring.sources.curl import Engine, Manner
 from service_monitoring.sources.exchange import Answer, Exchanges, Measured, Request, in_manner, place
 from service_monitoring.sources.expectations import HEAVY, LARGEST_JUDGED, Expect, Expectations
 from service_monitoring.sources.phases import Failed, sentence
-from service_monitoring.sources.resolving import SystemNames
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
 """No `max_body` above this: a body that is judged is held in memory."""
@@ -373,7 +372,7 @@ class Kind:
     options: type[Any] = HttpOptions
 
     def __init__(self, names: Names | None = None) -> None:
-        self._names = names or SystemNames()
+        self._names = names
         self._shared: tuple[Engine, ThreadPoolExecutor] | None = None
         # Files are looked for once, when the first check that names them is opened.
         self._manner = cache(_manner)
@@ -385,6 +384,7 @@ class Kind:
 
         A kind that is fetched over HTTP hands in `expectations` of its own, which judge a body at once, on the loop.
         """
+        self._names = self._names or system_names()
         if self._shared is None:
             judges = ThreadPoolExecutor(_JUDGES, thread_name_prefix="judging-bodies")
             self._shared = Engine(asyncio.get_running_loop()), judges

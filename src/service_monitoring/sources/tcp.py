@@ -16,9 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from service_monitoring.domain.samples import Observation, Reason
 from service_monitoring.ports import Deadline, Surroundings
 from service_monitoring.settings import InvalidValue, SizeField
-from service_monitoring.sources.connecting import Endpoint, EndpointField, Names, connected, located
+from service_monitoring.sources.connecting import Endpoint, EndpointField, Names, connected, located, system_names
 from service_monitoring.sources.phases import Failed, Phases, observed
-from service_monitoring.sources.resolving import SystemNames
 
 LARGEST_READ: Final = 16 * 1024
 """Bytes looked at, at most: every chunk that arrives is searched together with those before it."""
@@ -149,10 +148,11 @@ class Kind:
     options: type[Any] = Options
 
     def __init__(self, names: Names | None = None) -> None:
-        self._names = names or SystemNames()
+        self._names = names
 
     def open_source(self, options: Options, *, surroundings: Surroundings) -> TcpSource:
-        """A source for one check; never blocks."""
+        """A source for one check; blocks at most while the first one imports the resolver."""
+        self._names = self._names or system_names()
         return TcpSource(options, surroundings=surroundings, names=self._names)
 
     async def close(self) -> None:

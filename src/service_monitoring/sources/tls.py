@@ -30,9 +30,16 @@ from service_monitoring.errors import Refused
 from service_monitoring.ports import Deadline, Surroundings
 from service_monitoring.settings import DurationField
 from service_monitoring.settings.quantities import duration_text
-from service_monitoring.sources.connecting import Address, Endpoint, EndpointField, Names, connected, located
+from service_monitoring.sources.connecting import (
+    Address,
+    Endpoint,
+    EndpointField,
+    Names,
+    connected,
+    located,
+    system_names,
+)
 from service_monitoring.sources.phases import Failed, Phases, observed
-from service_monitoring.sources.resolving import SystemNames
 
 SECOND_LOOK: Final = 0.9
 """The share of the time left that a second look may take: its failure must not turn a verdict into a timeout."""
@@ -250,7 +257,7 @@ class Kind:
     options: type[Any] = Options
 
     def __init__(self, names: Names | None = None) -> None:
-        self._names = names or SystemNames()
+        self._names = names
         self._trusting = trusting()
         self._verifying: dict[tuple[object, ...], ssl.SSLContext] = {}
 
@@ -265,6 +272,7 @@ class Kind:
             if key not in self._verifying:
                 self._verifying[key] = verifying(options.ca)
             first = self._verifying[key]
+        self._names = self._names or system_names()
         return TlsSource(options, surroundings=surroundings, names=self._names, contexts=(first, self._trusting))
 
     async def close(self) -> None:

@@ -36,12 +36,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@given(first=rows, second=rows, alone=st.sampled_from([2, 2_000]))
+@given(first=rows, second=rows, together=st.sampled_from([2, 2_000]))
 def test_what_is_imported_is_read_again_and_what_was_there_first_stands(
-    first: list[Row], second: list[Row], alone: int
+    first: list[Row], second: list[Row], together: int
 ) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "ALONE", alone)
+        patch.setattr(writing, "TOGETHER", together)
         folder = Path(name)
         for part in (first, second):
             take(part, folder)

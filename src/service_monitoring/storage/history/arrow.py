@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.samples import Series
@@ -101,15 +100,15 @@ def _instants(column: Any, fields: Fields) -> tuple[InstantColumn, Truths | None
     if pa.types.is_int64(kind) and not column.null_count:
         return _array(column), None
     if pa.types.is_dictionary(kind):
-        column, kind = pc.cast(column, kind.value_type), kind.value_type
+        column, kind = column.cast(kind.value_type), kind.value_type
     if is_text(kind):
         return _read_texts(column, fields)
     timed: Truths | None = None
     if column.null_count:
-        timed = _array(pc.is_valid(column))
+        timed = _array(column.is_valid())
     if pa.types.is_timestamp(kind):
         factor = _ONES[kind.unit]
-        raw = _array(pc.fill_null(pc.cast(column, pa.int64()), 0))
+        raw = _array(column.cast(pa.int64()).fill_null(0))
         moved = (fields.offset or 0) if kind.tz is None else 0
         if factor != 1:
             fits = np.abs(raw) < (1 << 63) // factor
@@ -118,10 +117,10 @@ def _instants(column: Any, fields: Fields) -> tuple[InstantColumn, Truths | None
             raw = raw * factor
         return (raw - moved if moved else raw), timed
     if pa.types.is_uint64(kind):
-        wide = _array(pc.fill_null(column, 0))
+        wide = _array(column.fill_null(0))
         fits = wide < 1 << 63
         return wide.astype(np.int64), _both(timed, fits)
-    return _array(pc.fill_null(pc.cast(column, pa.int64()), 0)), timed
+    return _array(column.cast(pa.int64()).fill_null(0)), timed
 
 
 def _both(one: Truths | None, other: Truths) -> Truths | None:
@@ -136,11 +135,11 @@ def _read_texts(column: Any, fields: Fields) -> tuple[InstantColumn, Truths | No
         forms.insert(0, (pa.timestamp("ns"), fields.offset))
     for kind, moved in forms:
         try:
-            found = pc.cast(column, kind)
+            found = column.cast(kind)
         except pa.ArrowInvalid:
             continue
-        timed = _array(pc.is_valid(found)) if found.null_count else None
-        raw = _array(pc.fill_null(pc.cast(found, pa.int64()), 0))
+        timed = _array(found.is_valid()) if found.null_count else None
+        raw = _array(found.cast(pa.int64()).fill_null(0))
         return (raw - moved if moved else raw), timed
     return _read_each(column.to_pylist(), fields)
 
@@ -181,7 +180,7 @@ def values(column: Any, fields: Fields) -> FloatColumn:
     elif pa.types.is_float64(column.type):
         found = _array(column)
     else:
-        found = _array(pc.cast(column, pa.float64(), safe=False))
+        found = _array(column.cast(pa.float64(), safe=False))
     if fields.scale == 1.0:
         return found
     with np.errstate(over="ignore", invalid="ignore"):
@@ -191,7 +190,7 @@ def values(column: Any, fields: Fields) -> FloatColumn:
 def _read_numbers(column: Any) -> FloatColumn:
     """Texts as numbers; NaN where one is none."""
     try:
-        return _array(pc.cast(column, pa.float64())).astype(np.float64)
+        return _array(column.cast(pa.float64())).astype(np.float64)
     except pa.ArrowInvalid:
         return np.array([_number(text) for text in column.to_pylist()], dtype=np.float64)
 
@@ -252,11 +251,11 @@ def _indices(column: Any) -> tuple[npt.NDArray[Any], list[str | None]]:
     if pa.types.is_null(column.type):
         return np.zeros(len(column), np.int64), [None]
     if not pa.types.is_dictionary(column.type):
-        column = pc.dictionary_encode(column)
+        column = column.dictionary_encode()
     texts: list[str | None] = [None if text is None else as_text(text) for text in column.dictionary.to_pylist()]
     found = column.indices
     if found.null_count:
-        found = pc.fill_null(pc.cast(found, pa.int64()), len(texts))
+        found = found.cast(pa.int64()).fill_null(len(texts))
     return _array(found), [*texts, None]
 
 

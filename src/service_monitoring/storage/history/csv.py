@@ -14,7 +14,6 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from service_monitoring.domain.instants import Instant
@@ -112,7 +111,7 @@ class CsvHistory:
                 )
                 for batch in reader:
                     numbers = lines.next(batch.num_rows)
-                    blank = np.logical_and.reduce([pc.is_null(column).to_numpy(False) for column in batch.columns])
+                    blank = np.logical_and.reduce([column.is_null().to_numpy(False) for column in batch.columns])
                     place = Place(str(path), (number,), numbers[~blank])
                     filled = batch.filter(pa.array(~blank)) if blank.any() else batch
                     aside.add(rows_of(filled, fields, names, of_columns(names), self._known, place))

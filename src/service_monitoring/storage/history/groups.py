@@ -6,6 +6,7 @@ Knows their instants and sizes. Does not know what is in them, or how they are r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import NamedTuple, TypeVar
 
 from service_monitoring.storage.history.columns import Span
@@ -63,18 +64,18 @@ def plan(groups: Sequence[Group], span: Span, *, aim: int, most: int) -> list[St
     """
     steps: list[Step] = []
     fresh: list[Group] = []
-    held: list[Group] = []
-    rows = 0
+    reaching: list[tuple[int, int]] = []  # of what is read by then, what reaches further: its end, and its rows
+    rows = left = 0
     for group in sorted(groups, key=lambda group: (group.low, group.file, group.number)):
-        if fresh and rows + group.rows > aim:
-            staying = [each for each in held if each.high >= group.low]
-            left = sum(each.rows for each in staying)
-            if left <= rows // 2 and group.low > span.since:
-                steps.append(Step(group.low, tuple(fresh)))
-                fresh, held, rows = [], staying, left
+        while reaching and reaching[0][0] < group.low:
+            left -= heappop(reaching)[1]
+        if fresh and rows + group.rows > aim and left <= rows // 2 and group.low > span.since:
+            steps.append(Step(group.low, tuple(fresh)))
+            fresh, rows = [], left
         fresh.append(group)
-        held.append(group)
+        heappush(reaching, (group.high, group.rows))
         rows += group.rows
+        left += group.rows
         if rows > most:
             return None
     if fresh:

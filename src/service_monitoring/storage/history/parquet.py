@@ -1,8 +1,8 @@
 """Histories in Parquet: a file, or a folder of files, with the columns `service,check,metric,at,value`.
 
-`at` is nanoseconds since 1970, a timestamp or RFC 3339; other columns are labels. Knows row groups and their
-statistics: a group of a single series, as ours are, has its name in the statistics, and the columns of names, two
-thirds of the work, are not read at all. Blocks; for one thread at a time, though it may use several itself.
+`at` is nanoseconds since 1970, a timestamp or RFC 3339; other columns are labels. Knows row groups: what series are in
+one says the footer, by the list that a file of ours has or by the statistics of a group of a single series; then the
+columns of names, most of the work, are not read at all. Blocks; for one thread at a time, though it may use several.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service_monitoring.domain.instants import Instant
+from service_monitoring.domain.samples import Series
 from service_monitoring.domain.stretches import Portion
 from service_monitoring.errors import NotFound, Unusable
 from service_monitoring.ports import Flaw
@@ -39,6 +40,7 @@ from service_monitoring.storage.history.fields import (
     varying,
 )
 from service_monitoring.storage.history.groups import Extent, Group, Step, apart, plan
+from service_monitoring.storage.history.listing import Run, listed
 
 MOST: Final = 3 * PORTION
 """Rows that are held at a time, at most; where files would need more, they are put in order aside first."""
@@ -47,7 +49,7 @@ _FACTORS: Final = {"milliseconds": 1_000_000, "microseconds": 1_000, "nanosecond
 
 
 class _File(NamedTuple):
-    """One file, opened: what its columns are, and the footer."""
+    """One file, opened: what its columns are, where they stand in a row group, and the footer."""
 
     number: int
     path: Path
@@ -55,6 +57,7 @@ class _File(NamedTuple):
     names: Names
     footer: Any
     schema: Any
+    places: dict[str, int]
 
     def reader(self) -> Any:
         """The file, for one thread."""
@@ -62,11 +65,31 @@ class _File(NamedTuple):
 
 
 class _Task(NamedTuple):
-    """Row groups of one file that are read at once; `texts` name the series of each, or None where columns do."""
+    """Row groups of one file that are read at once.
+
+    `runs` say how many rows are of which series, if the footer does, by a list or by statistics; otherwise it is one
+    group, and the columns of names are read for those of its `texts` that vary.
+    """
 
     file: _File
     groups: list[Group]
-    texts: list[tuple[Text, ...]]
+    texts: tuple[Text, ...]
+    runs: list[tuple[int, Series | None]]
+    by_list: bool = False
+
+
+class _Work(NamedTuple):
+    """A step of the plan, ready to be read; or, where there is no plan, what has to be put in order aside."""
+
+    number: int
+    files: dict[int, _File]
+    span: Span
+    groups: Sequence[Group]
+    step: Step | None
+    tasks: list[_Task]
+
+
+_Found: TypeAlias = tuple[list[Piece], tuple[Flaw, ...]]
 
 
 class ParquetHistory:
@@ -117,12 +140,15 @@ class ParquetHistory:
         if not bundles:
             yield Portion(until, ())
             return
-        ends = [bundle[0].low for bundle in bundles[1:]] + [span.until]
-        begin = span.since
-        with ThreadPoolExecutor(self._jobs, thread_name_prefix="reading-history") as threads:
-            for number, (bundle, end) in enumerate(zip(bundles, ends, strict=True)):
-                yield from self._bundle(number, bundle, Span(begin, end), threads)
-                begin = end
+        work = self._work(bundles, span)
+        if self._jobs == 1:
+            yield from self._portions((each, (self._read(task, each.span) for task in each.tasks)) for each in work)
+            return
+        threads = ThreadPoolExecutor(self._jobs, thread_name_prefix="reading-history")
+        try:
+            yield from self._portions(self._ahead(work, threads))
+        finally:
+            threads.shutdown(cancel_futures=True)
 
     def close(self) -> None:
         """Remove what was put in order aside."""
@@ -138,48 +164,48 @@ class ParquetHistory:
     ) -> None:
         self.close()
 
-    def _bundle(
-        self, number: int, bundle: Sequence[Extent], span: Span, threads: ThreadPoolExecutor
-    ) -> Iterator[Portion]:
-        files = {each.file: self._open(each.file) for each in bundle}
-        groups = [group for file in files.values() for group in self._groups(file, note=True)]
-        wanted = [group for group in groups if group.high >= span.since and group.low < span.until]
-        steps = plan(wanted, span, aim=self._aim, most=self._most)
-        if steps is None:
-            aside = self._put_aside(number, files, wanted, span)
-            self._flaws.merge(aside.flaws.all())
-            yield from aside.portions(span, self._flaws)
-            return
-        yield from self._stepped(files, steps or [Step(span.until, ())], span, threads)
+    def _work(self, bundles: Sequence[Sequence[Extent]], span: Span) -> Iterator[_Work]:
+        """Step by step all that is to be read; files are opened when their turn comes."""
+        ends = [bundle[0].low for bundle in bundles[1:]] + [span.until]
+        begin = span.since
+        for number, (bundle, end) in enumerate(zip(bundles, ends, strict=True)):
+            within = Span(begin, end)
+            begin = end
+            files = {each.file: self._open(each.file) for each in bundle}
+            groups = [group for file in files.values() for group in self._groups(file, note=True)]
+            wanted = [group for group in groups if group.high >= within.since and group.low < within.until]
+            steps = plan(wanted, within, aim=self._aim, most=self._most)
+            if steps is None:
+                yield _Work(number, files, within, wanted, None, [])
+                continue
+            listings: dict[int, list[list[Run] | None]] = {}
+            for step in steps or [Step(within.until, ())]:
+                yield _Work(number, files, within, wanted, step, self._tasks(files, step.groups, listings))
 
-    def _stepped(
-        self, files: dict[int, _File], steps: Sequence[Step], span: Span, threads: ThreadPoolExecutor
-    ) -> Iterator[Portion]:
+    def _ahead(self, work: Iterable[_Work], threads: ThreadPoolExecutor) -> Iterator[tuple[_Work, Iterable[_Found]]]:
+        """While the caller has one portion the next one is read, and none beyond that: two are held at a time."""
+        before: _Work | None = None
+        reading: list[Future[_Found]] = []
+        for each in itertools.chain(work, [None]):
+            found = [future.result() for future in reading]
+            reading = [] if each is None else [threads.submit(self._read, task, each.span) for task in each.tasks]
+            if before is not None:
+                yield before, found
+            before = each
+
+    def _portions(self, work: Iterable[tuple[_Work, Iterable[_Found]]]) -> Iterator[Portion]:
         left: list[Piece] = []
-        for step, read in self._ahead(files, steps, span, threads):
+        for each, read in work:
+            if each.step is None:
+                aside = self._put_aside(each.number, each.files, each.groups, each.span)
+                self._flaws.merge(aside.flaws.all())
+                yield from aside.portions(each.span, self._flaws)
+                continue
             for found, flaws in read:
                 left += found
                 self._flaws.merge(flaws)
-            before, left = columns.split(left, step.until)
-            yield columns.portion(before, step.until, self._flaws)
-
-    def _ahead(
-        self, files: dict[int, _File], steps: Sequence[Step], span: Span, threads: ThreadPoolExecutor
-    ) -> Iterator[tuple[Step, Iterable[tuple[list[Piece], tuple[Flaw, ...]]]]]:
-        """What the groups of each step hold. With several threads the next step is read meanwhile."""
-        if self._jobs == 1:
-            for step in steps:
-                yield step, (self._read(task, span) for task in self._tasks(files, step.groups))
-            return
-        under_way: list[tuple[Step, list[Future[tuple[list[Piece], tuple[Flaw, ...]]]]]] = []
-        for step in steps:
-            tasks = self._tasks(files, step.groups)
-            under_way.append((step, [threads.submit(self._read, task, span) for task in tasks]))
-            if len(under_way) > 1:
-                ready, futures = under_way.pop(0)
-                yield ready, (future.result() for future in futures)
-        for ready, futures in under_way:
-            yield ready, (future.result() for future in futures)
+            before, left = columns.split(left, each.step.until)
+            yield columns.portion(before, each.step.until, self._flaws)
 
     # Files and groups -------------------------------------------------------------------------------------------------
 
@@ -197,7 +223,8 @@ class ParquetHistory:
         fields = self._fields(path)
         names = resolved(fields, schema.names, str(path))
         refuse_other_than(schema, fields, names, str(path))
-        return _File(number, path, fields, names, footer, schema)
+        places = {footer.schema.column(place).path: place for place in range(len(footer.schema))}
+        return _File(number, path, fields, names, footer, schema, places)
 
     def _extent(self, number: int) -> Extent | None:
         groups = self._groups(self._open(number), note=False)
@@ -215,7 +242,7 @@ class ParquetHistory:
         moved = (file.fields.offset or 0) if pa.types.is_timestamp(kind) and kind.tz is None else 0
         found: list[Group] = []
         first = 0
-        place = _leaves(file)[file.fields.at]
+        place = file.places[file.fields.at]
         for number in range(file.footer.num_row_groups):
             group = file.footer.row_group(number)
             rows = group.num_rows
@@ -230,50 +257,71 @@ class ParquetHistory:
             first += rows
         return found
 
-    def _tasks(self, files: dict[int, _File], groups: Iterable[Group]) -> list[_Task]:
-        """Groups of single series are read many at a time, the others one by one."""
+    def _tasks(
+        self, files: dict[int, _File], groups: Iterable[Group], listings: dict[int, list[list[Run] | None]]
+    ) -> list[_Task]:
+        """Groups whose series are known are read several at a time, the others one by one."""
         tasks: list[_Task] = []
         rows = 0
         for group in sorted(groups, key=lambda group: (group.file, group.number)):
             file = files[group.file]
-            texts = _constants(file, group.number)
-            last = tasks[-1] if tasks else None
-            whole = _whole(texts) and last is not None and last.file is file and _whole(last.texts[0])
-            if whole and last is not None and rows + group.rows <= _TASK:
+            if group.file not in listings:
+                listings[group.file] = listed(file.footer, file.names.columns)
+            task = self._task(file, group, listings[group.file][group.number])
+            last = tasks[-1] if tasks else task
+            alike = last.file is file and last.by_list is task.by_list and bool(last.runs) and bool(task.runs)
+            if tasks and alike and rows + group.rows <= _TASK:
                 last.groups.append(group)
-                last.texts.append(texts)
+                last.runs.extend(task.runs)
                 rows += group.rows
             else:
-                tasks.append(_Task(file, [group], [texts]))
+                tasks.append(task)
                 rows = group.rows
         return tasks
 
+    def _task(self, file: _File, group: Group, runs: list[Run] | None) -> _Task:
+        names = file.names
+        if runs is None:
+            texts = _constants(file, group.number)
+            known = [] if VARIES in texts else [(group.rows, self._known.series(names.said, texts))]
+            return _Task(file, [group], texts, known)
+        constants = {place: fixed for place, fixed in enumerate(names.fixed) if names.columns[place] is None}
+        series: list[tuple[int, Series | None]] = []
+        for rows, texts in runs:
+            whole = tuple(constants.get(place, text) for place, text in enumerate(texts)) if constants else texts
+            series.append((rows, self._known.series(names.said, whole)))
+        return _Task(file, [group], of_columns(names), series, by_list=True)
+
     # Rows -------------------------------------------------------------------------------------------------------------
 
-    def _read(self, task: _Task, span: Span) -> tuple[list[Piece], tuple[Flaw, ...]]:
+    def _read(self, task: _Task, span: Span) -> _Found:
         """The samples of row groups. For any thread."""
         flaws = Flaws()
-        file = task.file
-        wanted = [file.fields.at, file.fields.value, *varying(file.names, task.texts[0])]
+        rows = self._rows(task)
+        if not task.by_list:
+            return columns.pieces(rows, span, flaws), flaws.all()
+        if columns.orderly(rows):
+            return columns.cut(rows, span), ()
+        # What we write is in order: somebody has written the file anew, and kept the list, but not the order of rows.
+        by_columns = [self._rows(_Task(task.file, [group], task.texts, [])) for group in task.groups]
+        return [piece for each in by_columns for piece in columns.pieces(each, span, flaws)], flaws.all()
+
+    def _rows(self, task: _Task) -> Rows:
+        file, first = task.file, task.groups[0]
+        varies = [] if task.runs else varying(file.names, task.texts)
+        wanted = [file.fields.at, file.fields.value, *varies]
         with file.reader() as reader:
             table = reader.read_row_groups([group.number for group in task.groups], columns=wanted, use_threads=False)
-        if len(task.groups) == 1:
-            line = task.groups[0].first + 1
-            place = Place(str(file.path), (file.number, line), line)
-            rows = rows_of(table, file.fields, file.names, task.texts[0], self._known, place)
-            return columns.pieces(rows, span, flaws), flaws.all()
-        names = [self._known.series(file.names.said, texts) for texts in task.texts]
+        if not task.runs:
+            place = Place(str(file.path), (file.number, first.first + 1), first.first + 1)
+            return rows_of(table, file.fields, file.names, task.texts, self._known, place)
+        place = Place(str(file.path), (file.number, first.number), _lines(task.groups))
+        at, timed = instants(table.column(0), file.fields, place)
+        counts, names = zip(*task.runs, strict=True)
         numbers = {name: code for code, name in reversed(list(enumerate(names)))}
         codes = np.array([numbers[name] for name in names], dtype=np.int64)
-        counts = [group.rows for group in task.groups]
         starts = np.cumsum([0, *counts[:-1]], dtype=np.int64)
-        lines: Index | int = task.groups[0].first + 1
-        if task.groups[-1].first - task.groups[0].first != sum(counts[:-1]):
-            lines = np.concatenate([np.arange(group.first, group.first + group.rows) + 1 for group in task.groups])
-        place = Place(str(file.path), (file.number, task.groups[0].number), lines)
-        at, timed = instants(table.column(0), file.fields, place)
-        rows = Rows(at, values(table.column(1), file.fields), starts, codes, names, place, timed)
-        return columns.pieces(rows, span, flaws), flaws.all()
+        return Rows(at, values(table.column(1), file.fields), starts, codes, names, place, timed)
 
     def _put_aside(self, number: int, files: dict[int, _File], groups: Sequence[Group], span: Span) -> Aside:
         if (number, span) in self._asides:
@@ -306,24 +354,21 @@ class ParquetHistory:
                     line += batch.num_rows
 
 
-def _whole(texts: Sequence[Text]) -> bool:
-    """Whether no column has to be read for the names."""
-    return VARIES not in texts
+def _lines(groups: Sequence[Group]) -> Index | int:
+    """The numbers of the rows of groups: that of the first, where the others follow."""
+    first, last = groups[0], groups[-1]
+    if last.first - first.first == sum(group.rows for group in groups[:-1]):
+        return first.first + 1
+    return np.concatenate([np.arange(group.first, group.first + group.rows) + 1 for group in groups])
 
 
 def _texts(file: _File) -> list[str]:
     return [name for name in file.names.columns if name is not None and is_text(file.schema.field(name).type)]
 
 
-def _leaves(file: _File) -> dict[str, int]:
-    """Where each column stands in a row group."""
-    schema = file.footer.schema
-    return {schema.column(place).path: place for place in range(len(schema))}
-
-
 def _factor(file: _File) -> int:
     """Nanoseconds that one in the statistics of `at` stands for; 0 where they say nothing that is certain."""
-    column = file.footer.schema.column(_leaves(file)[file.fields.at])
+    column = file.footer.schema.column(file.places[file.fields.at])
     if column.physical_type != "INT64":
         return 0
     logical = json.loads(column.logical_type.to_json())
@@ -355,10 +400,11 @@ def _scan(file: _File, group: int, line: int) -> tuple[int, int] | None:
 def _constants(file: _File, number: int) -> tuple[Text, ...]:
     """What names the series of a row group where that is one and the same for all its rows."""
     group = file.footer.row_group(number)
-    places = _leaves(file)
     found: list[Text] = []
     for column, fixed in zip(file.names.columns, file.names.fixed, strict=True):
-        found.append(fixed if column is None else _constant(group.column(places[column]).statistics, group.num_rows))
+        found.append(
+            fixed if column is None else _constant(group.column(file.places[column]).statistics, group.num_rows)
+        )
     return tuple(found)
 
 

@@ -1,13 +1,13 @@
 """Histories written as Parquet: a folder for each day, in each the samples by series.
 
-Knows one layout, the one that is read fastest: a series with many samples has a row group of its own, so that its name
-stands in the statistics and is read nowhere else. Files are written aside and renamed, so that a folder with a name is
-whole. Blocks.
+Knows one layout, the one that is read fastest (docs/decisions/0022): row groups of some dozens of series, whose names
+stand in the footer once more. Files are written aside and renamed, so that a folder with a name is whole. Blocks.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,13 +27,14 @@ from service_monitoring.domain.windows import FloatColumn, InstantColumn
 from service_monitoring.errors import Conflict, Unavailable
 from service_monitoring.storage.history.columns import PORTION
 from service_monitoring.storage.history.fields import NAMES
+from service_monitoring.storage.history.listing import KEY, Run, encoded
 
-ALONE: Final = 2_000
-"""Samples from which on a series has a row group of its own."""
-TOGETHER: Final = 128 * 1024
-"""Samples of several series in one row group."""
+TOGETHER: Final = 256 * 1024
+"""Samples of a row group, at most, unless it is of one series: as many as are decoded within a processor's cache."""
 DAY_PREFIX: Final = "day="
 _LOOKED_AT: Final = 8
+_LARGE: Final = 1.5
+"""Portions that a day may have before it is cut: a series in one piece is judged sooner than in two."""
 
 Column = tuple[Series, InstantColumn, FloatColumn]
 Progress = Callable[[Instant, int], None]
@@ -79,10 +80,11 @@ def write(portions: Iterable[Portion], folder: Path, *, told: Progress | None = 
     day = _Day(folder)
     for portion in portions:
         for number, columns in _by_day(portion):
-            if number != day.number or day.rows >= PORTION:
+            rows = sum(len(instants) for _, instants, _ in columns)
+            if number != day.number or day.rows + rows > PORTION:
                 day = day.followed_by(number)
             day.add(columns)
-            written += sum(len(instants) for _, instants, _ in columns)
+            written += rows
         if told:
             told(portion.until, written)
     day.finish()
@@ -90,17 +92,28 @@ def write(portions: Iterable[Portion], folder: Path, *, told: Progress | None = 
 
 
 def _by_day(portion: Portion) -> Iterator[tuple[int, list[Column]]]:
-    """The samples of a portion, each day's by themselves."""
-    days: dict[int, list[Column]] = {}
-    for stretch in portion.stretches:
-        first, last = int(stretch.instants[0]) // DAY, int(stretch.instants[-1]) // DAY
-        edges = np.arange(first + 1, last + 1, dtype=np.int64) * DAY
-        bounds = [0, *np.searchsorted(stretch.instants, edges).tolist(), len(stretch.instants)]
+    """The samples of a portion, each day's by themselves, and of a day no more at once than a reader may hold."""
+    stretches = [(stretch.series, stretch.instants, stretch.values) for stretch in portion.stretches]
+    for number, columns in sorted(_cut(stretches, DAY).items()):
+        parts = sum(len(instants) for _, instants, _ in columns) / PORTION
+        if parts <= _LARGE:
+            yield number, columns
+            continue
+        for _, slices in sorted(_cut(columns, -(-DAY // math.ceil(parts))).items()):
+            yield number, slices
+
+
+def _cut(columns: Iterable[Column], length: int) -> dict[int, list[Column]]:
+    """Samples by the span that they lie in; each is so long, and the first one begins in 1970."""
+    spans: dict[int, list[Column]] = {}
+    for series, instants, values in columns:
+        first, last = int(instants[0]) // length, int(instants[-1]) // length
+        edges = np.arange(first + 1, last + 1, dtype=np.int64) * length
+        bounds = [0, *np.searchsorted(instants, edges).tolist(), len(instants)]
         for number, (begin, end) in enumerate(pairwise(bounds), first):
             if begin < end:
-                column = (stretch.series, stretch.instants[begin:end], stretch.values[begin:end])
-                days.setdefault(number, []).append(column)
-    yield from sorted(days.items())
+                spans.setdefault(number, []).append((series, instants[begin:end], values[begin:end]))
+    return spans
 
 
 class _Day:
@@ -152,23 +165,24 @@ def write_file(columns: Sequence[Column], path: Path) -> None:
     schema = pa.schema(
         [
             *((name, pa.dictionary(pa.int32(), pa.string())) for name in texts),
-            ("at", pa.int64()),
-            ("value", pa.float64()),
+            pa.field("at", pa.int64(), nullable=False),
+            pa.field("value", pa.float64(), nullable=False),
         ]
     )
+    groups = list(_groups(columns))
     repeats = _values_repeat(columns)
     encodings = {"at": "DELTA_BINARY_PACKED"} | ({} if repeats else {"value": "BYTE_STREAM_SPLIT"})
     with pq.ParquetWriter(
         path,
         schema,
-        compression="zstd",
-        compression_level=1,
+        compression="lz4",
         use_dictionary=[*texts, "value"] if repeats else texts,
         column_encoding=encodings,
         write_statistics=[*texts, "at"],
     ) as writer:
-        for group in _groups(columns):
+        for group in groups:
             writer.write_table(_table(group, labels, schema), row_group_size=1 << 30)
+        writer.add_key_value_metadata({KEY: encoded(texts, [_runs(group, labels) for group in groups])})
 
 
 def _values_repeat(columns: Sequence[Column]) -> bool:
@@ -182,16 +196,22 @@ def _groups(columns: Sequence[Column]) -> Iterator[list[Column]]:
     together: list[Column] = []
     rows = 0
     for column in columns:
-        if len(column[1]) >= ALONE:
-            yield [column]
-            continue
-        together.append(column)
-        rows += len(column[1])
-        if rows >= TOGETHER:
+        if together and rows + len(column[1]) > TOGETHER:
             yield together
             together, rows = [], 0
+        together.append(column)
+        rows += len(column[1])
     if together:
         yield together
+
+
+def _runs(group: Sequence[Column], labels: Sequence[str]) -> list[Run]:
+    found = []
+    for series, instants, _ in group:
+        of_labels = dict(series.labels)
+        texts = (series.service, series.check, series.metric, *map(of_labels.get, labels))
+        found.append(Run(len(instants), texts))
+    return found
 
 
 def _table(group: Sequence[Column], labels: Sequence[str], schema: Any) -> Any:
