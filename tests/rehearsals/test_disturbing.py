@@ -81,13 +81,29 @@ from service_monitoring.testing.builders import (
 from service_monitoring.wire.ledger import ledger
 from tests.domain import days
 from tests.rehearsals.loop import Recording
-from tests.rehearsals.test_columns import END, Drawn, Time, at, made, one_by_one, seen, the_stretches
+from tests.rehearsals.test_columns import Time, at, one_by_one, the_stretches
+from tests.rehearsals.test_columns import made as made_of_all
 from tests.rehearsals.test_days import the_configuration
 from tests.rehearsals.test_recorded import Lived, moves, of, pages, slow
 
 NOTHING = Disturbances()
 ALWAYS, FOREVER = Instant(0), START.plus(Duration(10**18))
 BERLIN = "Europe/Berlin"
+
+
+END = 10_000
+Drawn = list[tuple[int, float | None, int]]
+"""Seconds from one to the next, a value, and how many."""
+
+
+def made(shop: Drawn, desk: Drawn, orders: Drawn, gaps: list[tuple[int, int]]) -> Time:
+    """Runs of two services and what is pushed to a third."""
+    polled = {("shop", "page"): _plain(shop), ("desk", "page"): _plain(desk)}
+    return made_of_all(polled, {("orders", "orders"): _plain(orders)}, gaps, {}, {})
+
+
+def _plain(drawn: Drawn) -> list[tuple[int, float | None, tuple[int, ...], int]]:
+    return [(step, value, (0,), times) for step, value, times in drawn]
 
 
 class Columns:
@@ -121,11 +137,11 @@ def _cut(stretches: Iterable[Stretch], since: Instant, until: Instant) -> Iterat
 def the_inputs(time: Time, configuration: Configuration) -> Recording:
     """The same time as a program records it."""
     inputs: list[tuple[int, Input]] = [(0, Configured(configuration))]
-    for service, runs in time.runs.items():
-        inputs += [(second, Observed(service, "page", seen(value), at(second))) for second, value in runs]
+    for place, runs in time.runs.items():
+        inputs += [(second, Observed(*place, found, at(second))) for second, found in runs]
     inputs += [
-        (second, Pushed("jobs", "orders", (PushedSample(at(second), "orders", value),)))
-        for second, value in time.pushes
+        (second, Pushed("jobs", each.check, (PushedSample(at(second), each.metric, each.value, each.labels),)))
+        for second, each in time.pushes
     ]
     in_order = sorted(inputs, key=lambda each: (each[0], getattr(each[1], "service", "")))
     return Recording((Admitted(Stamp(0, at(second)), what) for second, what in in_order), Stamp(0, at(END)))
@@ -141,10 +157,10 @@ class Undisturbed(NamedTuple):
     ends: list[int]
 
     def as_it_was(self) -> Time:
-        return made(self.shop, self.desk, self.orders, [], {})
+        return made(self.shop, self.desk, self.orders, [])
 
     def really_blind(self) -> Time:
-        return made(self.shop, self.desk, self.orders, self.gaps, {})
+        return made(self.shop, self.desk, self.orders, self.gaps)
 
     def injected(self) -> Disturbances:
         apart = [(begin, length) for begin, length in self.really_blind().cuts if length]
@@ -358,7 +374,7 @@ def test_a_restart_under_another_configuration_changes_nothing_but_its_gap(time:
 
 def test_a_restart_late_in_a_long_history_recalls_what_rules_look_back_at() -> None:
     values = [2.0 if number % 50 < 25 else 0.0 for number in range(1_500)]
-    time = made([(1, value, 1) for value in values], [(5, 0.0, 1)], [(5, 0.0, 1)], [], {})
+    time = made([(1, value, 1) for value in values], [(5, 0.0, 1)], [(5, 0.0, 1)], [])
     away = Disturbances((Blind("restart", at(1_440), at(1_443), GapCause.RESTART, revived=True),))
     disturbed = DisturbedRecording(the_inputs(time, the_configuration()), away)
     plain = under(disturbed, the_configuration(), at(0), at(END))

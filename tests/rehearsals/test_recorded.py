@@ -232,7 +232,7 @@ def test_it_begins_cold_so_long_before_as_rules_look_back() -> None:
     cold = under(of(trial), configuration, instant("+1m"), instant("+20m"))
     assert warm.warm == instant("+15m")
     assert cold.warm == instant("+0s").plus(look_back(configuration))
-    assert warm.limits == ()
+    assert len(warm.limits) == 1 and warm.limits[0].startswith("probes are not run again")
 
 
 def test_what_was_decided_before_and_after_the_range_is_not_in_it() -> None:
@@ -246,7 +246,7 @@ def test_nobody_knows_what_came_after_the_last_input() -> None:
     trial = Lived(a_configuration(a_service(silent))).play("1 1").wait("+30s")
     again = under(of(trial), a_configuration(a_service(silent)), START, FOREVER)
     assert moves(again) == []
-    assert "the recording ends at 2026-01-05T00:00:30.000000000Z: nothing is known of the time after" in again.limits
+    assert "the recording ends at 2026-01-05T00:00:30Z: nothing is known of the time after" in again.limits
 
 
 def test_a_gap_in_the_recording_is_a_gap_here() -> None:
@@ -315,3 +315,25 @@ def test_without_people_a_notice_to_a_channel_is_one_to_somebody() -> None:
         if isinstance(each, IncidentMoved) and each.incident.state is State.ACKNOWLEDGED
     ]
     assert [each.acknowledged_by for each in acknowledged] == ["assumed"]
+
+
+def test_a_check_that_no_recording_knew_is_not_silent_and_one_that_it_knew_is() -> None:
+    known, strange = a_check("jobs"), a_check("unknown")
+    rules = [
+        Rule("shop", f"{check.name}_silent", check.name, "value", Absence(span("30s"))) for check in (known, strange)
+    ]
+    trial = Lived(a_configuration(a_service(slow(5.0), checks=[a_check(), known]))).play("1 1 1 1 1 1 1 1")
+    again = under(
+        of(trial), a_configuration(a_service(slow(5.0), *rules, checks=[a_check(), known, strange])), ALWAYS, FOREVER
+    )
+    assert moves(again) == ["jobs_silent pending +30s", "jobs_silent open +30s"]
+    assert again.limits[0].endswith("its silence would page: shop.unknown_silent")
+
+
+def test_it_says_for_how_long_nobody_watched() -> None:
+    configuration = a_configuration(a_service(slow(5.0)))
+    trial = Lived(configuration).play("1 1 1").gap("+30s", "+90s").wait("+120s")
+    said = "for 1m of the range (50.0%) nobody watched: what happened meanwhile is not known"
+    assert said in under(of(trial), configuration, START, instant("+120s")).limits
+    assert said in as_recorded(of(trial), START, instant("+120s")).limits
+    assert not any("nobody watched" in limit for limit in as_recorded(of(trial), START, instant("+30s")).limits)

@@ -38,9 +38,14 @@ class Assumed:
 
     def __init__(self, assumption: Assumption, configuration: Configuration) -> None:
         self._assumption = assumption
+        self._configuration = configuration
         self._to = "person." if configuration.people else ""
         self._waiting: deque[tuple[Instant, str]] = deque()
         self._known: set[str] = set()
+
+    def anew(self) -> Assumed:
+        """The same, before anything was heard."""
+        return Assumed(self._assumption, self._configuration)
 
     @property
     def after(self) -> Duration:

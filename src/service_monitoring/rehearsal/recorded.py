@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from service_monitoring.domain.configuration import Check, Configuration, Service, reach_of
 from service_monitoring.domain.course import Course, Decision, Ruling, order_of
 from service_monitoring.domain.events import IncidentMoved
@@ -46,11 +48,11 @@ from service_monitoring.rehearsal.assumed import Assumed
 from service_monitoring.rehearsal.driving import Progress, replay
 from service_monitoring.rehearsal.rehearsed import Rehearsed, Unmatched
 from service_monitoring.rehearsal.restarted import Restarted
+from service_monitoring.rehearsal.unheard import Unobserved, left_out, named, waiting_for, without
+from service_monitoring.views.because import instant_text
 
 _TELL_EVERY: Final = 5_000
 """Inputs between two words of progress."""
-_MOST_NAMED: Final = 5
-"""How many checks a limit names."""
 
 
 def unheard(at: Instant, samples: int) -> None:
@@ -72,7 +74,11 @@ def as_recorded(
     """
     extent = history.extent()
     last = Stamp(0, until) if extent is None else extent[1]
-    watched = _Watched(history.inputs(), until, progress) if restarts is None else _Otherwise(history, until, progress)
+    watched = (
+        _Watched(history.inputs(), since, until, progress)
+        if restarts is None
+        else _Otherwise(history, since, until, progress)
+    )
     end = last if last.at < until else Stamp(last.epoch, until)
     decided = []
     for stamp, decision in replay(watched.inputs(), end, Restarted(restarts) if restarts else None):
@@ -81,6 +87,7 @@ def as_recorded(
             decided.append(decision)
     begins = since if extent is None else extent[0].at
     unmatched = tuple(each for each in watched.unmatched if each.at >= since)
+    limits = [*outside(since, until, begins, last.at), *watched.unobserved.limits()]
     return Rehearsed(
         since=since,
         until=until,
@@ -89,7 +96,7 @@ def as_recorded(
         decisions=tuple(decided),
         samples=watched.samples,
         unmatched=unmatched,
-        limits=(*outside(since, until, begins, last.at), *_unmatched(unmatched, watched.answers)),
+        limits=(*limits, *_unmatched(unmatched, watched.answers)),
     )
 
 
@@ -106,15 +113,19 @@ def under(
     """What `configuration` decides in [since, until) if it is in force throughout.
 
     It begins cold so long before `since` as its rules look back. What people did, gaps, silences and outcomes are taken
-    as they were recorded, as far as they mean something here. The course is revived at gaps that begin at `restarts`.
+    as they were recorded, as far as they mean something here. Rules that wait for a check that was not there are left
+    out. The course is revived at gaps that begin at `restarts`.
     """
     course = _UnderAnother(configuration, since, until, assumed, progress)
-    if restarts:
-        course.restart(restarts)
-    for admitted in history.inputs():
-        if not course.take(admitted):
-            break
-    return course.end(history.extent())
+    rehearsed = course.go(history, restarts)
+    waited = waiting_for(configuration, course.strange())
+    if not waited:
+        return rehearsed
+    # Which checks were there is known at the end, and then rules on others have waited in vain.
+    again = None if assumed is None else assumed.anew()
+    course = _UnderAnother(without(configuration, waited), since, until, again, progress)
+    rehearsed = course.go(history, restarts)
+    return replace(rehearsed, limits=(left_out(waited), *rehearsed.limits))
 
 
 def look_back(configuration: Configuration) -> Duration:
@@ -151,8 +162,9 @@ def _longest_hold(rule: Rule) -> int:
 class _Watched:
     """Recorded inputs up to an instant, counted on the way."""
 
-    def __init__(self, inputs: Iterable[Admitted], until: Instant, progress: Progress) -> None:
+    def __init__(self, inputs: Iterable[Admitted], since: Instant, until: Instant, progress: Progress) -> None:
         self.configuration = Configuration()
+        self.unobserved = Unobserved(since, until)
         self.samples = 0
         self.answers = 0
         self.unmatched: list[Unmatched] = []
@@ -169,6 +181,7 @@ class _Watched:
             if isinstance(admitted.input, Configured):
                 self.configuration = admitted.input.configuration
             self.samples += samples_in(admitted.input)
+            self.unobserved.hear(admitted)
             if number % _TELL_EVERY == 0:
                 self._progress(admitted.stamp.at, self.samples)
             yield admitted
@@ -184,8 +197,8 @@ class _Watched:
 class _Otherwise(_Watched):
     """Recorded inputs where something else is decided than was, so that some of them are no answers to it."""
 
-    def __init__(self, history: RecordedHistory, until: Instant, progress: Progress) -> None:
-        super().__init__(history.inputs(), until, progress)
+    def __init__(self, history: RecordedHistory, since: Instant, until: Instant, progress: Progress) -> None:
+        super().__init__(history.inputs(), since, until, progress)
         self._incidents: set[str] = set()
         self._owed: set[str] = set()
 
@@ -236,18 +249,32 @@ class _UnderAnother:
         self._incidents: set[str] = set()
         self._owed: set[str] = set()
         self._heard: set[tuple[str, str]] = set()
+        self._watched: set[tuple[str, str]] = set()
+        self._unobserved = Unobserved(since, until)
         self._left_out: Counter[str] = Counter()
         self._answers = 0
         self._unmatched: list[Unmatched] = []
         self._samples = self._taken = 0
         self._complete = False
 
-    def restart(self, restarts: frozenset[Instant]) -> None:
-        """To be said before anything is taken."""
-        self._course = Restarted(restarts)
+    def go(self, history: RecordedHistory, restarts: frozenset[Instant]) -> Rehearsed:
+        """All that was recorded, and what comes of it."""
+        if restarts:
+            self._course = Restarted(restarts)
+        for admitted in history.inputs():
+            if not self.take(admitted):
+                break
+        return self.end(history.extent())
+
+    def strange(self) -> set[tuple[str, str]]:
+        """Checks that nothing came from, and that no recorded configuration had."""
+        return self._checks - self._heard - self._watched
 
     def take(self, admitted: Admitted) -> bool:
         """One recorded input. Whether there is any use in the next one."""
+        self._unobserved.hear(admitted)
+        if isinstance(admitted.input, Configured):
+            self._watch(admitted.input.configuration)
         if self._first is None and (admitted.stamp.at < self._begins or isinstance(admitted.input, Stepped | Marked)):
             self._before(admitted)
             return True
@@ -266,6 +293,9 @@ class _UnderAnother:
             if ruling.refusal and isinstance(admitted.input, Acted):
                 self._do_not_match(admitted.stamp, admitted.input)
         return True
+
+    def _watch(self, configuration: Configuration) -> None:
+        self._watched |= {(check.service, check.name) for service in configuration.services for check in service.checks}
 
     def end(self, extent: tuple[Stamp, Stamp] | None) -> Rehearsed:
         """What came of it."""
@@ -411,6 +441,7 @@ class _UnderAnother:
             yield "nothing was recorded in this range: nobody knows what would have been decided"
         else:
             yield from outside(self._since, self._until, self._first, extent[1].at)
+        yield from self._unobserved.limits()
         silent = sorted(f"{service}.{check}" for service, check in self._checks - self._heard)
         if silent:
             yield f"nothing was recorded of {named(silent)}: rules on it say nothing"
@@ -419,6 +450,7 @@ class _UnderAnother:
             names = named(sorted(self._left_out))
             yield f"{number} inputs of {names} were left out: the configuration has no such check"
         yield from _unmatched(self._unmatched, self._answers)
+        yield "probes are not run again: what a check would have measured with another target or pace is not known"
         if self._assumed is not None:
             yield self._assumed.limit
 
@@ -451,12 +483,6 @@ def samples_in(what: Input) -> int:
 def outside(since: Instant, until: Instant, first: Instant, last: Instant) -> Iterator[str]:
     """What is asked and was not recorded."""
     if first > since:
-        yield f"the recording begins at {first}: nothing is known of the time before"
+        yield f"the recording begins at {instant_text(first)}: nothing is known of the time before"
     if until.since(last) > SECOND:
-        yield f"the recording ends at {last}: nothing is known of the time after"
-
-
-def named(names: list[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield f"the recording ends at {instant_text(last)}: nothing is known of the time after"

@@ -161,8 +161,7 @@ class _Shelf:
     def _recall(self, course: Course, check: Check) -> None:
         known = self._within_reach(course, check.service, check.name)
         if check.allowance:
-            for admitted in known:
-                course.recall_pushed(admitted)
+            course.recall_pushed(check.service, check.name, known)
         else:
             for recollection in recollect(known):
                 course.recall(recollection)
