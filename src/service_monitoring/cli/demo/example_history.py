@@ -55,7 +55,7 @@ HOLE: Final = _trouble("nothing-recorded", 2, "13:00", 60, noted=False)
 OUTAGE: Final = _trouble("outage", 3, "01:13", 28)
 RELEASE: Final = _trouble("slow-release", 7, "09:40", 75)
 DATABASE: Final = _trouble("slow-database", 9, "20:00", 210)
-STUCK: Final = _trouble("stuck-worker", 12, "10:00", 150)
+STUCK: Final = _trouble("stuck-worker", 12, "10:20", 150)
 TROUBLES: Final = (FLAPPING, HOLE, OUTAGE, RELEASE, DATABASE, STUCK)
 BACKUP: Final = (120, 134)
 """The minutes of each night in which the backup reads the disk: slow, and wrong for nobody."""
@@ -167,7 +167,8 @@ def _within(trouble: Trouble, day: int, minutes: FloatColumn) -> _Mask:
 
 def _rising(trouble: Trouble, day: int, minutes: FloatColumn, full_after: int) -> FloatColumn:
     """From 0 at its begin to 1, and 0 at its end."""
-    return _within(trouble, day, minutes) * np.clip(_since(trouble, day, minutes) / full_after, 0, 1)
+    risen: FloatColumn = _within(trouble, day, minutes) * np.clip(_since(trouble, day, minutes) / full_after, 0, 1)
+    return risen
 
 
 def _piled_up(trouble: Trouble, day: int, minutes: FloatColumn, a_minute: int) -> FloatColumn:
