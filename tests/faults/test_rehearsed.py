@@ -22,7 +22,7 @@ from service_monitoring.cli import client
 from service_monitoring.domain.events import IncidentMoved, IncidentNoted
 from service_monitoring.domain.inputs import Acted, Configured, GapBegan, Observed, Settled, Silenced, Stepped
 from service_monitoring.domain.notices import Notice
-from service_monitoring.storage.history import History
+from service_monitoring.storage.history.own import History
 from service_monitoring.wire.ledger import ledger
 from tests.faults.test_runtime_clock import LIBRARY
 from tests.faults.world import World, a_world, kill, stop, wait_for

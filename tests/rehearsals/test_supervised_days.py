@@ -30,7 +30,7 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page, Withheld
-from service_monitoring.storage.history import History
+from service_monitoring.storage.history.own import History
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.wire.ledger import ledger
 from tests.rehearsals.leaping import Work, leap

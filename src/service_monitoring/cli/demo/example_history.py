@@ -167,8 +167,8 @@ def _within(trouble: Trouble, day: int, minutes: FloatColumn) -> _Mask:
 
 def _rising(trouble: Trouble, day: int, minutes: FloatColumn, full_after: int) -> FloatColumn:
     """From 0 at its begin to 1, and 0 at its end."""
-    risen: FloatColumn = _within(trouble, day, minutes) * np.clip(_since(trouble, day, minutes) / full_after, 0, 1)
-    return risen
+    share = np.clip(_since(trouble, day, minutes) / full_after, 0, 1)
+    return np.where(_within(trouble, day, minutes), share, 0.0)
 
 
 def _piled_up(trouble: Trouble, day: int, minutes: FloatColumn, a_minute: int) -> FloatColumn:
