@@ -51,7 +51,7 @@ silence_app = typer.Typer(
     rich_markup_mode=None,
 )
 history_app = typer.Typer(
-    help="Write what was measured as Parquet, and take the history of others.",
+    help="Write what was measured as Parquet, take the history of others, or make one up to try things on.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -771,6 +771,20 @@ def import_history(
     from service_monitoring.cli import histories
 
     histories.import_(source, into, mapping, since, until, _form(json=json))
+
+
+@history_app.command(name="example")
+def example_history(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    days: Annotated[int, typer.Option(min=1, max=366, help="How long it is.")] = 14,
+    seed: Annotated[int, typer.Option(min=0, help="Another one is another history of the same kind.")] = 1,
+    *,
+    json: Json = False,
+) -> None:
+    """Write a small shop to rehearse: its configuration, what it measured, and what really went wrong."""
+    from service_monitoring.cli import histories
+
+    histories.example(folder, days, seed, _form(json=json))
 
 
 @app.command()

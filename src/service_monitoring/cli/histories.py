@@ -1,4 +1,4 @@
-"""Recorded pasts on the command line: our own written as Parquet, and those of others taken into a folder of it.
+"""Recorded pasts on the command line: our own written as Parquet, those of others taken in, and one that is made up.
 
 Knows how the answers look, and how far it has come. Does not know how any history is read.
 """
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service_monitoring.cli import Form, show
 from service_monitoring.cli.commands import load, say
+from service_monitoring.cli.demo import example_history
 from service_monitoring.domain.instants import NANOSECOND, Instant
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Flaw, SampleHistory
@@ -51,6 +52,17 @@ def import_(source: str, into: Path, mapping: Path | None, since: str, until: st
         already += f"; {imported.contradicting} contradict what was there, which stands"
     say(form, answer, f"Took {show.amount(imported.taken, 'sample')} into {into}{already}")
     _show_flaws(form, imported.flaws)
+
+
+def example(folder: Path, days: int, seed: int, form: Form) -> None:
+    """Write a shop, what it measured and what went wrong there: something to rehearse before there is a past."""
+    samples = example_history.write(folder, days, seed)
+    if form is Form.JSON:
+        show.as_json({"folder": str(folder), "samples": samples, "days": days})
+        return
+    counted = show.amount(samples, "sample")
+    show.line(f"Wrote monitoring.yaml, incidents.yaml and history ({counted}) into {folder}")
+    show.line(f"Next: cd {folder}; service-monitoring rehearse monitoring.yaml --history history")
 
 
 def _bounds(history: SampleHistory, since: str, until: str, empty: str) -> tuple[Instant, Instant]:
