@@ -285,6 +285,22 @@ def _series(admitted: Admitted) -> list[Series]:
     ]
 
 
+def test_a_sample_that_is_due_at_the_last_instant_before_a_restart_is_judged_after_it() -> None:
+    configuration = a_configuration(a_service(a_rule("most", check="orders"), checks=[a_push("orders")]))
+    course, shelf = Course(), Shelf()
+    for at, what in (
+        ("+0s", Configured(configuration)),
+        ("+20s", Pushed("shop", "orders", (PushedSample(instant("+20s"), "value", 5.0),))),
+        ("+30s", Marked(MarkKind.ALIVE)),  # its allowance is over now, and signs of life come before samples
+    ):
+        admitted = Admitted(Stamp(0, instant(at)), what)
+        shelf.keep(course, admitted, course.step(admitted).taken)
+    assert not course.incidents()
+    course = shelf.revive()
+    course.step(Admitted(Stamp(0, instant("+31s")), Marked(MarkKind.ALIVE)))
+    assert [incident.state for incident in course.incidents()] == ["open"]
+
+
 def test_samples_that_came_out_of_order_are_all_remembered_after_a_restart() -> None:
     most = Aggregate(above(2.0), function=Function.MAX, over=Duration(40 * SECOND))
     rule = a_rule("most", most, check="orders")

@@ -344,7 +344,8 @@ class MonitoringPolicy:
     def recall_pushed(self, check: str, samples: Sequence[tuple[int, PushedSample]], judged: int) -> None:
         """Remember pushed samples that were taken before a restart, each with its instant (ns) by the clock of now.
 
-        Those not judged at `judged` (ns) wait again. All come at once, for they were judged in the order of their
+        Those not judged at `judged` (ns) wait again, and so do those that were due at that very instant and changed
+        nothing, if they were: judged once more, they change nothing again. All come at once, for they were judged in the order of their
         instants, whichever push brought them.
         """
         configured = self._checks.get(check)
@@ -355,7 +356,7 @@ class MonitoringPolicy:
             line = self._lines.get(place)
             if line is None:
                 line = self._lines[place] = Line(Series(self.service, *place), configured.allowance)
-            if at + line.lag > judged and at > line.decided:
+            if at + line.lag >= judged and at > line.decided:
                 line.push(at, sample.value, receipt=at)
                 continue
             if line.heard < at:
