@@ -103,7 +103,8 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
     recipients = Recipients(shape, reading)
     routes = read_routes(shape, recipients, reading)
     owners = recipients.owners(shape.itself.notify, ("self", "notify"))
-    if not owners:
+    # Where nothing will be sent, nobody is told anything; and to say where it is missing, the file is read twice.
+    if not owners and not reading.secrets.stands_in:
         what = "nobody is told what concerns the monitor itself"
         reading.warn(("self",), what, "write self: {notify: [channel.NAME]}")
     if not services:

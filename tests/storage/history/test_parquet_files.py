@@ -6,8 +6,10 @@ import datetime as dt
 import subprocess
 import sys
 import textwrap
+import threading
 from decimal import Decimal
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -174,6 +176,40 @@ def test_each_row_group_of_ours_is_read_once_and_its_names_never(
     with open_samples(tmp_path / "out") as opened:
         assert sum(len(samples) for samples in read(opened).values()) == 3 * 4 * 2_000
     assert asked == [((0,), ("at", "value"))] * 3
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_while_a_portion_is_judged_the_next_is_read_and_none_beyond_it_and_with_one_job_none(
+    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing.export(days(3, series=2, samples=2_000), tmp_path / "out")
+    files = sorted((tmp_path / "out").rglob("*.parquet"))
+    asked: Queue[bool] = Queue()
+    reading = pq.ParquetFile.read_row_groups
+
+    def noted(self: Any, groups: list[int], columns: list[str], **more: Any) -> Any:
+        here = threading.current_thread() is threading.main_thread()
+        asked.put(here)
+        return reading(self, groups, columns, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", noted)
+    with ParquetHistory(files, jobs=jobs, aim=4_000) as opened:
+        portions = opened.portions(Instant(columns.EARLIEST), Instant(columns.LATEST))
+        for begun in (1, 1, 1) if jobs == 1 else (2, 1, 0):
+            next(portions)
+            assert [asked.get(timeout=10) for _ in range(begun)] == [jobs == 1] * begun
+            assert asked.empty()
+
+
+def test_a_day_that_is_too_large_for_a_portion_is_cut_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "PORTION", 4_000)
+    writing.export(days(2, series=4, samples=2_000), tmp_path / "large")
+    writing.export(days(2, series=3, samples=2_000), tmp_path / "small")
+    for name, parts in (("large", 4), ("small", 2)):
+        files = sorted((tmp_path / name).rglob("*.parquet"))
+        assert len(files) == parts
+        with ParquetHistory(files) as opened:
+            assert [len(samples) for samples in read(opened).values()] == [4_000] * (4 if name == "large" else 3)
 
 
 def by_series(portions: list[Portion]) -> list[tuple[Series, Any, Any]]:

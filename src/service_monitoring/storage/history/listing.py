@@ -83,8 +83,8 @@ def listed(footer: Any, names: Sequence[str | None]) -> list[list[Run] | None]:
 
 def _runs(group: _Group, footer: Any, places: Sequence[int], wanted: Sequence[int | None]) -> list[Run] | None:
     """The runs of a row group, if they are as many rows as it has, and no texts lie outside of its statistics."""
-    columns: list[list[Any]] = [group.rows, *group.texts]
-    if any(len(column) not in {1, group.count} for column in columns) or len(group.texts) != len(places):
+    lengths = {len(group.rows), *map(len, group.texts)}
+    if not lengths <= {1, group.count} or len(group.texts) != len(places):
         return None
     if not 0 < group.count <= footer.num_rows or min(group.rows) <= 0:
         return None
@@ -94,8 +94,10 @@ def _runs(group: _Group, footer: Any, places: Sequence[int], wanted: Sequence[in
     for texts, place in zip(group.texts, places, strict=True):
         if not _agree(texts, footer.column(place).statistics, footer.num_rows):
             return None
-    named = [[None] * group.count if each is None else _for_each(group.texts[each], group.count) for each in wanted]
-    return list(map(Run, rows, zip(*named, strict=True)))
+    columns: list[list[str | None]] = [
+        [None] * group.count if each is None else _for_each(group.texts[each], group.count) for each in wanted
+    ]
+    return list(map(Run, rows, zip(*columns, strict=True)))
 
 
 def _for_each(values: list[Any], count: int) -> list[Any]:
