@@ -119,15 +119,26 @@ def test_a_difference_is_named_whichever_side_it_is_on() -> None:
 
 
 def is_comparable(stream: Stream) -> bool:
-    """Whether nothing is inhibited, and no alert lives shorter than a group interval: elsewhere told-state decides."""
-    intervals = [stream.route.group_interval, *(route.group_interval for route in below_of(stream.route))]
+    """Whether Alertmanager is the oracle; elsewhere told-state decides, or chance.
+
+    Nothing is inhibited or muted, no alert lives shorter than a group interval, and none comes with a flush.
+    """
+    routes = [stream.route, *below_of(stream.route)]
+    if stream.inhibitions or any(route.mutes for route in routes):
+        return False
     began: dict[str, int] = {}
     for event in stream.events:
         if event.status is Status.FIRING:
             began[event.name] = event.ms
-        elif event.name in began and event.ms - began.pop(event.name) < max(intervals):
+        elif event.name in began and event.ms - began.pop(event.name) < max(route.group_interval for route in routes):
             return False
-    return not stream.inhibitions
+    instants = {event.ms for event in stream.events}
+    return not any(
+        (late - early - route.group_wait) % route.group_interval == 0 and late > early
+        for route in routes
+        for late in instants
+        for early in instants
+    )
 
 
 def below_of(route: Route) -> Iterator[Route]:

@@ -108,7 +108,7 @@ def borders(columns: Iterable[CodeColumn], silent: BoolColumn) -> InstantColumn:
     """The indices of samples, but the last, after which it is silent or any column's code changes."""
     changing = [codes for codes in columns if len(codes) and codes.min() != codes.max()]
     if not changing:
-        return np.flatnonzero(silent)
+        return silent.nonzero()[0]
     edges = changing[0][1:] != changing[0][:-1]
     for codes in changing[1:]:
         edges |= codes[1:] != codes[:-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
 from service_monitoring.domain.stretches import Stretch
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import CodeColumn, FloatColumn, InstantColumn
+
+_UNKNOWN: Final = Code.UNKNOWN
 
 
 class Judged(Protocol):
@@ -60,16 +62,16 @@ class Score:
         self._codes = {track.rule.name: self._codes_of(track.rule, begin) for track in tracks}
         ahead = self.instants[begin:]
         silent = late(ahead, silence)
-        self._silences = [place + begin + 1 for place in np.flatnonzero(silent).tolist()]
+        self._silences = [place + begin + 1 for place in silent.nonzero()[0].tolist()]
         if silence is not None and heard and len(ahead) and int(ahead[0]) - heard > silence:
             self._silences.insert(0, begin)
         self._borders = [place + begin + 1 for place in borders(self._codes.values(), silent).tolist()]
 
     def _codes_of(self, rule: Rule, begin: int) -> CodeColumn:
         strategy = rule.strategy
-        if isinstance(strategy, Absence | Heartbeat | Composite):
-            return np.full(len(self.instants) - begin, Code.RECOVERED, dtype=np.int8)
-        worse = tuple(each.comparison for each in rule.worse)
+        if isinstance(strategy, (Absence, Heartbeat, Composite)):
+            return np.zeros(len(self.instants) - begin, dtype=np.int8)  # recovered at each
+        worse = tuple(each.comparison for each in rule.worse) if rule.worse else ()
         return strategy.codes(self.instants, self.values, begin, rule.recovery.comparison, worse)
 
     def forget(self) -> None:
@@ -82,7 +84,7 @@ class Score:
     def passed(self, rule: str) -> int:
         """How many verdicts of a rule were passed over since it judged last: all alike, none where they are Unknown."""
         begin = self.counted + 1
-        if begin > self.position or self._codes[rule][begin - self._first] == Code.UNKNOWN:
+        if begin > self.position or self._codes[rule][begin - self._first] == _UNKNOWN:
             return 0
         return self.position - self.counted
 
@@ -105,8 +107,8 @@ class Score:
         for track in tracks:
             if track.steady != self._codes[track.rule.name][start - self._first]:
                 return start
-            terms = track.rule.flapping
-            if terms is not None and track.steady != Code.UNKNOWN:
+            terms = track.rule.flapping if track.flips.changes else None
+            if terms is not None and track.steady != _UNKNOWN:
                 again = flapping.steady_after(track.flips, terms)
                 limit = limit if again is None else min(limit, self.counted + again)
         return limit if limit < len(self.instants) else None

@@ -157,8 +157,7 @@ class Line:
     @property
     def _silence(self) -> Duration | None:
         """The shortest silence that any rule asks for."""
-        lengths = [length for track in self.tracks for length in silences(track.terms)]
-        return min(lengths, default=None)
+        return min((track.silence for track in self.tracks if track.silence is not None), default=None)
 
     def shift(self, delta: Duration) -> None:
         """The wall clock stepped."""
@@ -197,7 +196,7 @@ class Track:
 
     __slots__ = (
         "draft", "expires", "flips", "hold", "incident", "judge", "key", "line", "member", "previous", "rule",
-        "steady", "terms", "usual",
+        "silence", "steady", "terms", "usual",
     )  # fmt: skip
 
     def __init__(self, rule: Rule, line: Line, terms: Terms, hold: Hold, *, draft: bool, member: bool) -> None:
@@ -215,6 +214,7 @@ class Track:
     def follow(self, rule: Rule, terms: Terms) -> None:
         """This revision of the rule from now on."""
         self.rule, self.terms = rule, terms
+        self.silence = min(silences(terms), default=None)
         self.judge = judge_of(rule)
         if rule.flapping is None:
             self.flips = Flips()
@@ -222,8 +222,8 @@ class Track:
     def take(self, hold: Hold) -> None:
         """This hold from now on."""
         self.hold = hold
-        settled = hold.credit == 0 and hold.doubt in _STEADY[hold.code is Code.UNKNOWN]
-        self.steady = int(hold.code if hold.level == 0 else Code.UNKNOWN + hold.level) if settled else -1
+        settled = hold.credit == 0 and hold.doubt in _STEADY[hold.code is _UNKNOWN]
+        self.steady = int(hold.code if hold.level == 0 else _UNKNOWN + hold.level) if settled else -1
         self.usual = -1 if self.flips.changes else self.steady
 
     def see(self, flips: Flips) -> None:
@@ -233,8 +233,7 @@ class Track:
 
     def count(self, score: Score) -> None:
         """Remember the verdicts that were passed over because they were like the one before."""
-        passed = score.passed(self.rule.name)
-        if passed and self.flips.changes:
+        if self.flips.changes and (passed := score.passed(self.rule.name)):
             self.see(seen_again(self.flips, passed))
 
     def evidence(self, reason: Reason | None, detail: str) -> Evidence:
@@ -258,6 +257,7 @@ class Track:
         return Code.UNKNOWN if self.hold.blind else self.hold.code
 
 
+_UNKNOWN: Final = Code.UNKNOWN
 _STEADY: Final = ((Doubt.NONE,), (Doubt.FRESH, Doubt.SILENT))
 """In which doubt another verdict of the same code says nothing new: of one that is known, and of Unknown."""
 

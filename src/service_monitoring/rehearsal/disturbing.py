@@ -418,7 +418,7 @@ def _overlaps(blind: Blind, why: str) -> str:
 
 def with_clocks_moved(configuration: Configuration, weeks: int) -> Configuration:
     """The configuration, in whose zones clocks change so many weeks later than they did."""
-    moved: Configuration = _moved(configuration, weeks)
+    moved: Configuration = _moved(configuration, weeks) if weeks else configuration
     return moved
 
 

@@ -40,7 +40,11 @@ class Pace:
         joined = np.concatenate([[self.last], instants]) if self.last else instants
         self.first = self.first or int(instants[0])
         self.last = int(instants[-1])
-        found, counts = np.unique(np.diff(joined), return_counts=True)
+        intervals = joined[1:] - joined[:-1]
+        if len(intervals) and intervals.min() == intervals.max():  # steady, as most are
+            self._intervals[_short(int(intervals[0]))] += len(intervals)
+            return
+        found, counts = np.unique(intervals, return_counts=True)
         for interval, count in zip(found.tolist(), counts.tolist(), strict=True):
             if interval:
                 self._intervals[_short(interval)] += count
