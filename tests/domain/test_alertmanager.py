@@ -6,11 +6,11 @@ anew what is not there: without the file, everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -118,11 +118,30 @@ def test_a_difference_is_named_whichever_side_it_is_on() -> None:
     assert len(differences((firing, firing), (firing,))) == 1
 
 
+def is_comparable(stream: Stream) -> bool:
+    """Whether nothing is inhibited, and no alert lives shorter than a group interval: elsewhere told-state decides."""
+    intervals = [stream.route.group_interval, *(route.group_interval for route in below_of(stream.route))]
+    began: dict[str, int] = {}
+    for event in stream.events:
+        if event.status is Status.FIRING:
+            began[event.name] = event.ms
+        elif event.name in began and event.ms - began.pop(event.name) < max(intervals):
+            return False
+    return not stream.inhibitions
+
+
+def below_of(route: Route) -> Iterator[Route]:
+    for each in route.routes:
+        yield each
+        yield from below_of(each)
+
+
 @pytest.mark.parametrize("replay", REPLAYS.values(), ids=list(REPLAYS))
-@settings(max_examples=20)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
 @given(seed=st.integers(STREAMS, 1_000_000))
 def test_on_streams_that_nobody_recorded_all_tell_what_the_model_tells(seed: int, replay: Replay) -> None:
     stream = a_stream(seed)
+    assume(is_comparable(stream))
     assert differences(tuple(model.replay(stream)), tuple(replay(stream))) == []
 
 

@@ -345,8 +345,8 @@ class MonitoringPolicy:
         """Remember pushed samples that were taken before a restart, each with its instant (ns) by the clock of now.
 
         Those not judged at `judged` (ns) wait again, and so do those that were due at that very instant and changed
-        nothing, if they were: judged once more, they change nothing again. All come at once, for they were judged in the order of their
-        instants, whichever push brought them.
+        nothing, if they were: judged once more, they change nothing again. All come at once, for they were judged in
+        the order of their instants, whichever push brought them.
         """
         configured = self._checks.get(check)
         if configured is None:
