@@ -198,7 +198,7 @@ def rehearsal_tests(
     Examples:
       test .
       test examples/monitoring.rehearsal.yaml --junit results.xml
-    """
+    """  # noqa: D301 - the backspace itself keeps the lines below as they are
     from service_monitoring.cli import trials
 
     raise typer.Exit(trials.play(files, _form(json=json), junit))
@@ -312,7 +312,7 @@ def rehearse(  # noqa: PLR0913 - one argument an option, all by name
       rehearse new.yaml --history data --against old.yaml --report page.html
       rehearse monitoring.yaml --sweep shop.slow.above=0.4:1.2:0.1
       rehearse monitoring.yaml --history samples.csv --mapping mapping.yaml
-    """
+    """  # noqa: D301 - the backspace itself keeps the lines below as they are
     from service_monitoring.cli import rehearse as rehearsal
 
     asked = rehearsal.Asked(
