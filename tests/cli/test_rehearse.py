@@ -209,7 +209,15 @@ def test_a_range_is_told_in_local_dates_in_instants_or_back_from_the_end(there: 
         (["monitoring.yaml", "--assume", "ack=1m:me"], "write ack=10m, or ack=10m:by=NAME"),
         (["monitoring.yaml", "--assume", "ack=soon"], '"soon" is not a duration'),
         (["monitoring.yaml", "--incidents", "none.csv"], "none.csv cannot be read (No such file or directory)"),
-        (["monitoring.yaml", "--ledger", "no/such/place"], "no/such/place cannot be written"),
+        (
+            ["monitoring.yaml", "--ledger", "no/such/place"],
+            "no/such/place cannot be written (there is no folder no/such",
+        ),
+        (
+            ["monitoring.yaml", "--ledger", "monitoring.yaml/ledger"],
+            "(there is no folder monitoring.yaml): name another",
+        ),
+        (["monitoring.yaml", "--report", "data"], "data cannot be written (it is a folder): name a file in it"),
         (
             ["monitoring.yaml", "--sweep", "shop.slow.below=1"],
             "monitoring.yaml:8:7 --sweep shop.slow.below: shop.slow has above: 0.8, for: 20s and no below",

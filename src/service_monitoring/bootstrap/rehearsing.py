@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import active_children, get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from msgspec import Struct
@@ -45,6 +46,8 @@ Heard = Callable[[int, Instant, int], None]
 """Told how far a rehearsal has come: its place among all, simulated time, and how many samples that were."""
 Make = Callable[[Rehearsed], Any]
 """What is made of a rehearsal where it ran. A function of a module, so that a process can be told of it by its name."""
+
+_INTERRUPT: Final = frozenset({signal.SIGINT})
 
 _LOOKS: Final = 0.2
 """Seconds between two looks at what processes say."""
@@ -77,7 +80,7 @@ class Variant(Struct, frozen=True):
 
 
 class _Task(Struct, frozen=True):
-    """All that a process needs to know."""
+    """All that a process needs to know; `aside` is where it may put a history in order."""
 
     number: int
     past: Past
@@ -85,6 +88,7 @@ class _Task(Struct, frozen=True):
     variant: Variant
     threads: int
     """That read the history. One of several rehearsals has one; they share the cores already."""
+    aside: Path | None = None
 
 
 class _Done(Struct, frozen=True):
@@ -130,7 +134,9 @@ def rehearse(
     workers = min(len(tasks), jobs)
     if workers <= 1:
         return [_ended(task, _run(task, heard), heard) for task in tasks]
-    return _in_processes(tasks, workers, heard)
+    # A process that is ended puts nothing in order: what it leaves is removed here.
+    with TemporaryDirectory(prefix="service-monitoring-rehearsal-", ignore_cleanup_errors=True) as folder:
+        return _in_processes([replace(task, aside=Path(folder)) for task in tasks], workers, heard)
 
 
 def _run(task: _Task, heard: Heard) -> _Done:
@@ -139,7 +145,7 @@ def _run(task: _Task, heard: Heard) -> _Done:
     def progress(at: Instant, samples: int) -> None:
         heard(task.number, at, samples)
 
-    with _opened(task.past, jobs=task.threads) as history:
+    with _opened(task.past, jobs=task.threads, aside=task.aside) as history:
         rehearsed = _driven(history, span, variant, progress)
     return _Done(rehearsed.samples, variant.make(rehearsed))
 
@@ -202,9 +208,9 @@ def _within(history: Foreign | History, span: Range, disturbed: Disturbances) ->
     return within(disturbed, max(span.since, there.since), min(span.until, there.until))
 
 
-def _opened(past: Past, *, jobs: int = 1) -> Foreign | History:
+def _opened(past: Past, *, jobs: int = 1, aside: Path | None = None) -> Foreign | History:
     """The history; close it."""
-    return open_history(past.source, mapping=past.mapping, jobs=jobs)
+    return open_history(past.source, mapping=past.mapping, jobs=jobs, aside=aside)
 
 
 def whole(rehearsed: Rehearsed) -> Rehearsed:
@@ -221,6 +227,7 @@ _said: list[Queue[tuple[int, int, int]]] = []
 def _begin(said: Queue[tuple[int, int, int]]) -> None:
     """A process that rehearses has nothing to put in order: it ends at once when it is told to."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
     _said.append(said)
 
 
@@ -235,7 +242,9 @@ def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[An
     before = set(active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(said,))
     try:
-        found = _gathered({pool.submit(_run_there, task): task for task in tasks}, said, heard)
+        with _uninterrupted():
+            waiting = {pool.submit(_run_there, task): task for task in tasks}
+        found = _gathered(waiting, said, heard)
         pool.shutdown()
     except BrokenProcessPool as error:
         raise Unavailable(
@@ -244,11 +253,24 @@ def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[An
     finally:
         # Nothing is left to do where all went well; otherwise nobody waits for what is being done.
         pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(active_children()) - before:
+        children = set(active_children()) - before
+        for child in children:
             child.terminate()
+        for child in children:
+            child.join()
         said.close()
         said.cancel_join_thread()
     return found
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """An interrupt waits, here and in the processes that begin meanwhile: half begun, they would complain of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _gathered(waiting: Mapping[Future[_Done], _Task], said: Queue[tuple[int, int, int]], heard: Heard) -> list[Any]:

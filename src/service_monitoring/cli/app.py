@@ -190,7 +190,15 @@ def rehearsal_tests(
     json: Json = False,
     junit: Annotated[Path | None, typer.Option(help="Also write what came of them to this file, as JUnit XML.")] = None,
 ) -> None:
-    """Try a configuration on samples of your own, in simulated time: who is told what, and who is not."""
+    """Try a configuration on samples of your own, in simulated time: who is told what, and who is not.
+
+    Exit code 0: all came as expected; 1: something did not; 2: a file is not understood.
+
+    \b
+    Examples:
+      test .
+      test examples/monitoring.rehearsal.yaml --junit results.xml
+    """  # noqa: D301 - the backspace itself keeps the lines below as they are
     from service_monitoring.cli import trials
 
     raise typer.Exit(trials.play(files, _form(json=json), junit))
@@ -302,7 +310,16 @@ def rehearse(  # noqa: PLR0913 - one argument an option, all by name
     include_drafts: Annotated[bool, typer.Option("--include-drafts", help="As if every draft were active.")] = False,
     json: Json = False,
 ) -> None:
-    """Decide again, in simulated time, what was recorded: who would have been paged, when, and why. Sends nothing."""
+    """Decide again, in simulated time, what was recorded: who would have been paged, when, and why. Sends nothing.
+
+    \b
+    Examples:
+      rehearse monitoring.yaml --from -7d
+      rehearse --history data --ledger decisions.jsonl
+      rehearse new.yaml --history data --against old.yaml --report page.html
+      rehearse monitoring.yaml --sweep shop.slow.above=0.4:1.2:0.1
+      rehearse monitoring.yaml --history samples.csv --mapping mapping.yaml
+    """  # noqa: D301 - the backspace itself keeps the lines below as they are
     from service_monitoring.cli import rehearse as rehearsal
 
     asked = rehearsal.Asked(

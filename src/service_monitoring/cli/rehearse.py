@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -40,6 +41,7 @@ from service_monitoring.rehearsal.sweep import Sweep as Curve
 from service_monitoring.rehearsal.sweep import summary_of, sweep_of
 from service_monitoring.settings import Settings, Sweep, Variation, current, grid, sweep
 from service_monitoring.settings.quantities import duration
+from service_monitoring.views.because import instant_text
 from service_monitoring.wire.ledger import ledger
 
 _UTC: Final = "UTC"
@@ -80,7 +82,17 @@ class _Read(NamedTuple):
 
 def rehearse(asked: Asked, form: Form) -> None:
     """Rehearse, and show what came of it. Whatever is wrong is said before anything runs, where that can be known."""
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        _rehearse(asked, form)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _rehearse(asked: Asked, form: Form) -> None:
     read = _read(asked)
+    _refuse_unwritable(asked.report)
+    _refuse_unwritable(asked.ledger)
     past = _past(asked, read.settings)
     span = _span(asked, past, _UTC if read.settings is None else read.settings.timezone)
     variants = list(_variants(asked, read))
@@ -153,10 +165,15 @@ def _span(asked: Asked, past: Past, zone: str) -> Range:
     since = _instant(asked.began, zone, there.until) if asked.began else there.since
     until = _instant(asked.ended, zone, there.until) if asked.ended else there.until
     if until <= since:
-        raise Refused(f"--to {asked.ended or until} is not after --from {asked.began or since}: nothing lies between")
+        began, ended = asked.began or instant_text(since), asked.ended or instant_text(until)
+        raise Refused(f"--to {ended} is not after --from {began}: nothing lies between")
     if since >= there.until or until <= there.since:
-        raise Refused(f"the history reaches from {there.since} to {there.until}: nothing of it lies in what is asked")
+        raise Refused(f"the history reaches {_reach(there)}: nothing of it lies in what is asked")
     return Range(since, until)
+
+
+def _reach(there: Range) -> str:
+    return f"from {instant_text(there.since)} to {instant_text(there.until)}"
 
 
 def _instant(text: str, zone: str, end: Instant) -> Instant:
@@ -254,6 +271,11 @@ def _curve(asked: Asked, read: _Read, made: Sequence[Any]) -> Curve:
 # What is said and written ---------------------------------------------------------------------------------------------
 
 
+def _end(number: int, _: object) -> None:
+    """Told to end, it leaves no process and no file behind."""
+    raise SystemExit(128 + number)
+
+
 @contextmanager
 def _progress(span: Range, count: int) -> Iterator[rehearsing.Heard]:
     """A bar on a terminal, with simulated time and samples a second; nothing anywhere else."""
@@ -288,5 +310,16 @@ def _write(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise Refused(f"{path} cannot be written ({error.strerror}): name another file") from error
+
+
+def _refuse_unwritable(path: Path | None) -> None:
+    """Said before hours of work, where it can be seen before."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise Refused(f"{path} cannot be written (it is a folder): name a file in it")
+    if not path.parent.is_dir():
+        raise Refused(f"{path} cannot be written (there is no folder {path.parent}): name another file")

@@ -139,19 +139,20 @@ def _judgement(judgement: Mapping[str, Any]) -> None:
     lines(Text(), Text("What really went wrong", "bold"))
     after = f", in the median after {_length(judgement['time_to_catch']['median'])}" if judgement["caught"] else ""
     _indented(f"{judgement['caught']} of {judgement['true']} caught{after}")
-    nothing = f"{judgement['for_nothing']} of {amount(judgement['pages'], 'page')} for nothing"
+    nothing = f"{judgement['for_nothing']} of {amount(judgement['pages'], 'page')} about incidents for nothing"
     _indented(f"{nothing}, {judgement['for_nothing_at_night']} of them at night")
     missed = [each["id"] for each in judgement["incidents"] if not each["caught"]]
     if missed:
         _indented(f"missed: {', '.join(missed[:MOST_ROWS])}")
         _more(missed)
     table = _columns("RULE", "CAUGHT", "MISSED", "AFTER", "PAGES", "NOTHING")
-    for row in judgement["rules"][:MOST_ROWS]:
+    rows = [row for row in judgement["rules"] if row["caught"] or row["missed"] or row["pages"]]
+    for row in rows[:MOST_ROWS]:
         counts = [str(row["caught"]), str(row["missed"]), _length(row["time_to_catch"]["median"])]
         table.add_row(word(row["name"], ""), *counts, str(row["pages"]), str(row["for_nothing"]))
-    if judgement["rules"]:
+    if rows:
         lines(Padding(table, (0, 0, 0, 2)))
-        _more(judgement["rules"])
+        _more(rows)
 
 
 def _disturbed(disturbed: Mapping[str, Any], *, known: Sequence[str]) -> None:

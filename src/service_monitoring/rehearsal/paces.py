@@ -101,5 +101,5 @@ def _short(interval: int) -> int:
     """Cut to a few digits from a second on: what differs by less is the same pace."""
     if interval < SECOND:
         return interval
-    unit = int(10 ** max(0, len(str(interval)) - _DIGITS))
+    unit: int = 10 ** max(0, len(str(interval)) - _DIGITS)
     return (interval + unit // 2) // unit * unit
