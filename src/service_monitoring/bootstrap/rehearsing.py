@@ -21,7 +21,6 @@ from typing import Any, Final
 from msgspec import Struct
 
 from service_monitoring.domain.configuration import Configuration
-from service_monitoring.domain.inputs import Stamp
 from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.rehearsal import recorded
@@ -80,12 +79,12 @@ class _Done(Struct, frozen=True):
 
 
 def extent(past: Past) -> Range:
-    """All that a history has, to the whole second after its last instant; `NotFound` where it is empty. Blocks."""
+    """All that a history has, to the whole second after its latest instant; `NotFound` where it is empty. Blocks."""
     with _opened(past) as history:
-        found = history.extent()
+        found = history.span() if isinstance(history, History) else history.extent()
     if found is None:
         raise NotFound(f"{past.source} holds no history: nothing was recorded there")
-    first, last = (each.at if isinstance(each, Stamp) else each for each in found)
+    first, last = found
     return Range(first, Instant((last.ns // SECOND + 1) * SECOND))
 
 

@@ -60,11 +60,11 @@ def as_recorded(history: RecordedHistory, since: Instant, until: Instant, *, pro
     """What the recorded revisions decide again in [since, until); all that came before is decided again, too."""
     extent = history.extent()
     last = Stamp(0, until) if extent is None else extent[1]
-    watched = _Watched(history.inputs(), until, progress)
+    watched = _Watched(history.inputs(), Stamp(last.epoch, until), progress)
     end = last if last.at < until else Stamp(last.epoch, until)
     decided = [decision for stamp, decision in replay(watched.inputs(), end) if since <= stamp.at and stamp.at < until]
     begins = since if extent is None else extent[0].at
-    limits = [*outside(since, until, begins, last.at)]
+    limits = [*outside(since, until, min(begins, watched.earliest), max(last.at, watched.latest))]
     return Rehearsed(
         since=since,
         until=until,
@@ -90,11 +90,11 @@ def under(
     It begins cold so long before `since` as its rules look back. What people did, gaps, silences and outcomes are taken
     as they were recorded, as far as they mean something here.
     """
-    course = _UnderAnother(configuration, since, until, assumed, progress)
+    course = _UnderAnother(configuration, since, until, history.extent(), assumed, progress)
     for admitted in history.inputs():
         if not course.take(admitted):
             break
-    return course.end(history.extent())
+    return course.end()
 
 
 def look_back(configuration: Configuration) -> Duration:
@@ -129,10 +129,11 @@ def _longest_hold(rule: Rule) -> int:
 
 
 class _Watched:
-    """Recorded inputs up to an instant, counted on the way."""
+    """Recorded inputs up to an instant of the last epoch, counted on the way."""
 
-    def __init__(self, inputs: Iterable[Admitted], until: Instant, progress: Progress) -> None:
+    def __init__(self, inputs: Iterable[Admitted], until: Stamp, progress: Progress) -> None:
         self.configuration = Configuration()
+        self.earliest, self.latest = until.at, Instant(0)
         self.samples = 0
         self._inputs = inputs
         self._until = until
@@ -140,8 +141,10 @@ class _Watched:
 
     def inputs(self) -> Iterator[Admitted]:
         for number, admitted in enumerate(self._inputs):
-            if admitted.stamp.at >= self._until:
+            # In an earlier epoch the clock may have shown more than it did after it was set back.
+            if admitted.stamp >= self._until:
                 return
+            self.earliest, self.latest = min(self.earliest, admitted.stamp.at), max(self.latest, admitted.stamp.at)
             if isinstance(admitted.input, Configured):
                 self.configuration = admitted.input.configuration
             self.samples += samples_in(admitted.input)
@@ -158,6 +161,7 @@ class _UnderAnother:
         configuration: Configuration,
         since: Instant,
         until: Instant,
+        extent: tuple[Stamp, Stamp] | None,
         assumed: Assumed | None,
         progress: Progress,
     ) -> None:
@@ -169,7 +173,9 @@ class _UnderAnother:
         self._course = Course()
         self._checks = {(check.service, check.name) for service in configuration.services for check in service.checks}
         self._rules = {(rule.service, rule.name) for service in configuration.services for rule in service.rules}
+        self._extent = extent
         self._first: Instant | None = None
+        self._earliest, self._latest = until, since
         self._last, self._order = Stamp(0, Instant(0)), Order.PERSON
         self._retired: list[Retired] = []
         self._blind = False
@@ -188,11 +194,13 @@ class _UnderAnother:
         if self._first is None and (admitted.stamp.at < self._begins or isinstance(admitted.input, Stepped | Marked)):
             self._before(admitted)
             return True
-        if admitted.stamp.at >= self._until:
+        # In an earlier epoch the clock may have shown more than it did after it was set back.
+        if admitted.stamp.at >= self._until and (self._extent is None or admitted.stamp.epoch >= self._extent[1].epoch):
             self._complete = True
             return False
         if self._first is None:
             self._begin(admitted)
+        self._earliest, self._latest = min(self._earliest, admitted.stamp.at), max(self._latest, admitted.stamp.at)
         if isinstance(admitted.input, Configured):
             return True
         self._taken += 1
@@ -204,8 +212,9 @@ class _UnderAnother:
                 self._do_not_match(admitted.stamp, admitted.input)
         return True
 
-    def end(self, extent: tuple[Stamp, Stamp] | None) -> Rehearsed:
+    def end(self) -> Rehearsed:
         """What came of it."""
+        extent = self._extent
         if self._first is not None:
             # As far as was watched: nobody knows what came after that.
             judged = self._last if extent is None else max(extent[1], self._last)
@@ -232,7 +241,7 @@ class _UnderAnother:
             decisions=tuple(self._decisions),
             samples=self._samples,
             unmatched=tuple(self._unmatched),
-            limits=tuple(self._limits(extent)),
+            limits=tuple(self._limits()),
         )
 
     # The beginning ----------------------------------------------------------------------------------------------------
@@ -339,11 +348,12 @@ class _UnderAnother:
 
     # What it cannot say -----------------------------------------------------------------------------------------------
 
-    def _limits(self, extent: tuple[Stamp, Stamp] | None) -> Iterator[str]:
-        if extent is None or self._first is None:
+    def _limits(self) -> Iterator[str]:
+        if self._extent is None or self._first is None:
             yield "nothing was recorded in this range: nobody knows what would have been decided"
         else:
-            yield from outside(self._since, self._until, self._first, extent[1].at)
+            latest = max(self._latest, self._extent[1].at)
+            yield from outside(self._since, self._until, self._earliest, latest)
         silent = sorted(f"{service}.{check}" for service, check in self._checks - self._heard)
         if silent:
             yield f"nothing was recorded of {named(silent)}: rules on it say nothing"
