@@ -156,7 +156,7 @@ def live(world: World, seconds: float, seed: int) -> None:
 def rehearsed(folder: Path, *arguments: str) -> bytes:
     """The ledger that the real command writes."""
     file = folder / "ledger.jsonl"
-    command = [PROGRAM, "rehearse", *arguments, "--ledger", file, "--json"]
+    command = [str(PROGRAM), "rehearse", *arguments, "--ledger", str(file), "--json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return file.read_bytes()

@@ -21,6 +21,7 @@ from service_monitoring.domain.samples import Series
 from service_monitoring.domain.strategies import (
     Absence,
     Aggregate,
+    AnyStrategy,
     Change,
     Comparison,
     Composite,
@@ -128,7 +129,7 @@ def the_configuration() -> Configuration:
 
 
 def _rules(service: str, burns: tuple[Burn, ...]) -> Iterator[Rule]:
-    seconds = {
+    seconds: dict[str, AnyStrategy] = {
         "slow": Threshold(ABOVE),
         "often": LastOf(5, 3, ABOVE),
         "mean": Aggregate(ABOVE, function=Function.AVG, over=Duration(10 * MINUTE)),

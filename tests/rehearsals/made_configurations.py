@@ -234,7 +234,7 @@ def configurations(draws: draw.DrawFn) -> Configuration:
                 known.append(rule)
         if service == "jobs":
             mine.append(Rule("jobs", "missed", "backup", "", Heartbeat(tuple(Failing))))
-            configured = (
+            configured: tuple[Check, ...] = (
                 draws(checks("jobs", ORDERS, allowance=draws(seconds(1, 10)))),
                 draws(checks("jobs", QUEUE, allowance=draws(seconds(10, 30)))),
                 Check("jobs", "backup", "heartbeat", ZERO, ZERO, ZERO, expects=JOB),
