@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
 import pytest
 
 from service_monitoring.application import Monitor
@@ -21,14 +22,17 @@ from service_monitoring.domain.incidents import identity
 from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, Marked, MarkKind, Observed, Stamp
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Series
+from service_monitoring.domain.stretches import Portion, Stretch
 from service_monitoring.errors import Unavailable
 from service_monitoring.runtime.clock import SystemClock
+from service_monitoring.storage.history import writing
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.wire.ledger import ledger
 from tests.cli.conftest import Command
 from tests.cli.makers import dies, number_of_decisions
 
+PROGRAM = Path(sys.executable).with_name("service-monitoring")
 START = Instant.parse("2026-01-05T00:00:00Z")
 EVERY = 10
 FILE = """\
@@ -264,6 +268,53 @@ def test_samples_of_others_open_the_incidents_that_a_recording_opens(
     opened = [(each["id"], each["opened_at"], each["ended_at"]) for each in theirs["incidents"]]
     assert opened == [(each["id"], each["opened_at"], each["ended_at"]) for each in ours["incidents"]]
     assert [each["acknowledged_by"] for each in theirs["incidents"] if not each["draft"]] == ["assumed"]
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Path:
+    """The same samples as a folder of Parquet, in portions of ten minutes."""
+    runs = np.arange(1, RUNS)
+    instants, values = START.ns + runs * EVERY * SECOND, np.array([seconds_of(int(run)) for run in runs])
+    series = Series("shop", "page", "duration_seconds")
+    portions = [
+        Portion(Instant(int(instants[part][-1]) + 1), (Stretch(series, instants[part], values[part]),))
+        for part in (slice(begin, begin + 60) for begin in range(0, len(runs), 60))
+    ]
+    writing.export(portions, tmp_path / "samples")
+    return tmp_path / "samples"
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.real_time("processes of their own take their time to start")
+def test_samples_of_others_give_one_ledger_and_one_document_in_one_process_and_in_several(
+    there: Path, command: Command, parquet: Path, foreign: Path, tmp_path: Path
+) -> None:
+    found: dict[tuple[bytes, str], list[str]] = {}
+    sweep = ("--sweep", "shop.slow.above=0.8:1.6:0.4", "--assume", "ack=5m")
+    for jobs, salt in (("1", "0"), ("2", "1"), ("2", "77")):
+        file = tmp_path / f"{jobs}-{salt}.jsonl"
+        arguments = ["rehearse", "monitoring.yaml", "--history", str(parquet), "--jobs", jobs, "--ledger", str(file)]
+        done = subprocess.run(
+            [PROGRAM, *arguments, *sweep, "--json"],
+            env=os.environ | {"PYTHONHASHSEED": salt},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.setdefault((file.read_bytes(), done.stdout), []).append(f"{jobs} jobs, salt {salt}")
+    ((decided, document),) = found
+    assert len(json.loads(document)["sweep"]["points"]) == 3
+    assert len(decided.splitlines()) > 4
+    # Without a sweep it is this process alone that reads and decides, and CSV says the same.
+    for number, history in enumerate((parquet, foreign)):
+        file = tmp_path / f"{number}.jsonl"
+        said = command(
+            "rehearse", "monitoring.yaml", "--history", str(history), *sweep[2:], "--jobs", "2", "--ledger", str(file)
+        )
+        assert said.code == 0, said.err
+        assert file.read_bytes() == decided
 
 
 def test_samples_of_others_need_a_configuration(command: Command, there: Path, foreign: Path) -> None:

@@ -25,7 +25,7 @@ from service_monitoring.domain.notices import Notice
 from service_monitoring.storage.history.own import History
 from service_monitoring.wire.ledger import ledger
 from tests.faults.test_runtime_clock import LIBRARY
-from tests.faults.world import World, a_world, kill, stop, wait_for
+from tests.faults.world import PROGRAM, World, a_world, kill, stop, wait_for
 from tests.rehearsals.loop import rehearse
 
 CONFIGURATION = """
@@ -153,6 +153,15 @@ def live(world: World, seconds: float, seed: int) -> None:
         life.process.wait()
 
 
+def rehearsed(folder: Path, *arguments: str) -> bytes:
+    """The ledger that the real command writes."""
+    file = folder / "ledger.jsonl"
+    command = [str(PROGRAM), "rehearse", *arguments, "--ledger", str(file), "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return file.read_bytes()
+
+
 def reckon(folder: Path) -> str:
     """Rehearse the recording, and compare; a line of figures."""
     with History(folder) as history:
@@ -160,6 +169,7 @@ def reckon(folder: Path) -> str:
     again = rehearse(inputs, inputs[-1].stamp)
     assert ledger(again) == ledger(decided)
     assert again == decided
+    assert rehearsed(folder.parent, "--history", str(folder)) == ledger(decided)
     came = Counter(type(each.input) for each in inputs)
     assert came[Configured] == 2 and came[Stepped] == 1 and came[Silenced] == 1 and came[GapBegan] >= 1
     assert came[Acted] and came[Settled]
@@ -180,6 +190,30 @@ def test_a_short_run_with_a_kill_a_clock_step_and_a_reload_rehearses_to_the_byte
     with a_world(tmp_path) as world:
         live(world, 20, seed=3)
         print(f"20 s: {reckon(world.data)}")
+
+
+@pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed: Debian's package faketime")
+@pytest.mark.timeout(240)
+def test_the_command_rehearses_a_killed_program_to_the_byte_with_and_without_its_configuration(tmp_path: Path) -> None:
+    with a_world(tmp_path) as world:
+        life = Life(world, seed=5)
+        try:
+            life.spend(2)
+            life.die_and_live_on()
+            life.spend(1)
+            life.set_the_clock("-1h")
+            life.spend(2)
+            # Nothing is said any more: how far it had come is in the store alone.
+            kill(life.process)
+        finally:
+            life.process.kill()
+            life.process.wait()
+        with History(world.data) as history:
+            decided = ledger(history.decisions())
+            came = Counter(type(each.input) for each in history.inputs())
+        assert came[GapBegan] and came[Stepped] and len(decided.splitlines()) > 5
+        assert rehearsed(tmp_path, "--history", str(world.data)) == decided
+        assert rehearsed(tmp_path, str(life.config), "--history", str(world.data)) == decided
 
 
 @pytest.mark.drill

@@ -43,7 +43,7 @@ from service_monitoring.domain.inputs import (
     Silenced,
     Unsilenced,
 )
-from service_monitoring.domain.instants import HOUR, MINUTE, SECOND, Duration
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.domain.maintenance import Maintenance, Once
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rotas import Handover, Layer, Override, Rota, Swap
@@ -171,12 +171,25 @@ def the_configuration(revision: int = 0) -> Configuration:
     )
     child = below("up", "child", "desk", depends_on=("shop.down",))
     services = tuple(
-        Service(name, checks=(Check(name, "page", "http", EVERY, EVERY, Duration(12 * SECOND)),), rules=mine)
-        for name, mine in (("shop", rules), ("desk", (child,)))
+        Service(
+            name,
+            checks=(Check(name, "page", "http", EVERY, EVERY, Duration(12 * SECOND), forget_after=forgets),),
+            rules=mine,
+        )
+        for name, mine, forgets in (("shop", rules, Duration(70 * SECOND)), ("desk", (child,), DAY))
     )
     checks = (
         Check("jobs", "backup", "heartbeat", ZERO, ZERO, ZERO, expects=JOB),
-        Check("jobs", "orders", "push", ZERO, ZERO, Duration(25 * SECOND), allowance=Duration(10 * SECOND)),
+        Check(
+            "jobs",
+            "orders",
+            "push",
+            ZERO,
+            ZERO,
+            Duration(25 * SECOND),
+            allowance=Duration(10 * SECOND),
+            forget_after=ZERO,
+        ),
     )
     services = (*services, Service("jobs", checks=checks, rules=jobs))
     return Configuration(
@@ -445,6 +458,23 @@ TOLD_BETWEEN_STEPS = [
     ("step", 3600),
 ]
 
+# What a series said before it was forgotten is not remembered after a restart either.
+FORGOTTEN_BEFORE_A_RESTART = [
+    ("poll", ("shop", 5.0)),
+    ("wait", 5),
+    ("poll", ("shop", 5.0)),
+    ("wait", 5),
+    ("poll", ("shop", 0.0)),
+    *[("wait", 30)] * 4,
+    ("poll", ("shop", 5.0)),
+    ("wait", 5),
+    ("stop", 3),
+    ("poll", ("shop", 5.0)),
+    ("wait", 5),
+    ("poll", ("shop", 0.0)),
+    ("wait", 5),
+]
+
 
 def assert_rehearsed(script: list[tuple[str, Any]]) -> None:
     day = asyncio.run(live(script))
@@ -459,6 +489,7 @@ def assert_rehearsed(script: list[tuple[str, Any]]) -> None:
 @example(PUSHED_OUT_OF_ORDER)
 @example(FLUSHED_BEFORE_A_STEP)
 @example(TOLD_BETWEEN_STEPS)
+@example(FORGOTTEN_BEFORE_A_RESTART)
 @settings(max_examples=100, deadline=None)
 def test_a_recorded_day_stepped_again_gives_the_identical_ledger(script: list[tuple[str, Any]]) -> None:
     assert_rehearsed(script)

@@ -23,7 +23,11 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def under_seal(file: Path, leak: str, project: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.rehearsals.alone", str(file), leak]
+    return sealed("tests.rehearsals.alone", str(file), leak, project=project)
+
+
+def sealed(*arguments: str, project: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=50, check=False)
 
 
@@ -39,3 +43,12 @@ def test_a_decision_that_reaches_for_something_is_caught(leak: str, recording: t
     assert done.returncode != 0 and done.stderr, done.stdout
     *_, said = done.stderr.splitlines()
     assert "Leak: " in said and leak.rpartition(".")[2] in said, done.stderr
+
+
+def test_playing_samples_of_others_reaches_no_socket_thread_process_clock_or_dice(project: Path) -> None:
+    """The reader of files has threads and is no part of a rehearsal: here the samples are in memory."""
+    plain = sealed("tests.rehearsals.alone_samples", "3600", project=project)
+    done = sealed("tests.rehearsals.alone_samples", "3600", "none", project=project)
+    assert (done.returncode, done.stdout) == (0, plain.stdout), done.stderr
+    caught = sealed("tests.rehearsals.alone_samples", "3600", "time.time", project=project)
+    assert caught.returncode != 0 and "Leak: time.time" in caught.stderr

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as draw
 from msgspec.structs import replace
 
@@ -14,8 +14,8 @@ from service_monitoring.domain.configuration import Configuration, Person
 from service_monitoring.domain.course import Ruling
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import State
-from service_monitoring.domain.inputs import Act, Admitted, Delivery, Input, Stamp
-from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.inputs import Act, Admitted, Delivery, Input, Marked, MarkKind, Stamp
+from service_monitoring.domain.instants import NANOSECOND, SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rules import Recovery, Rule
 from service_monitoring.domain.strategies import Absence, Aggregate, Function, Threshold
@@ -38,7 +38,7 @@ from service_monitoring.testing.builders import (
 )
 from service_monitoring.wire.ledger import ledger
 from tests.rehearsals.loop import Recording
-from tests.rehearsals.test_days import EVENTS, live, the_configuration
+from tests.rehearsals.test_days import EVENTS, FLUSHED_BEFORE_A_STEP, live, the_configuration
 
 ALWAYS = Instant(0)
 FOREVER = START.plus(Duration(10**18))
@@ -81,6 +81,7 @@ def pages(rehearsed: Rehearsed) -> list[str]:
 
 
 @given(draw.lists(EVENTS.filter(lambda event: event[0] != "reload"), min_size=5, max_size=50))
+@example(FLUSHED_BEFORE_A_STEP)
 @settings(max_examples=60, deadline=None)
 def test_a_day_under_the_configuration_that_it_had_is_the_day_itself(script: list[tuple[str, Any]]) -> None:
     day = asyncio.run(live(script))
@@ -90,6 +91,14 @@ def test_a_day_under_the_configuration_that_it_had_is_the_day_itself(script: lis
     assert ledger(again.decisions) == ledger(day.decided())
     assert again.unmatched == ()
     assert ledger(as_recorded(recording, ALWAYS, FOREVER).decisions) == ledger(day.decided())
+    # All that the clock ever showed, though it was set back meanwhile.
+    instants = [
+        each.stamp.at for each in (*day.recorded(), Admitted(day.store._progress.judged, Marked(MarkKind.ALIVE)))
+    ]
+    since, until = min(instants), max(instants).plus(NANOSECOND)
+    for exactly in (under(recording, the_configuration(), since, until), as_recorded(recording, since, until)):
+        assert ledger(exactly.decisions) == ledger(day.decided())
+        assert not any(limit.startswith("the recording ends") for limit in exactly.limits)
 
 
 @given(

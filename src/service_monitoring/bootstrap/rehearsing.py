@@ -23,7 +23,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service_monitoring.domain.configuration import Configuration
-from service_monitoring.domain.inputs import Stamp
 from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.rehearsal import recorded
@@ -99,7 +98,7 @@ class _Done(Struct, frozen=True):
 
 
 def extent(past: Past) -> Range:
-    """All that a history has, to the whole second after its last instant; `NotFound` where it is empty. Blocks."""
+    """All that a history has, to the whole second after its latest instant; `NotFound` where it is empty. Blocks."""
     with _opened(past) as history:
         found = _extent(history)
     if found is None:
@@ -108,10 +107,10 @@ def extent(past: Past) -> Range:
 
 
 def _extent(history: Foreign | History) -> Range | None:
-    found = history.extent()
+    found = history.span() if isinstance(history, History) else history.extent()
     if found is None:
         return None
-    first, last = (each.at if isinstance(each, Stamp) else each for each in found)
+    first, last = found
     return Range(first, Instant((last.ns // SECOND + 1) * SECOND))
 
 

@@ -106,7 +106,8 @@ class StoredHold(Struct, frozen=True):
 
     `heard` is the newest sample's instant (ns, 0 for none) and `value` its value, `reason` and `detail` what its run
     said, all as of the last change of the hold: younger samples that changed nothing come back from history. `expires`
-    is when an acknowledgement ends (ns, 0 for never).
+    is when an acknowledgement ends (ns, 0 for never). Of samples before `since` (ns) nothing is remembered: the series
+    was forgotten then; 0 where it never was.
     """
 
     service: str
@@ -121,6 +122,7 @@ class StoredHold(Struct, frozen=True):
     detail: str = ""
     expires: int = 0
     flips: Flips = Flips()
+    since: int = 0
 
 
 class Step(Struct, frozen=True):

@@ -361,7 +361,7 @@ class MonitoringPolicy:
                 continue
             if line.heard < at:
                 line.heard, line.value = at, sample.value
-            if line.window is not None and line.window.newest < at:
+            if line.window is not None and line.window.newest < at and line.since <= at:
                 line.window.append(at, sample.value)
 
     def refill(self, check: str, reach: Reach, history: Sequence[tuple[Recollection, Duration]]) -> None:
@@ -376,6 +376,9 @@ class MonitoringPolicy:
             instants, values = [at for at, _ in known], [value for _, value in known]
             line.window = Window(reach)
             line.window.extend(instants, values)
+            if line.since:
+                line.since = 0
+                self._dirty |= {track.key: track for track in line.tracks}
             if instants and instants[-1] > line.heard:
                 line.heard, line.value = instants[-1], values[bisect_left(instants, instants[-1])]
 
@@ -528,6 +531,7 @@ class MonitoringPolicy:
         track.flips, track.expires = stored.flips, stored.expires
         track.take(stored.hold)
         track.incident, track.previous = incident, stored.previous
+        line.since = max(line.since, stored.since)
         if stored.hold.blind and not line.lag:
             self._blind_since = stored.hold.at  # the program ended in a gap that it had found out
         if stored.heard > line.heard:
@@ -582,6 +586,7 @@ class MonitoringPolicy:
             detail=detail,
             expires=track.expires,
             flips=track.flips,
+            since=track.line.since,
         )
 
     def _in_order(self) -> list[Track]:
@@ -605,6 +610,7 @@ class MonitoringPolicy:
         new = line is None or not (line.heard and line.met)
         if line is None or new:
             line = self._meet(Series(self.service, check, metric, labels), at, events)
+            line.begin(at.ns)
         if line.heard == at.ns:
             return  # a series has one value at an instant: the first stands
         line.heard, line.value = at.ns, value
@@ -651,7 +657,8 @@ class MonitoringPolicy:
             # Of several samples of one instant the first stands.
             line.heard, line.value = last, column.values[bisect_left(instants, last)]
         if line.window is not None:
-            line.window.extend(instants, column.values)
+            first = bisect_left(instants, line.since)
+            line.window.extend(instants[first:], column.values[first:])
 
     def _catch_up(self, line: Line, until: int) -> list[Event]:
         """Judge what waits on a line and fire its timers, each at its own instant, as far as `until` (ns)."""
@@ -709,6 +716,7 @@ class MonitoringPolicy:
         new = not (line.heard and line.met)
         if new:
             self._meet(line.series, judged_at, events)
+            line.begin(at)
         line.hear(at, value)
         for track in line.tracks:
             code = track.judge(line)

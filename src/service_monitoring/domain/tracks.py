@@ -45,10 +45,11 @@ class Line:
     `lag` is how long after its instant a sample is judged: nothing for what we measured ourselves, the allowance for
     what is pushed. `waiting` are pushed samples that are not judged yet, in order. `met` says that every rule that
     judges the series has its track: not so before its first sample, nor after a rule forgot it. `score` are samples
-    that are known ahead of time.
+    that are known ahead of time. `since` is the instant (ns) of the first sample that its window ever held, 0 where it
+    was filled from history: a forgotten series that speaks again remembers nothing, after a restart neither.
     """
 
-    __slots__ = ("heard", "lag", "met", "score", "series", "tracks", "value", "waiting", "window")
+    __slots__ = ("heard", "lag", "met", "score", "series", "since", "tracks", "value", "waiting", "window")
 
     def __init__(self, series: Series, lag: Duration = Duration(0)) -> None:
         self.series = series
@@ -60,11 +61,17 @@ class Line:
         self.window: Window | None = None
         self.waiting: list[tuple[int, float]] = []
         self.score: Score | None = None
+        self.since = 0
 
     @property
     def place(self) -> Place:
         """Where it is found."""
         return (self.series.check, self.series.metric, self.series.labels)
+
+    def begin(self, at: int) -> None:
+        """It speaks for the first time, or after it was forgotten."""
+        if self.window is not None and not len(self.window):
+            self.since = at
 
     def hear(self, at: int, value: float) -> None:
         """Its newest sample."""
@@ -163,6 +170,8 @@ class Line:
         """The wall clock stepped."""
         if self.heard:
             self.heard += delta
+        if self.since:
+            self.since += delta
         if self.window is not None:
             self.window.shift(delta)
         self.waiting = [(at + delta, value) for at, value in self.waiting]

@@ -74,10 +74,11 @@ def as_recorded(
     """
     extent = history.extent()
     last = Stamp(0, until) if extent is None else extent[1]
+    stamp = Stamp(last.epoch, until)
     watched = (
-        _Watched(history.inputs(), since, until, progress)
+        _Watched(history.inputs(), since, stamp, progress)
         if restarts is None
-        else _Otherwise(history, since, until, progress)
+        else _Otherwise(history, since, stamp, progress)
     )
     end = last if last.at < until else Stamp(last.epoch, until)
     decided = []
@@ -87,7 +88,8 @@ def as_recorded(
             decided.append(decision)
     begins = since if extent is None else extent[0].at
     unmatched = tuple(each for each in watched.unmatched if each.at >= since)
-    limits = [*outside(since, until, begins, last.at), *watched.unobserved.limits()]
+    first, latest = min(begins, watched.earliest), max(last.at, watched.latest)
+    limits = [*outside(since, until, first, latest), *watched.unobserved.limits()]
     return Rehearsed(
         since=since,
         until=until,
@@ -116,14 +118,14 @@ def under(
     as they were recorded, as far as they mean something here. Rules that wait for a check that was not there are left
     out. The course is revived at gaps that begin at `restarts`.
     """
-    course = _UnderAnother(configuration, since, until, assumed, progress)
+    course = _UnderAnother(configuration, since, until, history.extent(), assumed, progress)
     rehearsed = course.go(history, restarts)
     waited = waiting_for(configuration, course.strange())
     if not waited:
         return rehearsed
     # Which checks were there is known at the end, and then rules on others have waited in vain.
     again = None if assumed is None else assumed.anew()
-    course = _UnderAnother(without(configuration, waited), since, until, again, progress)
+    course = _UnderAnother(without(configuration, waited), since, until, history.extent(), again, progress)
     rehearsed = course.go(history, restarts)
     return replace(rehearsed, limits=(left_out(waited), *rehearsed.limits))
 
@@ -160,11 +162,12 @@ def _longest_hold(rule: Rule) -> int:
 
 
 class _Watched:
-    """Recorded inputs up to an instant, counted on the way."""
+    """Recorded inputs up to an instant of the last epoch, counted on the way."""
 
-    def __init__(self, inputs: Iterable[Admitted], since: Instant, until: Instant, progress: Progress) -> None:
+    def __init__(self, inputs: Iterable[Admitted], since: Instant, until: Stamp, progress: Progress) -> None:
         self.configuration = Configuration()
-        self.unobserved = Unobserved(since, until)
+        self.unobserved = Unobserved(since, until.at)
+        self.earliest, self.latest = until.at, Instant(0)
         self.samples = 0
         self.answers = 0
         self.unmatched: list[Unmatched] = []
@@ -174,10 +177,12 @@ class _Watched:
 
     def inputs(self) -> Iterator[Admitted]:
         for number, admitted in enumerate(self._inputs):
-            if admitted.stamp.at >= self._until:
+            # In an earlier epoch the clock may have shown more than it did after it was set back.
+            if admitted.stamp >= self._until:
                 return
             if not self.means_something(admitted):
                 continue
+            self.earliest, self.latest = min(self.earliest, admitted.stamp.at), max(self.latest, admitted.stamp.at)
             if isinstance(admitted.input, Configured):
                 self.configuration = admitted.input.configuration
             self.samples += samples_in(admitted.input)
@@ -197,7 +202,7 @@ class _Watched:
 class _Otherwise(_Watched):
     """Recorded inputs where something else is decided than was, so that some of them are no answers to it."""
 
-    def __init__(self, history: RecordedHistory, since: Instant, until: Instant, progress: Progress) -> None:
+    def __init__(self, history: RecordedHistory, since: Instant, until: Stamp, progress: Progress) -> None:
         super().__init__(history.inputs(), since, until, progress)
         self._incidents: set[str] = set()
         self._owed: set[str] = set()
@@ -230,6 +235,7 @@ class _UnderAnother:
         configuration: Configuration,
         since: Instant,
         until: Instant,
+        extent: tuple[Stamp, Stamp] | None,
         assumed: Assumed | None,
         progress: Progress,
     ) -> None:
@@ -241,7 +247,9 @@ class _UnderAnother:
         self._course: Course | Restarted = Course()
         self._checks = {(check.service, check.name) for service in configuration.services for check in service.checks}
         self._rules = {(rule.service, rule.name) for service in configuration.services for rule in service.rules}
+        self._extent = extent
         self._first: Instant | None = None
+        self._earliest, self._latest = until, since
         self._last, self._order = Stamp(0, Instant(0)), Order.PERSON
         self._retired: list[Retired] = []
         self._blind = False
@@ -264,7 +272,7 @@ class _UnderAnother:
         for admitted in history.inputs():
             if not self.take(admitted):
                 break
-        return self.end(history.extent())
+        return self.end()
 
     def strange(self) -> set[tuple[str, str]]:
         """Checks that nothing came from, and that no recorded configuration had."""
@@ -278,11 +286,13 @@ class _UnderAnother:
         if self._first is None and (admitted.stamp.at < self._begins or isinstance(admitted.input, Stepped | Marked)):
             self._before(admitted)
             return True
-        if admitted.stamp.at >= self._until:
+        # In an earlier epoch the clock may have shown more than it did after it was set back.
+        if admitted.stamp.at >= self._until and (self._extent is None or admitted.stamp.epoch >= self._extent[1].epoch):
             self._complete = True
             return False
         if self._first is None:
             self._begin(admitted)
+        self._earliest, self._latest = min(self._earliest, admitted.stamp.at), max(self._latest, admitted.stamp.at)
         if isinstance(admitted.input, Configured):
             return True
         self._taken += 1
@@ -297,8 +307,9 @@ class _UnderAnother:
     def _watch(self, configuration: Configuration) -> None:
         self._watched |= {(check.service, check.name) for service in configuration.services for check in service.checks}
 
-    def end(self, extent: tuple[Stamp, Stamp] | None) -> Rehearsed:
+    def end(self) -> Rehearsed:
         """What came of it."""
+        extent = self._extent
         if self._first is not None:
             # As far as was watched: nobody knows what came after that.
             judged = self._last if extent is None else max(extent[1], self._last)
@@ -325,7 +336,7 @@ class _UnderAnother:
             decisions=tuple(self._decisions),
             samples=self._samples,
             unmatched=tuple(self._unmatched),
-            limits=tuple(self._limits(extent)),
+            limits=tuple(self._limits()),
         )
 
     # The beginning ----------------------------------------------------------------------------------------------------
@@ -436,11 +447,12 @@ class _UnderAnother:
 
     # What it cannot say -----------------------------------------------------------------------------------------------
 
-    def _limits(self, extent: tuple[Stamp, Stamp] | None) -> Iterator[str]:
-        if extent is None or self._first is None:
+    def _limits(self) -> Iterator[str]:
+        if self._extent is None or self._first is None:
             yield "nothing was recorded in this range: nobody knows what would have been decided"
         else:
-            yield from outside(self._since, self._until, self._first, extent[1].at)
+            latest = max(self._latest, self._extent[1].at)
+            yield from outside(self._since, self._until, self._earliest, latest)
         yield from self._unobserved.limits()
         silent = sorted(f"{service}.{check}" for service, check in self._checks - self._heard)
         if silent:

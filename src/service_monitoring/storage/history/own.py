@@ -49,14 +49,26 @@ class History:
 
     def extent(self) -> tuple[Stamp, Stamp] | None:
         """The stamp of the first input, and how far decisions had come; None where nothing came in."""
-        tables = ((self._facts, _INPUTS), (self._samples, "observations"), (self._samples, "pushes"))
-        first = [row for connection, table in tables for row in _outermost(connection, table, "ASC")]
-        last = [row for connection, table in tables for row in _outermost(connection, table, "DESC")]
+        first = [row for connection, table in self._tables() for row in _outermost(connection, table, "ASC")]
+        last = [row for connection, table in self._tables() for row in _outermost(connection, table, "DESC")]
         if not first:
             return None
         last += self._facts.execute("SELECT epoch, at FROM progress").fetchall()
         (begin, begins), (end, ends) = min(first), max(last)
         return Stamp(begin, Instant(begins)), Stamp(end, Instant(ends))
+
+    def span(self) -> tuple[Instant, Instant] | None:
+        """The earliest and the latest instant that the clock showed; where it was set back, not those of `extent`."""
+        extent = self.extent()
+        if extent is None:
+            return None
+        instants = [extent[0].at.ns, extent[1].at.ns]
+        for epoch in range(extent[0].epoch, extent[1].epoch + 1):
+            for connection, table in self._tables():
+                instants += [
+                    row[1] for order in ("ASC", "DESC") for row in _outermost(connection, table, order, epoch=epoch)
+                ]
+        return Instant(min(instants)), Instant(max(instants))
 
     def inputs(self) -> Iterator[Admitted]:
         """Everything that came in, people's acts and marks with what was measured, in (epoch, instant, order)."""
@@ -85,6 +97,14 @@ class History:
     ) -> None:
         self.close()
 
+    def _tables(self) -> tuple[tuple[sqlite3.Connection, str], ...]:
+        """Where inputs are."""
+        return (
+            (self._facts, _INPUTS),
+            (self._samples, "observations WHERE true"),
+            (self._samples, "pushes WHERE true"),
+        )
+
     def _journalled(self) -> Iterator[tuple[reading.Place, Admitted]]:
         place: reading.Place = (-1, 0, 0, 0)
         while page := reading.inputs(self._facts, place, _PAGE):
@@ -99,6 +119,10 @@ class History:
             stamp = page[-1].stamp
 
 
-def _outermost(connection: sqlite3.Connection, table: str, order: str) -> list[tuple[int, int]]:
-    """The first stamp of a table, or the last."""
-    return connection.execute(f"SELECT epoch, at FROM {table} ORDER BY epoch {order}, at {order} LIMIT 1").fetchall()
+def _outermost(
+    connection: sqlite3.Connection, table: str, order: str, *, epoch: int | None = None
+) -> list[tuple[int, int]]:
+    """The first stamp of a table or the last; of one epoch where that is given."""
+    within = "" if epoch is None else f" AND epoch = {epoch}"
+    ordered = f"ORDER BY epoch {order}, at {order} LIMIT 1"
+    return connection.execute(f"SELECT epoch, at FROM {table}{within} {ordered}").fetchall()
