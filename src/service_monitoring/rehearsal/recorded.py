@@ -394,7 +394,7 @@ class _UnderAnother:
         return True
 
     def _do_not_match(self, stamp: Stamp, what: Acted) -> None:
-        if stamp.at >= self._since:
+        if self._since <= stamp.at < self._until:
             self._unmatched.append(Unmatched(stamp.at, what.act, what.incident, what.by))
 
     def _step(self, admitted: Admitted) -> Ruling:
