@@ -37,10 +37,10 @@ def test_the_reference_names_every_field_of_the_document(kind: type[Struct]) -> 
     assert set(kind.__struct_encode_fields__) <= named, kind.__name__
 
 
-def test_the_document_has_four_parts_and_null_for_what_was_not_asked() -> None:
+def test_the_document_has_five_parts_and_null_for_what_was_not_asked() -> None:
     week = a_week(days=2)
     document = json.loads(as_json(report_of(figures_of(week), difference=difference_of(week, week))))
-    assert list(document) == ["rehearsal", "difference", "sweep", "judgement"]
+    assert list(document) == ["rehearsal", "difference", "sweep", "judgement", "disturbed"]
     assert document["sweep"] is None
     assert document["difference"]["gained"] == []
     assert document["rehearsal"]["since"] == "2026-01-05T00:00:00.000000000Z"
