@@ -37,10 +37,11 @@ class Pace:
         """More of them, in order, none before what was taken."""
         if not len(instants):
             return
-        joined = np.concatenate([[self.last], instants]) if self.last else instants
+        before, self.last = self.last, int(instants[-1])
         self.first = self.first or int(instants[0])
-        self.last = int(instants[-1])
-        intervals = joined[1:] - joined[:-1]
+        if 0 < before < instants[0]:
+            self._intervals[_short(int(instants[0]) - before)] += 1
+        intervals = instants[1:] - instants[:-1]
         if len(intervals) and intervals.min() == intervals.max():  # steady, as most are
             self._intervals[_short(int(intervals[0]))] += len(intervals)
             return
