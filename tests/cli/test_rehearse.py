@@ -267,7 +267,7 @@ def test_samples_of_others_open_the_incidents_that_a_recording_opens(
     assert theirs["samples"] == RUNS - 1
     opened = [(each["id"], each["opened_at"], each["ended_at"]) for each in theirs["incidents"]]
     assert opened == [(each["id"], each["opened_at"], each["ended_at"]) for each in ours["incidents"]]
-    assert [each["acknowledged_by"] for each in theirs["incidents"] if not each["draft"]] == ["assumed"]
+    assert [each["acknowledged_by"] for each in theirs["incidents"] if not each["draft"]] == ["somebody"]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from service_monitoring.domain.configuration import Check, Configuration, Service
 from service_monitoring.domain.course import Course, Decision
+from service_monitoring.domain.events import SeriesFlapped
 from service_monitoring.domain.inputs import (
     Act,
     Acted,
@@ -36,6 +37,7 @@ from service_monitoring.domain.inputs import (
     Stamp,
 )
 from service_monitoring.domain.instants import SECOND, Duration, Instant
+from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Series, samples_of
 from service_monitoring.domain.silences import Wanted
@@ -279,6 +281,23 @@ def test_columns_decide_the_same_under_any_configuration(time: Time, configurati
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_two_thousand_configurations_decide_the_same(time: Time, configuration: Configuration) -> None:
     assert_same(time, configuration)
+
+
+def test_a_child_is_told_at_its_parents_next_run_although_that_says_nothing_new() -> None:
+    calm: Drawn = [(5, 2.0, (0,), 40)]
+    failing: Drawn = [(7, 2.0, (0,), 1), (5, 2.0, (0,), 20), (5, None, (), 10)]
+    time = made(dict.fromkeys(POLLED, calm) | {("desk", "page"): failing}, {}, [], {}, {})
+    assert_same(time, the_configuration())
+    told = [each for each in in_columns(time, the_configuration(), 130) if isinstance(each, Notice) and not each.held]
+    assert at(115) in {each.decided_at for each in told if each.facts.rule == "child"}
+
+
+def test_a_series_that_flapped_is_steady_after_so_many_equal_verdicts() -> None:
+    flapping: Drawn = [(5, value, (0,), 1) for value in (2.0, 0.5) * 12] + [(5, 2.0, (0,), 40)]
+    time = made(dict.fromkeys(POLLED, flapping), {}, [], {}, {})
+    assert_same(time, the_configuration())
+    decisions = in_columns(time, the_configuration(), the_end(time))
+    assert {each.flapping for each in decisions if isinstance(each, SeriesFlapped)} == {True, False}
 
 
 def test_what_is_compared_is_not_empty() -> None:

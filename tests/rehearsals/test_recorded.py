@@ -286,7 +286,7 @@ def test_an_assumed_acknowledgement_stops_an_escalation_so_long_after_a_person_w
     assert moves(quick)[-1] == "slow acknowledged +370s"
     assert pages(late) == [*pages(quick), "escalated person.bob +670s"]
     assert (
-        "it is assumed that the night shift acknowledges each incident 300 s after the first notice of it to a person, "
+        "it is assumed that the night shift acknowledges each incident 5m after the first notice of it to a person, "
         "once more where it pages again"
     ) in quick.limits
 
@@ -323,7 +323,7 @@ def test_without_people_a_notice_to_a_channel_is_one_to_somebody() -> None:
         for each in again.decisions
         if isinstance(each, IncidentMoved) and each.incident.state is State.ACKNOWLEDGED
     ]
-    assert [each.acknowledged_by for each in acknowledged] == ["assumed"]
+    assert [each.acknowledged_by for each in acknowledged] == ["somebody"]
 
 
 def test_a_check_that_no_recording_knew_is_not_silent_and_one_that_it_knew_is() -> None:

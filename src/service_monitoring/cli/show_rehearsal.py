@@ -132,7 +132,7 @@ def _sweep(sweep: Mapping[str, Any]) -> None:
         nothing = [str(point["pages_for_nothing"])] if judged else []
         table.add_row(word(mark, style), *counts, *delays, *nothing)
     _part("Sweep", table, points, "no points", most=MOST_POINTS)
-    _indented(f"* no other has fewer pages, less delay and fewer missed; from {sweep['measured_from']}")
+    _indented(f"* no other is better in pages, delay and missed; from {sweep['measured_from']}")
 
 
 def _judgement(judgement: Mapping[str, Any]) -> None:

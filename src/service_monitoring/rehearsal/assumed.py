@@ -15,8 +15,9 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.course import Decision
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Stamp
-from service_monitoring.domain.instants import Duration, Instant, in_seconds
+from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice, Page
+from service_monitoring.settings.quantities import duration_text
 
 PAGES: Final = frozenset({Page.FIRST, Page.RELEASED, Page.RAISED, Page.REPEATED, Page.ESCALATED})
 """What makes a person act; that something flaps, or is over, does not."""
@@ -26,7 +27,7 @@ class Assumption(Struct, frozen=True):
     """An incident is acknowledged `after` the first notice that pages a person, by `by`."""
 
     after: Duration
-    by: str = "assumed"
+    by: str = "somebody"
 
 
 class Assumed:
@@ -55,11 +56,11 @@ class Assumed:
     @property
     def limit(self) -> str:
         """What a reader must know of it."""
-        seconds = in_seconds(self._assumption.after)
         whom = "a person" if self._to else "anybody"
+        after = duration_text(self._assumption.after)
         return (
-            f"it is assumed that {self._assumption.by} acknowledges each incident {seconds:g} s after the first notice "
-            f"of it to {whom}, once more where it pages again"
+            f"it is assumed that {self._assumption.by} acknowledges each incident {after} after the first notice of it "
+            f"to {whom}, once more where it pages again"
         )
 
     def hear(self, stamp: Stamp, decision: Decision) -> None:

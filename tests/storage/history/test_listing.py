@@ -123,7 +123,20 @@ def said_otherwise(place: tuple[Any, ...], value: Any) -> Callable[[Any], Any]:
         said_otherwise(("groups", 0, 2, 3), [None]),
         lambda said: [said],
     ],
-    ids=str,
+    ids=[
+        "another version",
+        "groups without a list",
+        "no groups",
+        "another column",
+        "too few series",
+        "too many series",
+        "too many rows",
+        "rows below none",
+        "a name too few",
+        "a name out of bounds",
+        "no name",
+        "no object",
+    ],  # fmt: skip
 )
 def test_a_list_that_contradicts_its_footer_is_not_believed(say: Callable[[Any], Any], tmp_path: Path) -> None:
     path = ours(tmp_path / "a.parquet")
