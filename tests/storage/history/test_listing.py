@@ -136,7 +136,7 @@ def said_otherwise(place: tuple[Any, ...], value: Any) -> Callable[[Any], Any]:
         "a name out of bounds",
         "no name",
         "no object",
-    ],  # fmt: skip
+    ],
 )
 def test_a_list_that_contradicts_its_footer_is_not_believed(say: Callable[[Any], Any], tmp_path: Path) -> None:
     path = ours(tmp_path / "a.parquet")
