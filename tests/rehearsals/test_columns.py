@@ -293,8 +293,9 @@ def test_a_child_is_told_at_its_parents_next_run_although_that_says_nothing_new(
 
 
 def test_a_series_that_flapped_is_steady_after_so_many_equal_verdicts() -> None:
-    flapping: Drawn = [(5, 2.0, (0,), 1), (5, 0.5, (0,), 1)] * 12 + [(5, 2.0, (0,), 40)]
-    time = made(dict.fromkeys(POLLED, flapping), {}, [], {}, {})
+    to_and_fro: Drawn = [(5, 2.0, (0,), 1), (5, 0.5, (0,), 1)]
+    steady: Drawn = [(5, 2.0, (0,), 40)]
+    time = made(dict.fromkeys(POLLED, to_and_fro * 12 + steady), {}, [], {}, {})
     assert_same(time, the_configuration())
     decisions = in_columns(time, the_configuration(), the_end(time))
     assert {each.flapping for each in decisions if isinstance(each, SeriesFlapped)} == {True, False}
