@@ -280,11 +280,16 @@ class MonitoringPolicy:
     def hear(self, stretches: Iterable[Stretch]) -> None:
         """Samples are known ahead of time: `fire` plays them. Each series at most once, after all that was heard of it.
 
-        What no check of this revision brings is left out. Until `rest`, nothing else may be observed or pushed.
+        What no check of this revision brings is left out, and what no rule judges of a run. Until `rest`, nothing else
+        may be observed or pushed.
         """
         for stretch in stretches:
-            if stretch.series.check in self._checks:
-                line = self._line_of(stretch.series)
+            series = stretch.series
+            check = self._checks.get(series.check)
+            if check is None:
+                continue
+            if check.allowance or series.metric == "up" or series.metric in self._judged.get(check.name, _NOTHING):
+                line = self._line_of(series)
                 line.play(stretch)
                 self._look_ahead(line)
                 for track in line.tracks:
