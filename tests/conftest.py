@@ -20,7 +20,8 @@ import pytest
 IN_CI = os.environ.get("CI") == "true"
 LONGEST_SLEEP = 0.05
 # Here programs run on the real clock; everywhere else a test that must wait says why: @pytest.mark.real_time("...").
-ON_REAL_TIME = frozenset({"docs", "faults", "journeys"})
+ON_REAL_TIME = {"docs": "documents", "faults": "programs", "journeys": "programs"}
+"""Folders, and the group whose tests run one at a time: those of a group are timed, those of documents only wait."""
 
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, print_blob=True)
@@ -36,7 +37,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def unit_tests_do_not_sleep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse real sleeps above 50 ms. Loops of simulated time override `time()` and may sleep as long as they like."""
-    if not ON_REAL_TIME.isdisjoint(request.path.parts) or request.node.get_closest_marker("real_time"):
+    if any(part in ON_REAL_TIME for part in request.path.parts) or request.node.get_closest_marker("real_time"):
         return
     sleep, sleep_in_loop = time.sleep, asyncio.sleep
 
@@ -120,10 +121,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A real-time mark states its reason; of the tests that start programs on the real clock one runs at a time."""
+    """A real-time mark states its reason; of a group that starts programs on the real clock one test runs at a time."""
     for item in items:
-        if not ON_REAL_TIME.isdisjoint(item.path.parts):
-            item.add_marker(pytest.mark.xdist_group("programs"))
+        group = next((ON_REAL_TIME[part] for part in item.path.parts if part in ON_REAL_TIME), None)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
         mark = item.get_closest_marker("real_time")
         if mark is not None and not mark.args:
             raise pytest.UsageError(f"{item.nodeid}: real_time needs its reason")

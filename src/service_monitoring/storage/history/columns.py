@@ -24,6 +24,7 @@ LATEST: Final = (1 << 63) - 1
 PORTION: Final = 4_000_000
 """Samples that a portion aims at: 64 MB of columns."""
 
+# Of several rows of one instant each is compared with the first that was read with it.
 DUPLICATE: Final = "the series has a sample of this instant and value already"
 CONFLICT: Final = "the series has another value at this instant already: the first one stands"
 TIMELESS: Final = "the instant is missing, cannot be read, or is too far away"
