@@ -13,8 +13,8 @@ EXTRAS := apprise calendar
 SYNC := $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
 # Arguments of one's own: make test TESTS="tests/domain -k gap", make bench BENCH=probes
 TESTS ?= tests
-# At once, but programs on the real clock one at a time; a worker more than that would only take their time away.
-WORKERS := --numprocesses=logical --maxprocesses=4 --dist=loadgroup
+# One more than there are cores: two mostly wait, for programs on the real clock and for those that documents start.
+WORKERS := --numprocesses=$(shell echo $$(($$(nproc) + 1))) --maxprocesses=5 --dist=loadgroup
 BENCH ?=
 
 .DEFAULT_GOAL := help
