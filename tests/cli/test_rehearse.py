@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -493,7 +495,7 @@ INTERRUPTED = """
         def interrupt():
             while len(list(begun.iterdir())) < 2:
                 threading.Event().wait(0.02)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), int(sys.argv[2]))
         threading.Thread(target=interrupt, daemon=True).start()
         variants = [Variant(None, waits_for_ever), Variant(None, waits_for_ever)]
         try:
@@ -508,20 +510,43 @@ INTERRUPTED = """
 @pytest.mark.timeout(120)
 @pytest.mark.real_time("processes of their own take their time to start")
 def test_an_interrupt_ends_all_of_them(there: Path, tmp_path: Path) -> None:
+    said, begun = interrupted(tmp_path, signal.SIGINT)
+    assert said.stdout == "interrupted 0\n", said.stderr
+    assert "Traceback" not in said.stderr
+    for process in begun.iterdir():
+        assert not Path("/proc", process.name).exists()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real_time("processes of their own take their time to start, and to see that nobody waits for them")
+def test_a_parent_that_is_killed_leaves_none_of_them(there: Path, tmp_path: Path) -> None:
+    said, begun = interrupted(tmp_path, signal.SIGKILL)
+    assert said.returncode == -signal.SIGKILL
+    for process in begun.iterdir():
+        while is_alive(Path("/proc", process.name)):
+            threading.Event().wait(0.02)
+
+
+def is_alive(process: Path) -> bool:
+    try:
+        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def interrupted(tmp_path: Path, how: signal.Signals) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """What a program says that gets a signal while two processes rehearse for it, and where they left their numbers."""
     begun = tmp_path / "begun"
     begun.mkdir()
     script = tmp_path / "script.py"
     script.write_text(dedent(INTERRUPTED))
     root = Path(__file__).parent.parent.parent
     said = subprocess.run(
-        [sys.executable, str(script), str(begun)],
+        [sys.executable, str(script), str(begun), str(int(how))],
         env={**os.environ, "PYTHONPATH": str(root), "BEGUN": str(begun)},
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
-    assert said.stdout == "interrupted 0\n", said.stderr
-    assert "Traceback" not in said.stderr
-    for process in begun.iterdir():
-        assert not Path("/proc", process.name).exists()
+    return said, begun
