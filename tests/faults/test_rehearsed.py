@@ -184,11 +184,12 @@ def reckon(folder: Path) -> str:
     return f"{figures}, {lines} lines of ledger, all equal"
 
 
+@pytest.mark.drill
 @pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed: Debian's package faketime")
 @pytest.mark.timeout(240)
 def test_a_short_run_with_a_kill_a_clock_step_and_a_reload_rehearses_to_the_byte(tmp_path: Path) -> None:
     with a_world(tmp_path) as world:
-        live(world, 12, seed=3)
+        live(world, 20, seed=3)
         print(f"20 s: {reckon(world.data)}")
 
 

@@ -194,7 +194,11 @@ def test_the_day_is_worth_disturbing() -> None:
     }
 
 
-@pytest.mark.parametrize("how", ["restart", "suspend", "forward", "back"])
+HOWS = ["restart", "suspend", "forward", "back"]
+
+
+@pytest.mark.parametrize("how", HOWS)
 def test_a_disturbance_at_any_event_opens_nothing_more_and_misses_nothing(how: str) -> None:
-    for number in range(len(list(the_day()))):
+    # Every other event, of each kind of disturbance others.
+    for number in range(HOWS.index(how) % 2, len(list(the_day())), 2):
         assert lived(how, number) == undisturbed(), f"{how} after event {number}"
