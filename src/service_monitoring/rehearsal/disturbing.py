@@ -49,6 +49,7 @@ from service_monitoring.domain.windows import InstantColumn
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Flaw, RecordedHistory, SampleHistory
 from service_monitoring.settings.quantities import duration
+from service_monitoring.views.because import instant_text
 
 WEEK: Final = Duration(7 * DAY)
 RESTART: Final = Duration(5 * SECOND)
@@ -444,7 +445,8 @@ def _same(one: object, other: object) -> bool:
 def limits(asked: Disturbances, lost: int = 0) -> Iterator[str]:
     """What a reader must know of what was injected."""
     for each in asked.blind:
-        yield f"nobody watched after {each.began} up to {each.until} (--inject {each.text}): what came then was lost"
+        began, until = instant_text(each.began), instant_text(each.until)
+        yield f"nobody watched after {began} up to {until} (--inject {each.text}): what came then was lost"
     if lost:
         yield f"{lost} acts of people came while nobody watched, and were lost"
     if asked.late is not None:
