@@ -621,8 +621,16 @@ class MonitoringPolicy:
         line.heard, line.value = at.ns, value
         if line.window is not None:
             line.window.append(at.ns, value)
-        for track in line.tracks:
+        for track in line.tracks:  # as `_judge` does, but this is what every sample of ours costs
             code = track.judge(line)
+            if code != track.usual:
+                self._say(track, Code(code), at, events)
+            elif new:
+                self._book(track)
+
+    def _judge(self, line: Line, codes: Iterable[int], at: Instant, events: list[Event], *, new: bool) -> None:
+        """What each rule says of the newest sample; silence is booked, whatever that is, where the line is `new`."""
+        for track, code in zip(line.tracks, codes, strict=True):
             if code != track.usual:
                 self._say(track, Code(code), at, events)
             elif new:
@@ -723,12 +731,7 @@ class MonitoringPolicy:
             self._meet(line.series, judged_at, events)
             line.begin(at)
         line.hear(at, value)
-        for track in line.tracks:
-            code = track.judge(line)
-            if code != track.usual:
-                self._say(track, Code(code), judged_at, events)
-            elif new:
-                self._book(track)
+        self._judge(line, (track.judge(line) for track in line.tracks), judged_at, events, new=new)
         self._wait_for_sample(line)
         return events
 
@@ -745,12 +748,7 @@ class MonitoringPolicy:
             self._meet(line.series, Instant(at), events)
             line.judge_ahead()
         line.hear_until(at)
-        for track in line.tracks:
-            code = score.code(track.rule.name)
-            if code != track.usual:
-                self._say(track, Code(code), Instant(at), events)
-            elif new:
-                self._book(track)
+        self._judge(line, (score.code(track.rule.name) for track in line.tracks), Instant(at), events, new=new)
         score.counted = score.position
         self._look_ahead(line)
         return events

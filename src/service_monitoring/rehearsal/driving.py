@@ -23,14 +23,13 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pushed,
     Stamp,
-    Taken,
 )
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.recollections import recollect
 from service_monitoring.domain.stretches import Gap
 from service_monitoring.errors import Refused
 from service_monitoring.ports import SampleHistory
-from service_monitoring.rehearsal.restarted import Restarted
+from service_monitoring.rehearsal.restarted import Restarted, as_judged
 
 Decided = tuple[Stamp, Decision]
 
@@ -73,11 +72,8 @@ def replay(recorded: Iterable[Admitted], until: Stamp, course: Course | Restarte
                 course.refill(service, check, reach, recollect(heard.get((service, check), ())))
         ruling = course.step(admitted)
         yield from ruling.decisions
-        if isinstance(what, Pushed):
-            judged = (each for each, mark in zip(what.samples, ruling.taken, strict=True) if mark is Taken.JUDGED)
-            what = Pushed(what.service, what.check, tuple(judged))
         if isinstance(what, Observed | Pushed):
-            heard.setdefault((what.service, what.check), []).append(Admitted(admitted.stamp, what))
+            heard.setdefault((what.service, what.check), []).append(as_judged(admitted, ruling))
     yield from course.step(Admitted(until, _ALIVE)).decisions
 
 

@@ -7,7 +7,7 @@ program was started again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -108,10 +108,8 @@ class _Shelf:
             case Configured() if not ruling.refusal:
                 self._configuration = admitted.input.configuration
                 self._revisions += 1
-            case Observed():
-                self._hear(course, admitted.input, admitted)
-            case Pushed() if not ruling.refusal:
-                self._hear(course, admitted.input, _judged(admitted, admitted.input, ruling.taken))
+            case Observed() | Pushed():
+                self._hear(course, admitted.input, as_judged(admitted, ruling))
             case _:
                 pass
         changes = course.take_changes()
@@ -188,9 +186,13 @@ def _allowance(configuration: Configuration, service: str, check: str) -> Durati
     return next((each.allowance for each in checks if each.name == check), Duration(0))
 
 
-def _judged(admitted: Admitted, what: Pushed, taken: Sequence[Taken]) -> Admitted:
-    judged = tuple(each for each, mark in zip(what.samples, taken, strict=True) if mark is Taken.JUDGED)
-    return Admitted(admitted.stamp, Pushed(what.service, what.check, judged))
+def as_judged(admitted: Admitted, ruling: Ruling) -> Admitted:
+    """What of an input rules may look back at: of a push only the samples that were taken to be judged."""
+    what = admitted.input
+    if not isinstance(what, Pushed):
+        return admitted
+    judged = (each for each, mark in zip(what.samples, ruling.taken, strict=True) if mark is Taken.JUDGED)
+    return Admitted(admitted.stamp, Pushed(what.service, what.check, tuple(judged)))
 
 
 def _now(progress: Progress, admitted: Admitted) -> int:
