@@ -9,7 +9,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps \
 	--build-constraints requirements/development.txt --editable .
 # What pyproject.toml offers besides; each has a lock of its own.
-EXTRAS := apprise calendar
+EXTRAS := apprise calendar oidc
 SYNC := $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
 # Arguments of one's own: make test TESTS="tests/domain -k gap", make bench BENCH=probes
 TESTS ?= tests

@@ -39,3 +39,11 @@ class TooMuch(Unavailable):
 
 class Unusable(MonitoringError):
     """The data folder cannot be used by this program as it is: damaged, or written by a newer version."""
+
+
+class Unauthenticated(MonitoringError):
+    """It has to be known first who asks: sign in, or send a token."""
+
+
+class Forbidden(MonitoringError):
+    """It is known who asks, and that one may not: somebody with another role may."""

@@ -1,0 +1,21 @@
+"""Faces: everything that the web room is handed, one port an area.
+
+Knows the ports alone. Does not know what stands behind them: `bootstrap` puts them together.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from service_monitoring.views.desk import Desk
+from service_monitoring.views.intake import Intake
+from service_monitoring.views.links import LinkDesk
+
+
+class Faces(Struct, frozen=True):
+    """What faces ask and tell, by area."""
+
+    version: str
+    desk: Desk
+    intake: Intake
+    links: LinkDesk | None = None

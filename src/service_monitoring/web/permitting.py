@@ -1,0 +1,76 @@
+"""Permitting: routes are made here alone, each with the permission that it needs.
+
+Knows FastAPI and permissions. Does not know how it was found out who asks: that is in the request's scope by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+
+from service_monitoring.access.identity import STRANGER, Identity
+from service_monitoring.access.permissions import EVERYBODY, Permission
+from service_monitoring.errors import Forbidden, Unauthenticated
+
+IDENTITY: Final = "service_monitoring.identity"
+"""Where the scope of a request has who asks. What nobody put there is a stranger's."""
+
+_Route = TypeVar("_Route", bound=Callable[..., Any])
+_Made = Callable[[_Route], _Route]
+
+
+def identity_of(request: Request) -> Identity:
+    """Who asks."""
+    found: Identity = request.scope.get(IDENTITY, STRANGER)
+    return found
+
+
+class Routes:
+    """Routes of one area. Each names what it needs; `router` is what an application includes."""
+
+    def __init__(self, *, described: bool = True) -> None:
+        """`described`: whether they are part of the API's description. Pages are not."""
+        self.router = APIRouter(include_in_schema=described)
+
+    def get(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+        """A question: it changes nothing, however often it is asked."""
+        return self._route(["GET"], path, needs, said)
+
+    def post(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+        """An act."""
+        return self._route(["POST"], path, needs, said)
+
+    def put(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+        """An act that leaves the same, however often it is done."""
+        return self._route(["PUT"], path, needs, said)
+
+    def delete(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+        """An end."""
+        return self._route(["DELETE"], path, needs, said)
+
+    def _route(self, methods: list[str], path: str, needs: Permission, said: dict[str, Any]) -> _Made[_Route]:
+        more = dict(said.pop("openapi_extra", {})) | {"x-permission": str(needs)}
+        if needs not in EVERYBODY:
+            more["security"] = [{"token": []}, {"session": []}]
+
+        async def permitted(request: Request) -> None:
+            require(identity_of(request), needs)
+
+        def made(route: _Route) -> _Route:
+            self.router.add_api_route(
+                path, route, methods=methods, dependencies=[Depends(permitted)], openapi_extra=more, **said
+            )
+            return route
+
+        return made
+
+
+def require(identity: Identity, needs: Permission) -> None:
+    """`Unauthenticated` or `Forbidden` where this one may not do what needs it."""
+    if identity.may(needs):
+        return
+    if identity.via == "":
+        raise Unauthenticated("sign in, or send a token as Authorization: Bearer TOKEN")
+    raise Forbidden(f"this needs the permission {needs}, which {identity.name or 'whoever asks'} does not have")
