@@ -1,0 +1,77 @@
+"""Rendering: templates and static files of the console, and what every page has around its own part.
+
+Knows Jinja and the files of this package. Every text is escaped by the engine; a value that no template was handed is a
+mistake that a test finds. Does not know what any page shows.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from service_monitoring.access.permissions import Permission
+from service_monitoring.web.permitting import identity_of
+
+AREAS: Final = (
+    ("/", "Overview", "o", Permission.READ),
+    ("/services", "Services", "s", Permission.READ),
+    ("/incidents", "Incidents", "i", Permission.READ),
+    ("/silences", "Silences", "m", Permission.READ),
+    ("/oncall", "On call", "c", Permission.READ),
+    ("/outbox", "Outbox", "x", Permission.READ),
+    ("/rehearsals", "Rehearsals", "r", Permission.READ),
+    ("/system", "System", "y", Permission.READ),
+)
+"""Path, name, the key that leads there after `g`, and what it needs."""
+
+_PACKAGE: Final = "service_monitoring.web.pages"
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page. Besides `values`, templates know `request`, `identity`, `may`, `csrf`, `areas` and `static`."""
+    identity = identity_of(request)
+    text = environment().get_template(template).render(
+        values
+        | {
+            "request": request,
+            "identity": identity,
+            "may": lambda permission: identity.may(Permission(permission)),
+            "csrf": identity.csrf,
+            "areas": [area for area in AREAS if identity.may(area[3])],
+        }
+    )
+    return HTMLResponse(text, status)
+
+
+@cache
+def environment() -> Environment:
+    """The engine with the templates of the console."""
+    made = Environment(
+        loader=PackageLoader(_PACKAGE),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )
+    made.globals["static"] = static_url
+    return made
+
+
+@cache
+def static_files() -> dict[str, bytes]:
+    """The static files by their names."""
+    folder = files(_PACKAGE) / "static"
+    return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file() and each.name[0] != "."}
+
+
+@cache
+def static_url(name: str) -> str:
+    """Where a static file is found. What it holds is in the address, so that it may be kept for ever."""
+    return f"/static/{sha256(static_files()[name]).hexdigest()[:12]}/{name}"
