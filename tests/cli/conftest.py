@@ -24,8 +24,8 @@ from service_monitoring.domain.samples import Observation, Outcome, Reason
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.web.api import api
 from service_monitoring.web.serve import serve
+from tests.web.served import for_the_owner
 
 FILE = """\
 store: {path: data}
@@ -154,7 +154,7 @@ def running(folder: Path) -> Iterator[None]:
     async def live(house: House) -> None:
         await happen(house)
         loop = asyncio.get_running_loop()
-        serving = asyncio.create_task(serve(api(house.desk, version="1"), folder / "data" / "control.sock", ready.set))
+        serving = asyncio.create_task(serve(for_the_owner(house.desk), folder / "data" / "control.sock", ready.set))
         stop.append(lambda: loop.call_soon_threadsafe(serving.cancel))
         with suppress(asyncio.CancelledError):
             await serving

@@ -23,10 +23,10 @@ from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
 from service_monitoring.runtime.limits import Limits
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.web.api import api
 from service_monitoring.web.arrivals import Arrivals, Public
 from service_monitoring.web.door import Door
 from service_monitoring.web.serve import serve, serve_door
+from tests.web.served import for_the_owner
 
 NEVER = Duration(0)
 HOURLY = Expectation(Period(Duration(60 * MINUTE)), MINUTE)
@@ -120,7 +120,7 @@ async def visitor(request: pytest.FixtureRequest, inside: Inside, door: Path) ->
             url = await stack.enter_async_context(the_door(inside))
             yield await stack.enter_async_context(aiohttp.ClientSession(url))
             return
-        app = Arrivals(inside.intake, api(inside.desk, version="1"))
+        app = Arrivals(inside.intake, for_the_owner(inside.desk))
         serving = asyncio.create_task(serve(app, door, lambda: None))
         try:
             while not door.exists():

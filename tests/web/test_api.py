@@ -25,8 +25,8 @@ from service_monitoring.settings import Complaint, InvalidSettings, Place
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.builders import a_configuration, a_rule, a_service, an_observation
 from service_monitoring.views.desk import Desk, Reloaded
-from service_monitoring.web.api import api
 from service_monitoring.web.serve import serve
+from tests.web.served import for_the_owner
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
 
@@ -81,7 +81,7 @@ def door() -> Iterator[Path]:
 @asynccontextmanager
 async def served(desk: Desk, door: Path) -> AsyncIterator[aiohttp.ClientSession]:
     beats: list[None] = []
-    serving = asyncio.create_task(serve(api(desk, version="1.2.3"), door, lambda: beats.append(None)))
+    serving = asyncio.create_task(serve(for_the_owner(desk, "1.2.3"), door, lambda: beats.append(None)))
     async with AsyncExitStack() as stack:
         try:
             while not answers(door):
@@ -552,7 +552,7 @@ async def test_a_socket_left_by_a_program_that_died_is_replaced(house: House, do
 
 async def test_a_path_that_no_socket_can_have_is_said_before_anything_listens(house: House, tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="shorter path"):
-        await serve(api(house.desk, version="1"), tmp_path / ("x" * 120), lambda: None)
+        await serve(for_the_owner(house.desk), tmp_path / ("x" * 120), lambda: None)
     assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
 
 
@@ -568,7 +568,7 @@ async def test_a_request_under_way_ends_before_the_server_does(house: House, doo
             await go_on.wait()
             return await house.desk.status()
 
-    serving = asyncio.create_task(serve(api(Slow(), version="1"), door, lambda: None))
+    serving = asyncio.create_task(serve(for_the_owner(Slow()), door, lambda: None))
     while not answers(door):
         await asyncio.sleep(0.005)
     async with aiohttp.ClientSession("http://monitor", connector=aiohttp.UnixConnector(path=str(door))) as http:

@@ -20,9 +20,9 @@ from service_monitoring.domain.strategies import Threshold
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Ended
 from service_monitoring.testing.builders import a_check, a_configuration, a_rule, a_service, below, instant, span
-from service_monitoring.web.api import api
 from service_monitoring.web.serve import serve
 from tests.web.desks import Told, told
+from tests.web.served import for_the_owner
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
 
@@ -40,7 +40,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Told]:
 
 @pytest.fixture
 async def http(house: Told, door: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    serving = asyncio.create_task(serve(api(house.desk, version="1"), door, lambda: None))
+    serving = asyncio.create_task(serve(for_the_owner(house.desk), door, lambda: None))
     try:
         while not door.exists():
             await asyncio.sleep(0.005)

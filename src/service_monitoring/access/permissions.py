@@ -49,7 +49,7 @@ OF_ROLE: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 )
 
 SCOPES: Final = (Permission.METRICS, Permission.READ, Permission.RESPOND, Permission.ADMINISTER)
-"""What a token may be good for. One does not imply another, but for this: whoever may respond or administer may read."""
+"""What a token may be good for. One does not imply another, but that whoever may respond or administer may read."""
 
 
 def of_scopes(scopes: Iterable[Permission], role: Role) -> frozenset[Permission]:

@@ -52,6 +52,7 @@ from service_monitoring.runtime.uplink import Uplink
 from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
+from service_monitoring.views.faces import Faces
 from service_monitoring.web.door import Door
 from service_monitoring.web.opening import open_api, open_door
 from service_monitoring.wire.links import Signer
@@ -133,7 +134,12 @@ class Program:
             clock=clock,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
-        self._links = None if signer is None else StoreLinks(signer, self.desk, clock)
+        self._faces = Faces(
+            version=service_monitoring.__version__,
+            desk=self.desk,
+            intake=self.intake,
+            links=None if signer is None else StoreLinks(signer, self.desk, clock),
+        )
         self._door: Door | None = None
 
     async def run(self) -> None:
@@ -187,7 +193,7 @@ class Program:
         if web is not None:
             door = self._door = Door(web.host, web.port, named=web.place).open()
             log().info("listening", address=door.address)
-            doors = [Loop("door", lambda beat: open_door(door, self.desk, self.intake, links=self._links, beat=beat))]
+            doors = [Loop("door", lambda beat: open_door(door, self._faces, beat=beat))]
         return [
             Loop("reload", self._reloads.run, stop=self._reloads.stop),
             Loop(
@@ -198,13 +204,7 @@ class Program:
             *doors,
             Loop(
                 "api",
-                lambda beat: open_api(
-                    self.desk,
-                    self.intake,
-                    version=service_monitoring.__version__,
-                    path=socket_path(self._reloader.settings),
-                    beat=beat,
-                ),
+                lambda beat: open_api(self._faces, path=socket_path(self._reloader.settings), beat=beat),
             ),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),

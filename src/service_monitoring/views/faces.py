@@ -13,9 +13,9 @@ from service_monitoring.views.links import LinkDesk
 
 
 class Faces(Struct, frozen=True):
-    """What faces ask and tell, by area."""
+    """What faces ask and tell, by area. An area whose port is missing has no routes."""
 
     version: str
     desk: Desk
-    intake: Intake
+    intake: Intake | None = None
     links: LinkDesk | None = None

@@ -6,7 +6,7 @@ Knows FastAPI and permissions. Does not know how it was found out who asks: that
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 
@@ -18,7 +18,14 @@ IDENTITY: Final = "service_monitoring.identity"
 """Where the scope of a request has who asks. What nobody put there is a stranger's."""
 
 _Route = TypeVar("_Route", bound=Callable[..., Any])
-_Made = Callable[[_Route], _Route]
+
+
+class Made(Protocol):
+    """Makes a route of a function, which stays what it is."""
+
+    def __call__(self, route: _Route, /) -> _Route:
+        """Make it."""
+        ...
 
 
 def identity_of(request: Request) -> Identity:
@@ -34,23 +41,23 @@ class Routes:
         """`described`: whether they are part of the API's description. Pages are not."""
         self.router = APIRouter(include_in_schema=described)
 
-    def get(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+    def get(self, path: str, *, needs: Permission, **said: Any) -> Made:
         """A question: it changes nothing, however often it is asked."""
         return self._route(["GET"], path, needs, said)
 
-    def post(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+    def post(self, path: str, *, needs: Permission, **said: Any) -> Made:
         """An act."""
         return self._route(["POST"], path, needs, said)
 
-    def put(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+    def put(self, path: str, *, needs: Permission, **said: Any) -> Made:
         """An act that leaves the same, however often it is done."""
         return self._route(["PUT"], path, needs, said)
 
-    def delete(self, path: str, *, needs: Permission, **said: Any) -> _Made[_Route]:
+    def delete(self, path: str, *, needs: Permission, **said: Any) -> Made:
         """An end."""
         return self._route(["DELETE"], path, needs, said)
 
-    def _route(self, methods: list[str], path: str, needs: Permission, said: dict[str, Any]) -> _Made[_Route]:
+    def _route(self, methods: list[str], path: str, needs: Permission, said: dict[str, Any]) -> Made:
         more = dict(said.pop("openapi_extra", {})) | {"x-permission": str(needs)}
         if needs not in EVERYBODY:
             more["security"] = [{"token": []}, {"session": []}]

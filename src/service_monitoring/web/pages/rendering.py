@@ -36,15 +36,19 @@ _PACKAGE: Final = "service_monitoring.web.pages"
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A page. Besides `values`, templates know `request`, `identity`, `may`, `csrf`, `areas` and `static`."""
     identity = identity_of(request)
-    text = environment().get_template(template).render(
-        values
-        | {
-            "request": request,
-            "identity": identity,
-            "may": lambda permission: identity.may(Permission(permission)),
-            "csrf": identity.csrf,
-            "areas": [area for area in AREAS if identity.may(area[3])],
-        }
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            values
+            | {
+                "request": request,
+                "identity": identity,
+                "may": lambda permission: identity.may(Permission(permission)),
+                "csrf": identity.csrf,
+                "areas": [area for area in AREAS if identity.may(area[3])],
+            }
+        )
     )
     return HTMLResponse(text, status)
 

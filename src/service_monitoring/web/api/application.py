@@ -1,0 +1,40 @@
+"""The application of the API: all its areas, what they answer, and errors as problem+json."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from service_monitoring.views.desk import OutboxRow
+from service_monitoring.views.explanation import Explanation
+from service_monitoring.views.faces import Faces
+from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.rules import RuleDetail
+from service_monitoring.views.silences import SilencePreview, SilenceRow
+from service_monitoring.web.api.incidents import incidents
+from service_monitoring.web.api.keys import keys
+from service_monitoring.web.api.monitor import monitor
+from service_monitoring.web.api.outbox import outbox
+from service_monitoring.web.api.problems import answer_errors
+from service_monitoring.web.api.rules import rules
+from service_monitoring.web.api.services import services
+from service_monitoring.web.api.silences import silences
+from service_monitoring.web.describing import describe
+
+
+def api(faces: Faces) -> FastAPI:
+    """The application; it holds no state and starts no task. Who asks is in the scope of each request by then."""
+    app = FastAPI(title="service-monitoring", version=faces.version, docs_url=None, redoc_url=None)
+    answer_errors(app)
+    desk = faces.desk
+    for area in (
+        monitor(desk),
+        incidents(desk),
+        silences(desk),
+        outbox(desk),
+        rules(desk),
+        services(desk),
+        keys(desk),
+    ):
+        app.include_router(area.router)
+    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
+    return app

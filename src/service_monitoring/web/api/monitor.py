@@ -1,0 +1,52 @@
+"""The monitor itself: how it is, its configuration, its backups.
+
+Knows HTTP and the desk.
+"""
+
+from __future__ import annotations
+
+from fastapi import Response
+from pydantic import BaseModel, Field
+
+from service_monitoring.access.permissions import Permission
+from service_monitoring.views.desk import Desk
+from service_monitoring.web.api.problems import LATER, json, problem
+from service_monitoring.web.permitting import Routes
+
+
+class BackupTarget(BaseModel):
+    """Where a backup goes: a path on the machine of the program, which must not exist yet."""
+
+    file: str = Field(min_length=1, max_length=4096)
+
+
+def monitor(desk: Desk) -> Routes:
+    """Its routes."""
+    routes = Routes()
+
+    @routes.get("/healthz", needs=Permission.PUBLIC, summary="Whether the program answers")
+    async def healthz() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    @routes.get("/readyz", needs=Permission.PUBLIC, summary="Whether it does its work; 503 names each reason why not")
+    async def readyz() -> Response:
+        reasons = (await desk.status()).trouble
+        if reasons:
+            return problem(503, "not ready", "; ".join(reasons), {"Retry-After": LATER}, reasons=reasons)
+        return Response("ready\n", media_type="text/plain")
+
+    @routes.get("/api/v1/status", needs=Permission.READ, summary="How the program itself is")
+    async def status() -> Response:
+        return json(await desk.status())
+
+    @routes.post(
+        "/api/v1/reload", needs=Permission.ADMINISTER, summary="Read the configuration again; 422 names each complaint"
+    )
+    async def reload() -> Response:
+        return json(await desk.reload())
+
+    @routes.post("/api/v1/backup", needs=Permission.ADMINISTER, summary="Write a backup to a new file")
+    async def backup(target: BackupTarget) -> Response:
+        return json({"file": await desk.backup(target.file)})
+
+    return routes
