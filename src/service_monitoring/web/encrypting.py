@@ -1,7 +1,7 @@
 """Encrypting: the certificate that a TCP address shows, read anew when its files change.
 
-Knows certificates, keys and TLS. Does not know who connects. Whoever renews a certificate need not tell the program: its
-files are looked at now and then, and connections that begin afterwards see the new one.
+Knows certificates, keys and TLS. Does not know who connects. Whoever renews a certificate need not tell the program:
+its files are looked at now and then, and connections that begin afterwards see the new one.
 """
 
 from __future__ import annotations

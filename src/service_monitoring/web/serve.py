@@ -11,7 +11,6 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from service_monitoring.errors import Unusable
 from service_monitoring.settings.network import Network
+from service_monitoring.web.addresses import among
 from service_monitoring.web.door import Door
 from service_monitoring.web.encrypting import Encryption
 
@@ -186,7 +186,7 @@ class _Bounds:
             task.cancel()
 
     def _is_proxy(self, address: str) -> bool:
-        return bool(self._but) and any(ip_address(address) in each for each in self._but)
+        return among(address, self._but)
 
 
 class _Listener(socket.socket):
