@@ -26,6 +26,7 @@ from service_monitoring.bootstrap.reload import Reloader, Users, channels
 from service_monitoring.bootstrap.wiring import (
     checks_of,
     close_kinds,
+    encryption_of,
     kinds_of,
     load,
     new_key,
@@ -193,13 +194,6 @@ class Program:
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
-        web = self._reloader.settings.web
-        doors: list[Loop] = []
-        if web is not None:
-            door = self._door = Door(web.host, web.port, named=web.place).open()
-            log().info("listening", address=door.address)
-            self._offer_setup(web.url or f"http://{door.address}")
-            doors = [Loop("door", lambda beat: open_door(door, self._faces, beat=beat))]
         return [
             Loop("reload", self._reloads.run, stop=self._reloads.stop),
             Loop(
@@ -207,7 +201,7 @@ class Program:
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
-            *doors,
+            *self._doors(),
             Loop(
                 "api",
                 lambda beat: open_api(self._faces, path=socket_path(self._reloader.settings), beat=beat),
@@ -234,6 +228,27 @@ class Program:
         """Where nobody can sign in yet, say with what the first account is made. It is said here, and nowhere kept."""
         if self._access is not None and (token := self._access.begin_setup()):
             log().warning(f"no account yet: open {url}/setup within 30 minutes with this token: {token}")
+
+    def _doors(self) -> list[Loop]:
+        """The TCP address, where there is one; `InvalidSettings` where its certificate cannot be used."""
+        web = self._reloader.settings.web
+        if web is None:
+            return []
+        encryption = encryption_of(web, self._certificate_troubled)
+        door = self._door = Door(web.host, web.port, named=web.place).open()
+        log().info("listening", address=door.address)
+        self._offer_setup(web.url or f"{'http' if web.tls is None else 'https'}://{door.address}")
+        csrf = new_secret()
+        return [
+            Loop("door", lambda beat: open_door(door, self._faces, web, csrf=csrf, beat=beat, encryption=encryption))
+        ]
+
+    def _certificate_troubled(self, sentence: str) -> None:
+        if sentence:
+            log().warning("certificate not renewed", problem=sentence)
+        else:
+            log().info("certificate renewed")
+        self._trouble("certificate", sentence)
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""

@@ -121,7 +121,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         checks=checks,
         channels=recipients.channels,
         smtp=read_smtp(shape.smtp, reading),
-        web=read_web(shape, reading),
+        web=read_web(shape, path.parent, reading),
         canaries=read_canaries(shape, reading),
         configuration=Configuration(
             services,

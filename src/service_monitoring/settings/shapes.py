@@ -60,9 +60,6 @@ def _listen(text: str) -> str:
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", text, re.ASCII)
     if match is None or int(match[3]) > 65535:
         raise InvalidValue(f"{shown(text)} is not an address with a port", "write 127.0.0.1:8080")
-    if (match[1] or match[2]) not in {"::1", "localhost"} and not (match[2] or "").startswith("127."):
-        problem = f"{shown(text)} would show everything to whoever reaches it"
-        raise InvalidValue(problem, "listen on 127.0.0.1, with a proxy that asks for a login in front")
     return text
 
 
@@ -299,11 +296,27 @@ class SelfShape(Shape):
     canaries: list[str] = Field(default_factory=list, description="Targets that tell whether our own network is up.")
 
 
+class TlsShape(Shape):
+    """The certificate that the address shows, in PEM. Both files are read again when they change."""
+
+    certificate: str = Field(min_length=1, description="Its file, with those that signed it, relative to this file.")
+    key: str = Field(min_length=1, description="The file of its private key, without a passphrase.")
+
+
 class WebShape(Shape):
     """Pages and API."""
 
     listen: Annotated[str, AfterValidator(_listen)] = Field(
-        "127.0.0.1:8080", description="Address and port on which reports and samples arrive; none, to listen nowhere."
+        "127.0.0.1:8080",
+        description="Address and port of the console, the API, reports and samples; none, to listen nowhere.",
+    )
+    authentication: Literal["accounts", "none"] = Field(
+        "accounts", description="accounts: people sign in; none: whoever is on this machine may do everything."
+    )
+    tls: TlsShape | None = None
+    behind_proxy: list[Annotated[str, AfterValidator(_network)]] = Field(
+        default_factory=list,
+        description="Addresses of proxies that end TLS: what they say in X-Forwarded-For and -Proto is believed.",
     )
     url: Annotated[str, AfterValidator(_public)] | None = Field(
         None, description="Where people reach this address, for links in notices; without it there are none."

@@ -14,7 +14,7 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import DAY, Duration
 from service_monitoring.ports import NO_TEMPLATE, Template
 from service_monitoring.settings.complaints import Complaint, Place
-from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.network import AddressPolicy, Network, is_loopback
 from service_monitoring.settings.origin import Origin
 from service_monitoring.settings.problems import one_line
 from service_monitoring.settings.secrets import Secret
@@ -72,16 +72,39 @@ class SmtpSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WebSettings:
-    """Where reports and samples arrive. `place` is where that is written, for complaints.
+class TlsSettings:
+    """A certificate and its key, each a file in PEM. `place` is where that is written, for complaints."""
 
-    `url` is where people reach it, without a slash at its end; empty where nobody said so.
+    certificate: Path
+    key: Path
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where the console, the API, reports and samples are. `place` is where that is written, for complaints.
+
+    `url` is where people reach it, without a slash at its end; empty where nobody said so. `behind_proxy` are addresses
+    that are believed when they say for whom they ask, and that TLS ends there.
     """
 
     host: str
     port: int
     place: str = "web.listen"
     url: str = ""
+    authentication: Literal["accounts", "none"] = "accounts"
+    tls: TlsSettings | None = None
+    behind_proxy: tuple[Network, ...] = ()
+
+    @property
+    def local(self) -> bool:
+        """Whether nobody but this machine reaches the address."""
+        return is_loopback(self.host)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether what people send there is encrypted on its way, as far as the file says."""
+        return self.tls is not None or bool(self.behind_proxy) or self.url.startswith("https://")
 
 
 @dataclass(frozen=True, slots=True)

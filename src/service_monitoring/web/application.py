@@ -11,6 +11,9 @@ from fastapi import FastAPI
 
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.api.application import api
+from service_monitoring.web.pages.access import access_pages
+from service_monitoring.web.pages.account import account_pages
+from service_monitoring.web.pages.accounts import accounts_pages
 from service_monitoring.web.pages.static_files import statics
 from service_monitoring.web.permitting import Routes
 
@@ -25,3 +28,7 @@ def application(faces: Faces) -> FastAPI:
 
 def _pages(faces: Faces) -> Iterator[Routes]:
     yield statics
+    if faces.access is not None:
+        yield access_pages(faces.access)
+        yield account_pages(faces.access)
+        yield accounts_pages(faces.access)

@@ -27,6 +27,7 @@ AREAS: Final = (
     ("/outbox", "Outbox", "x", Permission.READ),
     ("/rehearsals", "Rehearsals", "r", Permission.READ),
     ("/system", "System", "y", Permission.READ),
+    ("/accounts", "Accounts", "a", Permission.ADMINISTER),
 )
 """Path, name, the key that leads there after `g`, and what it needs."""
 
