@@ -5,7 +5,7 @@ Knows FastAPI and permissions. Does not know how it was found out who asks: that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request
@@ -16,6 +16,12 @@ from service_monitoring.errors import Forbidden, Unauthenticated
 
 IDENTITY: Final = "service_monitoring.identity"
 """Where the scope of a request has who asks. What nobody put there is a stranger's."""
+
+ASKED_AGAIN: Final = "service_monitoring.identity_again"
+"""Where the scope of a request may have an `Again`, for what goes on after it was permitted."""
+
+Again = Callable[[], Awaitable[Identity | None]]
+"""Who asks, found out anew: None where the session has ended. Whatever lasts asks within each minute."""
 
 _Route = TypeVar("_Route", bound=Callable[..., Any])
 
