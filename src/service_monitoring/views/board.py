@@ -125,8 +125,8 @@ class Overview(Struct, frozen=True):
     """What somebody who comes in wants to see first.
 
     `conditions` counts services. `needed` are incidents that nobody has taken on, the most severe first, then the
-    oldest, some of `unacknowledged`; `acknowledged` counts those that somebody has. `parked` counts notices that reached
-    nobody; `trouble` is what the monitor says of itself; `lately` are incidents that ended last.
+    oldest, some of `unacknowledged`; `acknowledged` counts those that somebody has. `parked` counts notices that
+    reached nobody; `trouble` is what the monitor says of itself; `lately` are incidents that ended last.
     """
 
     at: str

@@ -47,6 +47,8 @@ _LATELY: Final = 20
 """Incidents that ended last, and are kept at hand."""
 _EPISODES: Final = 16
 """Incidents of one service that ended last: of them it is known when it failed."""
+_MATCHERS: Final = 8
+"""Matchers of which it is kept what they said of each value."""
 _DURATION: Final = "duration_seconds"
 
 
@@ -130,6 +132,7 @@ class Board:
         self._open: dict[str, Incident] = {}
         self._lately: deque[Incident] = deque(maxlen=_LATELY)
         self._parked: set[str] = set()
+        self._matches: dict[Matcher, dict[str, bool]] = {}
         self._working: dict[int, Instant] = {}
         self._edges: list[tuple[int, int]] = []
         self._looks: list[tuple[int, str]] = []
@@ -293,6 +296,7 @@ class Board:
         before = self._rows
         self._configuration = configuration
         self._rows, self._seen, self._looks, self._edges, self._working = {}, {}, [], [], {}
+        self._matches = {}
         self._places = {condition: [] for condition in WORST_FIRST}
         for number in range(len(configuration.maintenances)):
             self._work(number, self._at)
@@ -443,7 +447,7 @@ class Board:
         before = 0 if wanted.sort is Sort.NAME else WORST_FIRST.index(first)
         found: list[_Row] = []
         matched = 0
-        holds = _filter(wanted)
+        holds = self._filter(wanted)
         for number, names in enumerate(lists):
             if not names or (wanted.sort is Sort.CONDITION and WORST_FIRST[number] not in conditions):
                 continue
@@ -457,6 +461,33 @@ class Board:
         more, shown = len(found) > limit, found[:limit]
         further = place_of(shown[-1].condition, shown[-1].service.name, wanted.sort) if more else ""
         return ServicePage(tuple(self._shown(row) for row in shown), matched, further)
+
+    def _filter(self, wanted: Wanted) -> Callable[[_Row], bool]:
+        """Whether a service is one of those that are wanted. What a matcher says of a value is asked once."""
+        words = wanted.text.casefold().split()
+        matchers = [(each, self._matched(each)) for each in wanted.matchers]
+
+        def holds(row: _Row) -> bool:
+            for word in words:
+                if word not in row.text:
+                    return False
+            for matcher, known in matchers:
+                value = row.labels.get(matcher.label, "")
+                if value not in known:
+                    known[value] = matcher.holds(row.labels)
+                if not known[value]:
+                    return False
+            return True
+
+        return holds
+
+    def _matched(self, matcher: Matcher) -> dict[str, bool]:
+        """What is known of a matcher: lists are asked for again and again."""
+        known = self._matches.pop(matcher, {})
+        if len(self._matches) >= _MATCHERS:
+            del self._matches[next(iter(self._matches))]
+        self._matches[matcher] = known
+        return known
 
     def _shown(self, row: _Row) -> ServiceRow:
         incidents = sorted(row.incidents.values(), key=_urgency)
@@ -537,23 +568,3 @@ def _next_window(maintenance: Maintenance, at: Instant) -> Instant | None:
     if isinstance(when, Once):
         return when.begins if when.begins > at else None
     return calendar.next_begin(when, at)
-
-
-def _filter(wanted: Wanted) -> Callable[[_Row], bool]:
-    """Whether a service is one of those that are wanted. Of many services few have another value of a label."""
-    words = wanted.text.casefold().split()
-    matchers: list[tuple[Matcher, dict[str, bool]]] = [(each, {}) for each in wanted.matchers]
-
-    def holds(row: _Row) -> bool:
-        for word in words:
-            if word not in row.text:
-                return False
-        for matcher, known in matchers:
-            value = row.labels.get(matcher.label, "")
-            if value not in known:
-                known[value] = matcher.holds(row.labels)
-            if not known[value]:
-                return False
-        return True
-
-    return holds
