@@ -17,6 +17,7 @@ from msgspec import to_builtins
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.access import StoreAccess
+from service_monitoring.bootstrap.board import StoreBoard
 from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
@@ -86,6 +87,7 @@ class Program:
         self.store = store
         self._clock = clock
         self._troubles: dict[str, str] = {}
+        self._board = StoreBoard(store, clock, course=lambda: self._cycle.course, trouble=self._not_ready)
         self._cycle = Cycle(
             monitor,
             clock,
@@ -93,6 +95,8 @@ class Program:
             owed=self._owed,
             troubled=self._store_troubled,
             wanted=self._hasten,
+            kept=self._board.kept,
+            resumed=self._board.begin,
         )
         fitted = opening(settings, clock, links=no_links if signer is None else signer.links)
         self._alarm = Alarm(
@@ -144,6 +148,8 @@ class Program:
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
             access=access,
+            board=self._board,
+            live=self._board.feed,
         )
         self._access = access
         self._door: Door | None = None
@@ -163,6 +169,7 @@ class Program:
 
     async def _run(self, loops: list[Loop]) -> None:
         await self._cycle.start(*self._news())
+        self._board.begin()
         # A writer gives the interpreter away at each statement, and gets it back after this at the latest: with the
         # default of 5 ms, a loop that is busy makes one commit wait for fifty.
         sys.setswitchinterval(0.0005)
@@ -202,6 +209,7 @@ class Program:
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
             *self._doors(),
+            Loop("feed", self._board.feed.run, stop=self._board.feed.stop),
             Loop(
                 "api",
                 lambda beat: open_api(self._faces, path=socket_path(self._reloader.settings), beat=beat),
@@ -330,6 +338,7 @@ class Program:
             "polling": to_builtins(self._poller.statistics()) | {"longest_lag": self._watchdog.longest / SECOND},
             "listens": "" if self._door is None else self._door.address,
             "heartbeat": to_builtins(self._pulse.statistics()) or {},
+            "feed": to_builtins(self._board.feed.statistics()),
         }
 
 

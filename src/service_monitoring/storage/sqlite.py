@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 from msgspec import Struct
 
 from service_monitoring.access.audit import Row
-from service_monitoring.domain.configuration import Service
+from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
@@ -48,6 +48,7 @@ from service_monitoring.storage import access, archive, explaining, outbox, read
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
+from service_monitoring.storage.heard import last_heard, last_reported
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
 from service_monitoring.storage.migrate import migrate, refuse_newer
@@ -65,6 +66,7 @@ from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
 from service_monitoring.storage.writer import Statistics, Writer
 from service_monitoring.views.on_record import OnRecord
+from service_monitoring.views.projection import Heard
 
 T = TypeVar("T")
 
@@ -311,6 +313,13 @@ class SqliteStore:
         """The newest observation of each check, by service and check."""
         names = self._recording.names
         return await self._samples_readers.read(lambda connection: recorded.newest(connection, names))
+
+    async def heard(self, checks: Iterable[Check]) -> list[Heard]:
+        """What each of these checks said last; ask for some hundreds at once."""
+        names, asked = self._recording.names, list(checks)
+        jobs = [(each.service, each.name) for each in asked if each.expects is not None]
+        found = await self._samples_readers.read(lambda one: last_heard(one, names, asked))
+        return found if not jobs else found + await self._facts_readers.read(lambda one: last_reported(one, jobs))
 
     async def pings(self, service: str, check: str, *, limit: int = 100) -> list[Ping]:
         """The newest reports of a check with what came with them, the newest first."""

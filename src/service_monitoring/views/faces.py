@@ -8,9 +8,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 from service_monitoring.access.desk import AccessDesk
+from service_monitoring.views.board import BoardDesk
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
+from service_monitoring.views.live import Live
 
 
 class Faces(Struct, frozen=True):
@@ -21,3 +23,5 @@ class Faces(Struct, frozen=True):
     intake: Intake | None = None
     links: LinkDesk | None = None
     access: AccessDesk | None = None
+    board: BoardDesk | None = None
+    live: Live | None = None

@@ -14,6 +14,7 @@ from service_monitoring.web.api.application import api
 from service_monitoring.web.pages.access import access_pages
 from service_monitoring.web.pages.account import account_pages
 from service_monitoring.web.pages.accounts import accounts_pages
+from service_monitoring.web.pages.board import board_pages
 from service_monitoring.web.pages.static_files import statics
 from service_monitoring.web.permitting import Routes
 
@@ -32,3 +33,5 @@ def _pages(faces: Faces) -> Iterator[Routes]:
         yield access_pages(faces.access)
         yield account_pages(faces.access)
         yield accounts_pages(faces.access)
+    if faces.board is not None:
+        yield board_pages(faces.board)

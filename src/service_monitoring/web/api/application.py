@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from service_monitoring.access.desk import AccountRow, AuditRow, NewToken, SessionRow
+from service_monitoring.views.board import Overview, ServicePage, ServiceRow
 from service_monitoring.views.desk import OutboxRow
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
@@ -12,8 +13,10 @@ from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail
 from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.api.accounts import accounts
+from service_monitoring.web.api.board import board
 from service_monitoring.web.api.incidents import incidents
 from service_monitoring.web.api.keys import keys
+from service_monitoring.web.api.live import live
 from service_monitoring.web.api.monitor import monitor
 from service_monitoring.web.api.outbox import outbox
 from service_monitoring.web.api.problems import answer_errors
@@ -42,6 +45,25 @@ def api(faces: Faces) -> FastAPI:
     if faces.access is not None:
         app.include_router(accounts(faces.access).router)
         app.add_middleware(Audited, access=faces.access)
-    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
-    describe(app, AccountRow, SessionRow, NewToken, AuditRow)
+    if faces.board is not None:
+        app.include_router(board(faces.board).router)
+    if faces.live is not None:
+        app.include_router(live(faces.live).router)
+    describe(
+        app,
+        OutboxRow,
+        RuleDetail,
+        UptimeRow,
+        BudgetRow,
+        SilenceRow,
+        SilencePreview,
+        Explanation,
+        ServicePage,
+        ServiceRow,
+        Overview,
+        AccountRow,
+        SessionRow,
+        NewToken,
+        AuditRow,
+    )
     return app
