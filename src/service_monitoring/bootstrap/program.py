@@ -24,6 +24,8 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
+from service_monitoring.bootstrap.service_desk import StoreServiceDesk
+from service_monitoring.bootstrap.targets import Targets
 from service_monitoring.bootstrap.wiring import (
     checks_of,
     close_kinds,
@@ -47,7 +49,7 @@ from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle, ask_once
 from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.runtime.deliver import Deliverer
-from service_monitoring.runtime.housekeeping import keep_house
+from service_monitoring.runtime.housekeeping import keep_house, keep_tallies
 from service_monitoring.runtime.poll import Poller
 from service_monitoring.runtime.pulse import STALE, Pulse, ailment
 from service_monitoring.runtime.reload import Reloads
@@ -150,6 +152,9 @@ class Program:
             access=access,
             board=self._board,
             live=self._board.feed,
+            service=StoreServiceDesk(
+                store, course=lambda: self._cycle.course, clock=clock, target=Targets(lambda: self._reloader.settings)
+            ),
         )
         self._access = access
         self._door: Door | None = None
@@ -227,6 +232,7 @@ class Program:
                     beat=beat,
                 ),
             ),
+            Loop("tallies", lambda beat: keep_tallies(self._clock, self.store.tallies.further, beat=beat)),
             Loop("watchdog", self._watchdog.run),
             Loop("uplink", self._uplink.watch),
             Loop("heartbeat", self._pulse.run),

@@ -51,6 +51,7 @@ from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Res
 from service_monitoring.storage.heard import last_heard, last_reported
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
+from service_monitoring.storage.lines import Lines
 from service_monitoring.storage.migrate import migrate, refuse_newer
 from service_monitoring.storage.readers import Readers
 from service_monitoring.storage.retention import (
@@ -64,6 +65,7 @@ from service_monitoring.storage.retention import (
 )
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
+from service_monitoring.storage.tallies import Tallies
 from service_monitoring.storage.writer import Statistics, Writer
 from service_monitoring.views.on_record import OnRecord
 from service_monitoring.views.projection import Heard
@@ -133,6 +135,9 @@ class SqliteStore:
         )
         self._facts_readers = Readers(opened.folder / FACTS, clock)
         self._samples_readers = Readers(opened.folder / SAMPLES, clock)
+        self.tallies = Tallies(opened.folder, clock)
+        self.lines = Lines(self._facts_readers, self._samples_readers, self.tallies, opened.recording)
+        """What charts are read from, and the view of samples that long ones need."""
 
     @classmethod
     async def open(cls, folder: Path, clock: Clock, *, tuning: Tuning | None = None) -> Self:
@@ -150,6 +155,7 @@ class SqliteStore:
         await self._samples.close()
         await asyncio.to_thread(self._facts_readers.close)
         await asyncio.to_thread(self._samples_readers.close)
+        await asyncio.to_thread(self.tallies.close)
         self._opened.lock.release()
 
     async def __aenter__(self) -> Self:
@@ -410,6 +416,7 @@ class SqliteStore:
         sessions = await self._facts.write(access.PruneSessions(now))
         while gone := await self._facts.write(access.PruneAudit(facts, now)):
             entries += gone
+        await self.tallies.forget(samples)
         return Pruned(records, incidents, notices, observations, reports, silences, sessions, entries)
 
     async def backup(self, target: Path) -> archive.Manifest:

@@ -9,10 +9,12 @@ from msgspec import Struct
 
 from service_monitoring.access.desk import AccessDesk
 from service_monitoring.views.board import BoardDesk
+from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
 from service_monitoring.views.live import Live
+from service_monitoring.views.service import ServiceDesk
 
 
 class Faces(Struct, frozen=True):
@@ -25,3 +27,5 @@ class Faces(Struct, frozen=True):
     access: AccessDesk | None = None
     board: BoardDesk | None = None
     live: Live | None = None
+    service: ServiceDesk | None = None
+    days: Days | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import FastAPI
 
 from service_monitoring.access.desk import AccountRow, AuditRow, NewToken, SessionRow
@@ -21,10 +23,28 @@ from service_monitoring.web.api.monitor import monitor
 from service_monitoring.web.api.outbox import outbox
 from service_monitoring.web.api.problems import answer_errors
 from service_monitoring.web.api.rules import rules
-from service_monitoring.web.api.services import services
+from service_monitoring.web.api.services import DESCRIBED, one_service, services
 from service_monitoring.web.api.silences import silences
 from service_monitoring.web.auditing import Audited
 from service_monitoring.web.describing import describe
+
+_DESCRIBED: Final = (
+    OutboxRow,
+    RuleDetail,
+    UptimeRow,
+    BudgetRow,
+    SilenceRow,
+    SilencePreview,
+    Explanation,
+    ServicePage,
+    ServiceRow,
+    Overview,
+    AccountRow,
+    SessionRow,
+    NewToken,
+    AuditRow,
+)
+"""What routes answer, for the description."""
 
 
 def api(faces: Faces) -> FastAPI:
@@ -49,21 +69,7 @@ def api(faces: Faces) -> FastAPI:
         app.include_router(board(faces.board).router)
     if faces.live is not None:
         app.include_router(live(faces.live).router)
-    describe(
-        app,
-        OutboxRow,
-        RuleDetail,
-        UptimeRow,
-        BudgetRow,
-        SilenceRow,
-        SilencePreview,
-        Explanation,
-        ServicePage,
-        ServiceRow,
-        Overview,
-        AccountRow,
-        SessionRow,
-        NewToken,
-        AuditRow,
-    )
+    if faces.service is not None:
+        app.include_router(one_service(faces.service).router)
+    describe(app, *_DESCRIBED, *DESCRIBED)
     return app
