@@ -346,13 +346,17 @@ def ask(
     query: dict[str, Any] | None = None,
     body: Any = None,
     made: bool = False,
+    most: int | None = None,
 ) -> Any:
     """The answer of the running program, or that of the store where none runs, in JSON's types.
 
     A running program is found, and answers, also while its file is not valid: somebody must be able to acknowledge,
     and to ask what is wrong. `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
+    Of a list that comes in pages, the first `most` rows.
     """
     with suppress(client.NotRunning):
+        if most is not None:
+            return client.walk(_socket(config), route, query or {}, most)
         return client.ask(_socket(config), method, route, query=query, body=body)
     settings = load(config)
     if not made and not (settings.store.path / FACTS).exists():
@@ -374,7 +378,7 @@ async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any
 def _rows(
     config: Path, *, states: list[State], service: str | None, limit: int, drafts: Drafts
 ) -> list[dict[str, Any]]:
-    query: dict[str, Any] = {"state": [str(state) for state in states], "limit": limit}
+    query: dict[str, Any] = {"state": [str(state) for state in states]}
     if drafts is Drafts.SHOWN:
         query["drafts"] = "true"
     if service is not None:
@@ -386,6 +390,7 @@ def _rows(
             "/api/v1/incidents",
             lambda desk: desk.incidents(states=states, service=service, limit=limit, drafts=drafts),
             query=query,
+            most=limit,
         )
     except EmptyError:
         return []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import FastAPI
 
 from service_monitoring.views.desk import OutboxRow
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
 from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.maintenance import MaintenanceRow
 from service_monitoring.views.rules import RuleDetail
 from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.api.incidents import incidents
@@ -19,6 +22,10 @@ from service_monitoring.web.api.rules import rules
 from service_monitoring.web.api.services import services
 from service_monitoring.web.api.silences import silences
 from service_monitoring.web.describing import describe
+from service_monitoring.web.several import Outcome
+
+SHAPES: Final = (MaintenanceRow, Outcome)
+"""More of what answers are made of."""
 
 
 def api(faces: Faces) -> FastAPI:
@@ -36,5 +43,5 @@ def api(faces: Faces) -> FastAPI:
         keys(desk),
     ):
         app.include_router(area.router)
-    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
+    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation, *SHAPES)
     return app
