@@ -1,4 +1,4 @@
-"""An incident in a list, as faces show it, and what lists are narrowed to: shapes alone, for whatever lists incidents."""
+"""An incident in a list, as faces show it, and what lists are narrowed to: shapes alone, for whoever lists them."""
 
 from __future__ import annotations
 
