@@ -67,8 +67,10 @@ from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
 from service_monitoring.storage.tallies import Tallies
 from service_monitoring.storage.writer import Statistics, Writer
+from service_monitoring.views.incidents import EVERY, Narrow
 from service_monitoring.views.on_record import OnRecord
 from service_monitoring.views.projection import Heard
+from service_monitoring.views.silences import SilencePage
 
 T = TypeVar("T")
 
@@ -235,11 +237,20 @@ class SqliteStore:
         )
 
     async def listed(
-        self, *, states: Sequence[State] = (), service: str | None = None, limit: int = 200, drafts: Drafts
+        self,
+        *,
+        states: Sequence[State] = (),
+        service: str | None = None,
+        limit: int = 200,
+        after: str | None = None,
+        drafts: Drafts,
+        narrow: Narrow = EVERY,
     ) -> list[reading.Listed]:
         """Incidents, the latest breached first, each with the end of its acknowledgement."""
         return await self._facts_readers.read(
-            lambda one: reading.listed(one, states=states, service=service, limit=limit, drafts=drafts)
+            lambda one: reading.listed(
+                one, states=states, service=service, limit=limit, after=after, drafts=drafts, narrow=narrow
+            )
         )
 
     async def incident(self, name: str) -> reading.Story:
@@ -258,9 +269,9 @@ class SqliteStore:
         """Incidents that were open after `since`, the latest opened first, without drafts."""
         return await self._facts_readers.read(lambda one: reading.lately(one, since, limit))
 
-    async def silences(self, *, limit: int) -> list[Silence]:
-        """All silences that are kept, those that are over included, the latest to end first."""
-        return await self._facts_readers.read(lambda one: reading.silences(one, limit=limit))
+    async def silences(self, page: SilencePage, at: Instant) -> list[Silence]:
+        """The silences that are kept and are in a state at an instant, the latest to end first."""
+        return await self._facts_readers.read(lambda one: reading.silences(one, page, at))
 
     async def silence(self, name: str) -> Silence:
         """The silence whose id begins so; `NotFound`, `Refused`."""

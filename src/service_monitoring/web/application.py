@@ -15,7 +15,9 @@ from service_monitoring.web.pages.access import access_pages
 from service_monitoring.web.pages.account import account_pages
 from service_monitoring.web.pages.accounts import accounts_pages
 from service_monitoring.web.pages.board import board_pages
+from service_monitoring.web.pages.incidents import incident_pages
 from service_monitoring.web.pages.service import service_pages
+from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
 from service_monitoring.web.permitting import Routes
 
@@ -38,3 +40,5 @@ def _pages(faces: Faces) -> Iterator[Routes]:
         yield board_pages(faces.board)
     if faces.service is not None:
         yield service_pages(faces, faces.service)
+    yield incident_pages(faces)
+    yield silence_pages(faces)

@@ -12,6 +12,7 @@ from service_monitoring.views.desk import OutboxRow
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
 from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.maintenance import MaintenanceRow
 from service_monitoring.views.rules import RuleDetail
 from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.api.accounts import accounts
@@ -27,6 +28,7 @@ from service_monitoring.web.api.services import DESCRIBED, one_service, services
 from service_monitoring.web.api.silences import silences
 from service_monitoring.web.auditing import Audited
 from service_monitoring.web.describing import describe
+from service_monitoring.web.several import Outcome
 
 _DESCRIBED: Final = (
     OutboxRow,
@@ -43,6 +45,8 @@ _DESCRIBED: Final = (
     SessionRow,
     NewToken,
     AuditRow,
+    MaintenanceRow,
+    Outcome,
 )
 """What routes answer, for the description."""
 

@@ -16,7 +16,7 @@ from service_monitoring.access.permissions import Permission
 from service_monitoring.errors import Conflict, MonitoringError, Refused, TooMuch, Unauthenticated
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.doorstep import Caller, caller_of
-from service_monitoring.web.pages.forms import FIRST, local_path, sent
+from service_monitoring.web.pages.leading import FIRST, local_path, sent
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes, identity_of
 

@@ -18,7 +18,7 @@ from service_monitoring.errors import NotFound
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.doorstep import caller_of
 from service_monitoring.web.pages.access import WRONG, let_in, sentence
-from service_monitoring.web.pages.forms import chosen, sent
+from service_monitoring.web.pages.leading import chosen, sent
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes, identity_of
 

@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse
 
 from service_monitoring.web.arrivals import Asgi, Receive, Scope, Send
 from service_monitoring.web.doorstep import values
-from service_monitoring.web.pages.forms import FIRST, local_path
+from service_monitoring.web.pages.leading import FIRST, local_path
 from service_monitoring.web.pages.rendering import page
 
 _PROBLEM: Final = b"application/problem+json"
