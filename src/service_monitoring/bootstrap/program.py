@@ -22,6 +22,7 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
+from service_monitoring.bootstrap.rota_desk import ConfiguredRotas
 from service_monitoring.bootstrap.wiring import (
     checks_of,
     close_kinds,
@@ -139,6 +140,7 @@ class Program:
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
+            rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
         )
         self._door: Door | None = None
 

@@ -13,6 +13,7 @@ from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.api.incidents import incidents
 from service_monitoring.web.api.keys import keys
 from service_monitoring.web.api.monitor import monitor
+from service_monitoring.web.api.oncall import oncall
 from service_monitoring.web.api.outbox import outbox
 from service_monitoring.web.api.problems import answer_errors
 from service_monitoring.web.api.rules import rules
@@ -36,5 +37,7 @@ def api(faces: Faces) -> FastAPI:
         keys(desk),
     ):
         app.include_router(area.router)
+    if faces.rotas is not None:
+        app.include_router(oncall(faces.rotas).router)
     describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
     return app
