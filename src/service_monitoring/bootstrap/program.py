@@ -24,6 +24,7 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
+from service_monitoring.bootstrap.rota_desk import ConfiguredRotas
 from service_monitoring.bootstrap.service_desk import StoreServiceDesk
 from service_monitoring.bootstrap.targets import Targets
 from service_monitoring.bootstrap.wiring import (
@@ -155,6 +156,7 @@ class Program:
             service=StoreServiceDesk(
                 store, course=lambda: self._cycle.course, clock=clock, target=Targets(lambda: self._reloader.settings)
             ),
+            rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
         )
         self._access = access
         self._door: Door | None = None

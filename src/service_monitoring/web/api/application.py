@@ -21,6 +21,7 @@ from service_monitoring.web.api.incidents import incidents
 from service_monitoring.web.api.keys import keys
 from service_monitoring.web.api.live import live
 from service_monitoring.web.api.monitor import monitor
+from service_monitoring.web.api.oncall import oncall
 from service_monitoring.web.api.outbox import outbox
 from service_monitoring.web.api.problems import answer_errors
 from service_monitoring.web.api.rules import rules
@@ -75,5 +76,7 @@ def api(faces: Faces) -> FastAPI:
         app.include_router(live(faces.live).router)
     if faces.service is not None:
         app.include_router(one_service(faces.service).router)
+    if faces.rotas is not None:
+        app.include_router(oncall(faces.rotas).router)
     describe(app, *_DESCRIBED, *DESCRIBED)
     return app
