@@ -16,6 +16,7 @@ from msgspec import to_builtins
 
 import service_monitoring
 from service_monitoring.application import Monitor
+from service_monitoring.bootstrap.days import StoreDays
 from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
@@ -134,11 +135,13 @@ class Program:
             clock=clock,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
+        days = StoreDays(store, course=lambda: self._cycle.course)
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
+            days=days,
         )
         self._door: Door | None = None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
@@ -19,3 +20,4 @@ class Faces(Struct, frozen=True):
     desk: Desk
     intake: Intake | None = None
     links: LinkDesk | None = None
+    days: Days | None = None
