@@ -18,6 +18,7 @@ import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.access import StoreAccess
 from service_monitoring.bootstrap.board import StoreBoard
+from service_monitoring.bootstrap.days import StoreDays
 from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
@@ -145,6 +146,7 @@ class Program:
             clock=clock,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
+        days = StoreDays(store, course=lambda: self._cycle.course)
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
@@ -157,6 +159,7 @@ class Program:
                 store, course=lambda: self._cycle.course, clock=clock, target=Targets(lambda: self._reloader.settings)
             ),
             rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
+            days=days,
         )
         self._access = access
         self._door: Door | None = None

@@ -173,6 +173,8 @@ class Reloader:
             changed.append("heartbeat")
         if before.chosen.store != chosen.store:
             changed.append("retention")
+        if (before.chosen.status_pages, before.chosen.public_work) != (chosen.status_pages, chosen.public_work):
+            changed.append("status pages")
         return changed
 
     def _refused(self, invalid: InvalidSettings) -> None:

@@ -108,6 +108,35 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicService:
+    """A service that a status page shows: under `name`, and in addresses as `slug`. The public never sees `service`."""
+
+    service: str
+    name: str
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicGroup:
+    """Services that stand together; those without a group have one without a name."""
+
+    name: str
+    services: tuple[PublicService, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPageSettings:
+    """A page that anybody may see, with everything that it shows. `url` is where people reach it, or nothing."""
+
+    name: str
+    title: str
+    description: str
+    groups: tuple[PublicGroup, ...]
+    history_days: int = 90
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatSettings:
     """What is called outside while all is well: as a check that nobody judges. Its URL is a secret."""
 
@@ -134,7 +163,7 @@ class NotYet:
 class Settings:
     """One configuration, valid as a whole. `files` are all that it was read from; `folder` is what paths start from.
 
-    `contacts` are the channels of people by name.
+    `contacts` are the channels of people by name; `public_work` is what status pages call planned work, by its name.
     `origin` tells later whether these still say the same. `warnings` are doubts that keep nothing from running.
     `secrets` are all secret values, to be struck out of texts.
     """
@@ -154,6 +183,8 @@ class Settings:
     canaries: tuple[CheckSettings, ...] = ()
     heartbeat: HeartbeatSettings | None = None
     contacts: Mapping[str, str] = field(default_factory=dict)
+    status_pages: tuple[StatusPageSettings, ...] = ()
+    public_work: Mapping[str, str] = field(default_factory=dict)
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

@@ -31,3 +31,4 @@ class Faces(Struct, frozen=True):
     service: ServiceDesk | None = None
     days: Days | None = None
     rotas: RotaDesk | None = None
+    days: Days | None = None
