@@ -10,6 +10,7 @@ from msgspec import Struct
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
+from service_monitoring.views.rehearsals import Rehearsals
 
 
 class Faces(Struct, frozen=True):
@@ -19,3 +20,4 @@ class Faces(Struct, frozen=True):
     desk: Desk
     intake: Intake | None = None
     links: LinkDesk | None = None
+    rehearsals: Rehearsals | None = None
