@@ -243,7 +243,7 @@ class OneAtATime:
         self._turn = asyncio.Lock()
 
     async def do(self, call: Callable[_Given, _Made], *given: _Given.args, **named: _Given.kwargs) -> _Made:
-        """What the call gives, or raises. Cancelled, it goes on in its thread, and the next one does not wait for it."""
+        """What the call gives, or raises. Cancelled, it goes on in its thread, and the next one begins."""
         async with self._turn:
             return await asyncio.to_thread(call, *given, **named)
 

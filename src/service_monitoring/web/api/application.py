@@ -8,6 +8,7 @@ from service_monitoring.views.desk import OutboxRow
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
 from service_monitoring.views.figures import BudgetRow, UptimeRow
+from service_monitoring.views.rehearsals import JobDetail, RehearsalOptions, RehearsalReport
 from service_monitoring.views.rules import RuleDetail
 from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.api.incidents import incidents
@@ -15,6 +16,7 @@ from service_monitoring.web.api.keys import keys
 from service_monitoring.web.api.monitor import monitor
 from service_monitoring.web.api.outbox import outbox
 from service_monitoring.web.api.problems import answer_errors
+from service_monitoring.web.api.rehearsals import rehearsals
 from service_monitoring.web.api.rules import rules
 from service_monitoring.web.api.services import services
 from service_monitoring.web.api.silences import silences
@@ -36,5 +38,8 @@ def api(faces: Faces) -> FastAPI:
         keys(desk),
     ):
         app.include_router(area.router)
+    if faces.rehearsals is not None:
+        app.include_router(rehearsals(faces.rehearsals).router)
     describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
+    describe(app, RehearsalOptions, JobDetail, RehearsalReport)
     return app
