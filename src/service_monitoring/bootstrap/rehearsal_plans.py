@@ -20,7 +20,7 @@ from service_monitoring.domain.instants import DAY
 from service_monitoring.domain.rules import Lifecycle
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.rehearsal.assumed import Assumption
-from service_monitoring.settings import InvalidSettings, InvalidValue, Settings, Variation, sweep
+from service_monitoring.settings import Complaint, InvalidSettings, InvalidValue, Settings, Variation, sweep
 from service_monitoring.settings.gather import Gathered, gather
 from service_monitoring.settings.quantities import duration
 from service_monitoring.settings.varying import (
@@ -122,23 +122,31 @@ def planned(settings: Settings, wanted: Wanted) -> Plan:
 
 
 def _loaded(file: Path, variations: Sequence[Variation]) -> Configuration:
+    """The file with these values in place of its own; each complaint is one about the value that brought it about."""
     try:
         return rehearsable(file, variations).configuration
     except InvalidSettings as invalid:
         found: dict[str, str] = {}
         for complaint in invalid.complaints:
-            field = next(
+            key = next((each.key for each in variations if _is_of(complaint, each)), "")
+            problem = next(
                 (
-                    each.key
+                    complaint.problem.removeprefix(f"with {each}, ")
                     for each in variations
-                    if complaint.path == f"--sweep {each.key}"
-                    or f"with {each}" in complaint.problem
-                    or f" and {each}," in complaint.problem
+                    if complaint.problem.startswith(f"with {each}, ")
                 ),
-                "",
+                complaint.problem,
             )
-            found.setdefault(field, "; ".join(filter(None, (complaint.problem, complaint.remedy))))
-        raise WrongRehearsal(tuple(Fault(field, sentence) for field, sentence in found.items())) from invalid
+            found.setdefault(key, f"{problem}; {complaint.remedy}" if complaint.remedy else problem)
+        raise WrongRehearsal(tuple(Fault(key, sentence) for key, sentence in found.items())) from invalid
+
+
+def _is_of(complaint: Complaint, tried: Variation) -> bool:
+    """Whether this value may have brought it about, as `settings.overriding` says."""
+    if complaint.path == f"--sweep {tried.key}":
+        return True
+    said = complaint.problem
+    return said.startswith((f"with {tried}, ", f"with {tried} and ")) or f" and {tried}, " in said
 
 
 def _span(settings: Settings, wanted: Wanted, faults: list[Fault]) -> Range | None:

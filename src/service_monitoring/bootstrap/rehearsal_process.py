@@ -69,7 +69,7 @@ def _write(folder: Path, request: Request, made: list[Rehearsed]) -> None:
     before, after = made[0], made[1] if len(made) > 1 else None
     difference = None
     if after is not None:
-        difference = difference_of(before, after, names=(request.title, "with the changes"))
+        difference = difference_of(before, after, names=(request.title, "the changed file"))
     figures = figures_of(before)
     view = view_of(figures, None if after is None else figures_of(after), difference)
     page = html_of(report_of(figures, difference=difference), title=request.title)

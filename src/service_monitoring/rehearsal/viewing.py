@@ -6,15 +6,14 @@ Knows figures, a difference and the rows that are shown of them. Does not know w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from operator import attrgetter
 from typing import Final
 
-from service_monitoring.domain.instants import DAY, Duration, Instant
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, Instant
 from service_monitoring.domain.notices import Page
 from service_monitoring.rehearsal import plots
 from service_monitoring.rehearsal.difference import Difference
 from service_monitoring.rehearsal.figures import Figures, Paged
-from service_monitoring.views.because import PAGES, instant_text, length_text
+from service_monitoring.views.because import PAGES, instant_text
 from service_monitoring.views.on_record import names
 from service_monitoring.views.rehearsals import (
     ChangedIncident,
@@ -35,8 +34,8 @@ _WEEK: Final = 7 * DAY
 def view_of(before: Figures, after: Figures | None = None, difference: Difference | None = None) -> RehearsalReport:
     """What is shown. Without `after` there is one side, and nothing to compare it with."""
     last = before if after is None else after
-    length = length_text(Duration(last.until.since(last.since)))
-    rows = sorted(_pages(last, difference), key=attrgetter("at", "who", "rule"))
+    length = _in_words(last.until.since(last.since))
+    rows = sorted(_pages(last, difference), key=lambda row: (row.before is not None, row.at, row.who, row.rule))
     one, other = (None if after is None else _side(before, difference, "before")), _side(last, difference, "after")
     appear, vanish, move, stay = _counts(difference)
     nights = 0 if difference is None else sum(page.at_night for page in difference.gained)
@@ -182,12 +181,15 @@ def _limits(before: Figures, after: Figures) -> Iterator[str]:
     if flaws:
         yield f"{flaws:,} rows of the history could not be taken: the whole report names them"
     if after.unmatched:
-        acts = (
-            f"{len(after.unmatched):,} acts of people met no incident"
-            if len(after.unmatched) > 1
-            else "one act of somebody met no incident"
-        )
-        yield f"{acts}: the whole report names them"
+        yield f"of what people did, {len(after.unmatched):,} met no incident: the whole report names them"
+
+
+def _in_words(length: int) -> str:
+    """About how long a range is: `14 days`, `6 hours`."""
+    units = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
+    unit, name = next((each for each in units if round(length / each[0]) >= 2), units[-1])
+    count = round(length / unit)
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
 
 
 def _weeks(since: Instant, until: Instant) -> float:

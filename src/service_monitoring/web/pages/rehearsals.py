@@ -114,6 +114,7 @@ async def _shown(
     values = {key.removeprefix(_SET): _text(given, key) for key in given if key.startswith(_SET)}
     faults = faults or {}
     known = {each.key for each in _parameters(options)}
+    others = [key for key, value in values.items() if value and key not in known]
     return page(
         request,
         "rehearsals.html",
@@ -122,9 +123,9 @@ async def _shown(
         services=services,
         unknown=[name for name in services if name not in {rule.service for rule in options.rules}],
         values=values,
-        others=[key for key, value in values.items() if value and key not in known],
+        others=others,
         faults=faults,
-        unplaced=[text for field, text in faults.items() if field not in known and field not in _FIELDS],
+        unplaced=[text for field, text in faults.items() if field not in {*known, *others, *_FIELDS}],
         field=lambda name: _text(given, name),
         ranges=LASTING,
         chosen=_chosen_range(given),
