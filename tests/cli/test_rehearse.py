@@ -487,7 +487,7 @@ INTERRUPTED = """
     from pathlib import Path
     from service_monitoring.bootstrap import rehearsing
     from service_monitoring.bootstrap.ranges import Range
-from service_monitoring.bootstrap.rehearsing import Past, Variant
+    from service_monitoring.bootstrap.rehearsing import Past, Variant
     from service_monitoring.domain.instants import Instant
     from multiprocessing import active_children
     from tests.cli.makers import waits_for_ever

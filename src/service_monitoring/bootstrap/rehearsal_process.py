@@ -100,7 +100,7 @@ class _Told:
                 f"this needs more than the {most} of memory that a rehearsal may take: rehearse a shorter range"
             )
         now = self._clock.tick()
-        if now.since(self._said) < _SAY_EVERY:
+        if now.since(self._said) < _SAY_EVERY and at < self._span.until:
             return
         self._said = now
         length = max(1, self._span.until.since(self._span.since))
