@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import psutil
@@ -42,14 +42,13 @@ VIEWER = Identity("bob", Role.VIEWER, OF_ROLE[Role.VIEWER], "session", csrf="c")
 SLOWER = {"key": "shop.slow.above", "value": "1.2"}
 AT_ONCE = {"key": "shop.slow.for", "value": "0s"}
 
+NOBODY = cast("Desk", None)
+"""No other area is asked here."""
+
 pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.real_time("processes of their own take their time to start"),
 ]
-
-
-class Nobody(Desk):
-    """No other area is asked here."""
 
 
 class As:
@@ -114,7 +113,7 @@ class House:
 async def opened(folder: Path) -> AsyncIterator[House]:
     settings = rehearsable(folder / "monitoring.yaml")
     jobs = RehearsalJobs(lambda: settings, SystemClock(), new_key, environment=os.environ)
-    door = As(application(Faces("1", Nobody(), rehearsals=jobs)))
+    door = As(application(Faces("1", NOBODY, rehearsals=jobs)))
     with tempfile.TemporaryDirectory(prefix="sm-", dir="/tmp") as short:
         socket = Path(short) / "console.sock"
         running = asyncio.create_task(jobs.run(lambda: None))
@@ -149,10 +148,10 @@ async def house(recorded: Path) -> AsyncIterator[House]:
 
 
 async def said_by_the_command(folder: Path, *arguments: str) -> bytes:
-    done = await asyncio.to_thread(
-        subprocess.run, [PROGRAM, "rehearse", *arguments], cwd=folder, capture_output=True, check=True
-    )
-    return bytes(done.stdout)
+    def run() -> bytes:
+        return subprocess.run([PROGRAM, "rehearse", *arguments], cwd=folder, capture_output=True, check=True).stdout
+
+    return await asyncio.to_thread(run)
 
 
 async def test_the_pages_that_appear_and_vanish_are_those_that_the_command_line_says(

@@ -21,6 +21,7 @@ from service_monitoring.domain.rules import Lifecycle
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.rehearsal.assumed import Assumption
 from service_monitoring.settings import Complaint, InvalidSettings, InvalidValue, Settings, Variation, sweep
+from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.gather import Gathered, gather
 from service_monitoring.settings.quantities import duration
 from service_monitoring.settings.varying import (
@@ -111,7 +112,7 @@ def planned(settings: Settings, wanted: Wanted) -> Plan:
         assumption=assumption,
     )
     gathered = gather(settings.file)
-    drafts = {
+    drafts: dict[KeyPath, str] = {
         ("services", service.name, "rules", rule.name, "state"): "active"
         for service in (before.services if wanted.drafts else ())
         for rule in service.rules

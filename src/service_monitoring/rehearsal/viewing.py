@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from service_monitoring.domain.instants import DAY, HOUR, MINUTE, Instant
+from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND
 from service_monitoring.domain.notices import Page
 from service_monitoring.rehearsal import plots
-from service_monitoring.rehearsal.difference import Difference
+from service_monitoring.rehearsal.difference import Difference, Totals
 from service_monitoring.rehearsal.figures import Figures, Paged
 from service_monitoring.views.because import PAGES, instant_text
 from service_monitoring.views.on_record import names
@@ -36,16 +36,21 @@ def view_of(before: Figures, after: Figures | None = None, difference: Differenc
     last = before if after is None else after
     length = _in_words(last.until.since(last.since))
     rows = sorted(_pages(last, difference), key=lambda row: (row.before is not None, row.at, row.who, row.rule))
-    one, other = (None if after is None else _side(before, difference, "before")), _side(last, difference, "after")
+    one = None if difference is None else _side(before, difference.before)
+    other = _side(last, None if difference is None else difference.after)
     appear, vanish, move, stay = _counts(difference)
     nights = 0 if difference is None else sum(page.at_night for page in difference.gained)
     zone = plots.zone_of_all(last)
     incidents = tuple(_incidents(difference))
+    warm = last.warm if difference is None else difference.warm
+    said = headline(one, other, length=length, appear=appear, vanish=vanish, move=move, nights=nights)
+    if warm >= last.until:
+        said = f"Nothing can be said of {length}: rules look back at more than that"
     return RehearsalReport(
-        headline=headline(one, other, length=length, appear=appear, vanish=vanish, move=move, nights=nights),
+        headline=said,
         since=instant_text(last.since),
         until=instant_text(last.until),
-        warm=instant_text(last.warm if difference is None else difference.warm),
+        warm=instant_text(warm),
         zone=zone,
         before=one,
         after=other,
@@ -64,13 +69,13 @@ def view_of(before: Figures, after: Figures | None = None, difference: Differenc
     )
 
 
-def _side(figures: Figures, difference: Difference | None, which: str) -> Side:
-    """Of two sides only what both know enough history for is counted."""
-    totals = figures if difference is None else getattr(difference, which)
+def _side(figures: Figures, totals: Totals | None) -> Side:
+    """Of two sides only that is counted for which both know enough history: their `totals`."""
+    totals = totals or Totals(figures.pages, figures.at_night, figures.opened)
     return Side(
         pages=totals.pages,
         at_night=totals.at_night,
-        incidents=figures.opened if difference is None else totals.incidents,
+        incidents=totals.incidents,
         held=sum(row.count for row in figures.held),
         delay_median=figures.breach_to_page.median,
         delay_p90=figures.breach_to_page.p90,
@@ -121,25 +126,14 @@ def _why(page: str) -> str:
     return PAGES[Page(page)].replace("`", "")
 
 
-def _people(figures: Figures, difference: Difference | None) -> Iterable[PersonRow]:
-    weeks = _weeks(figures.warm if difference is None else difference.warm, figures.until)
-    if difference is None:
-        return (
-            PersonRow(
-                names((row.recipient,)),
-                row.pages,
-                row.pages,
-                row.at_night,
-                row.at_night,
-                *[_a_week(row.pages, weeks)] * 2,
-                0,
-                0,
-                0,
-            )
-            for row in figures.recipients
-        )
-    return (
-        PersonRow(
+def _people(figures: Figures, difference: Difference | None) -> Iterator[PersonRow]:
+    weeks = figures.until.since(figures.warm if difference is None else difference.warm) / _WEEK
+    for each in figures.recipients if difference is None else ():
+        a_week = _a_week(each.pages, weeks)
+        at_night = each.at_night
+        yield PersonRow(names((each.recipient,)), each.pages, each.pages, at_night, at_night, a_week, a_week, 0, 0, 0)
+    for row in () if difference is None else difference.recipients:
+        yield PersonRow(
             who=names((row.name,)),
             before=row.before,
             after=row.after,
@@ -151,8 +145,6 @@ def _people(figures: Figures, difference: Difference | None) -> Iterable[PersonR
             vanish=row.lost,
             move=row.earlier + row.later,
         )
-        for row in difference.recipients
-    )
 
 
 def _rules(figures: Figures, difference: Difference | None) -> Iterable[RuleBalance]:
@@ -186,14 +178,10 @@ def _limits(before: Figures, after: Figures) -> Iterator[str]:
 
 def _in_words(length: int) -> str:
     """About how long a range is: `14 days`, `6 hours`."""
-    units = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
+    units = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
     unit, name = next((each for each in units if round(length / each[0]) >= 2), units[-1])
     count = round(length / unit)
     return f"{count} {name}" if count == 1 else f"{count} {name}s"
-
-
-def _weeks(since: Instant, until: Instant) -> float:
-    return until.since(since) / _WEEK
 
 
 def _a_week(pages: int, weeks: float) -> float:
