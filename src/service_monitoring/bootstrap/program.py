@@ -6,6 +6,7 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
+from service_monitoring.bootstrap.rehearsal_jobs import RehearsalJobs
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
 from service_monitoring.bootstrap.rota_desk import ConfiguredRotas
 from service_monitoring.bootstrap.service_desk import StoreServiceDesk
@@ -147,6 +149,7 @@ class Program:
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
         days = StoreDays(store, course=lambda: self._cycle.course)
+        self._rehearsals = RehearsalJobs(lambda: self._reloader.settings, clock, new_key, environment=os.environ)
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
@@ -160,6 +163,7 @@ class Program:
             ),
             rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
             days=days,
+            rehearsals=self._rehearsals,
         )
         self._access = access
         self._door: Door | None = None
@@ -224,6 +228,7 @@ class Program:
                 "api",
                 lambda beat: open_api(self._faces, path=socket_path(self._reloader.settings), beat=beat),
             ),
+            Loop("rehearsals", self._rehearsals.run, stop=self._rehearsals.stop),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),
             Loop("alarm", self._alarm.run),

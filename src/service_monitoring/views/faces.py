@@ -14,6 +14,7 @@ from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
 from service_monitoring.views.live import Live
+from service_monitoring.views.rehearsals import Rehearsals
 from service_monitoring.views.rota import RotaDesk
 from service_monitoring.views.service import ServiceDesk
 
@@ -32,3 +33,4 @@ class Faces(Struct, frozen=True):
     days: Days | None = None
     rotas: RotaDesk | None = None
     days: Days | None = None
+    rehearsals: Rehearsals | None = None

@@ -17,6 +17,7 @@ from service_monitoring.web.pages.accounts import accounts_pages
 from service_monitoring.web.pages.board import board_pages
 from service_monitoring.web.pages.incidents import incident_pages
 from service_monitoring.web.pages.oncall import oncall_pages
+from service_monitoring.web.pages.rehearsals import rehearsal_pages
 from service_monitoring.web.pages.service import service_pages
 from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
@@ -45,3 +46,5 @@ def _pages(faces: Faces) -> Iterator[Routes]:
     yield silence_pages(faces)
     if faces.rotas is not None:
         yield oncall_pages(faces.rotas)
+    if faces.rehearsals is not None:
+        yield rehearsal_pages(faces.rehearsals)

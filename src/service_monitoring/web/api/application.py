@@ -24,6 +24,7 @@ from service_monitoring.web.api.monitor import monitor
 from service_monitoring.web.api.oncall import oncall
 from service_monitoring.web.api.outbox import outbox
 from service_monitoring.web.api.problems import answer_errors
+from service_monitoring.web.api.rehearsals import rehearsals
 from service_monitoring.web.api.rules import rules
 from service_monitoring.web.api.services import DESCRIBED, one_service, services
 from service_monitoring.web.api.silences import silences
@@ -78,5 +79,7 @@ def api(faces: Faces) -> FastAPI:
         app.include_router(one_service(faces.service).router)
     if faces.rotas is not None:
         app.include_router(oncall(faces.rotas).router)
+    if faces.rehearsals is not None:
+        app.include_router(rehearsals(faces.rehearsals).router)
     describe(app, *_DESCRIBED, *DESCRIBED)
     return app
