@@ -337,7 +337,7 @@ class EmptyError(Exception):
     """No program runs and none ever did: the data folder is not made by asking about it."""
 
 
-def ask(
+def ask(  # noqa: PLR0913 - what is asked, and by name what few questions need besides
     config: Path,
     method: str,
     route: str,

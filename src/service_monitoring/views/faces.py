@@ -32,5 +32,4 @@ class Faces(Struct, frozen=True):
     service: ServiceDesk | None = None
     days: Days | None = None
     rotas: RotaDesk | None = None
-    days: Days | None = None
     rehearsals: Rehearsals | None = None

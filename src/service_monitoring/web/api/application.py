@@ -13,6 +13,7 @@ from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.maintenance import MaintenanceRow
+from service_monitoring.views.rehearsals import JobDetail, RehearsalOptions, RehearsalReport
 from service_monitoring.views.rules import RuleDetail
 from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.api.accounts import accounts
@@ -49,6 +50,9 @@ _DESCRIBED: Final = (
     AuditRow,
     MaintenanceRow,
     Outcome,
+    RehearsalOptions,
+    JobDetail,
+    RehearsalReport,
 )
 """What routes answer, for the description."""
 
