@@ -6,7 +6,8 @@ rehearsed. `set:KEY` is a field with the new value of a number; an empty one lea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -23,9 +24,8 @@ from service_monitoring.views.rehearsals import (
     UNDER_WAY,
     Change,
     JobRow,
-    Parameter,
-    RehearsalOptions,
     Rehearsals,
+    RuleParameters,
     Standing,
     Wanted,
     WrongRehearsal,
@@ -37,7 +37,9 @@ from service_monitoring.web.permitting import Routes
 
 ROWS: Final = 100
 """Rows of a list on one page."""
-_MOST_FIELDS: Final = 2_000
+_MOST_FIELDS: Final = 1_000
+_MOST_NUMBERS: Final = 400
+"""Of rules, and a quarter of that of routes: what a form may hold, and a telephone can load."""
 _MOST_SERVICES: Final = 20
 _LONGEST: Final = 400
 _SET: Final = "set:"
@@ -113,13 +115,17 @@ async def _shown(
         jobs = await port.jobs(limit=ROWS)
     values = {key.removeprefix(_SET): _text(given, key) for key in given if key.startswith(_SET)}
     faults = faults or {}
-    known = {each.key for each in _parameters(options)}
+    rules = _first(options.rules)
+    routes = options.routes[: _MOST_NUMBERS // 4]
+    known = {each.key for each in (*routes, *(each for rule in rules for each in rule.parameters))}
     others = [key for key, value in values.items() if value and key not in known]
     return page(
         request,
         "rehearsals.html",
         status=status,
         options=options,
+        rules=rules,
+        routes=routes,
         services=services,
         unknown=[name for name in services if name not in {rule.service for rule in options.rules}],
         values=values,
@@ -139,18 +145,18 @@ async def _shown(
 _FIELDS: Final = frozenset({"began", "ended", "drafts", "acknowledged_after"})
 
 
-def _parameters(options: RehearsalOptions) -> Iterator[Parameter]:
-    for rule in options.rules:
-        yield from rule.parameters
-    yield from options.routes
+def _first(rules: Sequence[RuleParameters]) -> list[RuleParameters]:
+    """So many whole rules as a form may hold."""
+    sums = accumulate(len(rule.parameters) for rule in rules)
+    return [rule for rule, count in zip(rules, sums, strict=True) if count <= _MOST_NUMBERS]
 
 
 def _wanted(form: FormData, by: str) -> Wanted:
-    """What the form asks for. A value that is as it was is no change."""
+    """What the form asks for. An empty value is no change."""
     changes = []
     for key in form:
         value = _text(form, key)
-        if key.startswith(_SET) and value and value != _text(form, f"was:{key.removeprefix(_SET)}"):
+        if key.startswith(_SET) and value:
             changes.append(Change(key.removeprefix(_SET)[:_LONGEST], value))
     chosen = _chosen_range(form)
     return Wanted(
