@@ -58,16 +58,21 @@ class Cycle:
         owed: Callable[[Sequence[Notice]], None],
         troubled: Callable[[str], None],
         wanted: Callable[[Sequence[str]], None] = lambda checks: None,
+        kept: Callable[[Round], None] = lambda judged: None,
+        resumed: Callable[[], None] = lambda: None,
     ) -> None:
         """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` once it can.
 
-        `wanted` hears of checks, as `service.check`, that decisions wait for: they should run at once.
+        `wanted` hears of checks, as `service.check`, that decisions wait for: they should run at once. `kept` hears of
+        each round once it is kept, before whoever asked does; `resumed` that decisions go on from the store.
         """
         self._monitor = monitor
         self._clock = clock
         self._owed = owed
         self._troubled = troubled
         self._wanted = wanted
+        self._kept = kept
+        self._resumed = resumed
         self._inbox: Queue[Command] = Queue("inbox", capacity=capacity, when_full=WhenFull.WAIT)
         self._admission = Admission(clock, last=monitor.course.progress.judged)
         self._tickets: dict[int, asyncio.Future[Ruling]] = {}
@@ -121,6 +126,7 @@ class Cycle:
         if self._void:
             self._monitor = await self._monitor.again()
             self._void = False
+            self._resumed()
         self._beat = beat
         while True:
             beat()
@@ -196,6 +202,7 @@ class Cycle:
             for command in commands:
                 self._answer(command, None)
             raise
+        self._kept(judged)
         if judged.owed:
             self._owed(judged.owed)
         if judged.wants:

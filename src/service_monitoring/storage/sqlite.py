@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 from msgspec import Struct
 
 from service_monitoring.access.audit import Row
-from service_monitoring.domain.configuration import Service
+from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
 from service_monitoring.domain.inputs import Admitted, Stamp, Taken
@@ -48,8 +48,10 @@ from service_monitoring.storage import access, archive, explaining, outbox, read
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
+from service_monitoring.storage.heard import last_heard, last_reported
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
+from service_monitoring.storage.lines import Lines
 from service_monitoring.storage.migrate import migrate, refuse_newer
 from service_monitoring.storage.readers import Readers
 from service_monitoring.storage.retention import (
@@ -63,8 +65,12 @@ from service_monitoring.storage.retention import (
 )
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
+from service_monitoring.storage.tallies import Tallies
 from service_monitoring.storage.writer import Statistics, Writer
+from service_monitoring.views.incidents import EVERY, Narrow
 from service_monitoring.views.on_record import OnRecord
+from service_monitoring.views.projection import Heard
+from service_monitoring.views.silences import SilencePage
 
 T = TypeVar("T")
 
@@ -131,6 +137,9 @@ class SqliteStore:
         )
         self._facts_readers = Readers(opened.folder / FACTS, clock)
         self._samples_readers = Readers(opened.folder / SAMPLES, clock)
+        self.tallies = Tallies(opened.folder, clock)
+        self.lines = Lines(self._facts_readers, self._samples_readers, self.tallies, opened.recording)
+        """What charts are read from, and the view of samples that long ones need."""
 
     @classmethod
     async def open(cls, folder: Path, clock: Clock, *, tuning: Tuning | None = None) -> Self:
@@ -148,6 +157,7 @@ class SqliteStore:
         await self._samples.close()
         await asyncio.to_thread(self._facts_readers.close)
         await asyncio.to_thread(self._samples_readers.close)
+        await asyncio.to_thread(self.tallies.close)
         self._opened.lock.release()
 
     async def __aenter__(self) -> Self:
@@ -227,11 +237,20 @@ class SqliteStore:
         )
 
     async def listed(
-        self, *, states: Sequence[State] = (), service: str | None = None, limit: int = 200, drafts: Drafts
+        self,
+        *,
+        states: Sequence[State] = (),
+        service: str | None = None,
+        limit: int = 200,
+        after: str | None = None,
+        drafts: Drafts,
+        narrow: Narrow = EVERY,
     ) -> list[reading.Listed]:
         """Incidents, the latest breached first, each with the end of its acknowledgement."""
         return await self._facts_readers.read(
-            lambda one: reading.listed(one, states=states, service=service, limit=limit, drafts=drafts)
+            lambda one: reading.listed(
+                one, states=states, service=service, limit=limit, after=after, drafts=drafts, narrow=narrow
+            )
         )
 
     async def incident(self, name: str) -> reading.Story:
@@ -250,9 +269,9 @@ class SqliteStore:
         """Incidents that were open after `since`, the latest opened first, without drafts."""
         return await self._facts_readers.read(lambda one: reading.lately(one, since, limit))
 
-    async def silences(self, *, limit: int) -> list[Silence]:
-        """All silences that are kept, those that are over included, the latest to end first."""
-        return await self._facts_readers.read(lambda one: reading.silences(one, limit=limit))
+    async def silences(self, page: SilencePage, at: Instant) -> list[Silence]:
+        """The silences that are kept and are in a state at an instant, the latest to end first."""
+        return await self._facts_readers.read(lambda one: reading.silences(one, page, at))
 
     async def silence(self, name: str) -> Silence:
         """The silence whose id begins so; `NotFound`, `Refused`."""
@@ -311,6 +330,13 @@ class SqliteStore:
         """The newest observation of each check, by service and check."""
         names = self._recording.names
         return await self._samples_readers.read(lambda connection: recorded.newest(connection, names))
+
+    async def heard(self, checks: Iterable[Check]) -> list[Heard]:
+        """What each of these checks said last; ask for some hundreds at once."""
+        names, asked = self._recording.names, list(checks)
+        jobs = [(each.service, each.name) for each in asked if each.expects is not None]
+        found = await self._samples_readers.read(lambda one: last_heard(one, names, asked))
+        return found if not jobs else found + await self._facts_readers.read(lambda one: last_reported(one, jobs))
 
     async def pings(self, service: str, check: str, *, limit: int = 100) -> list[Ping]:
         """The newest reports of a check with what came with them, the newest first."""
@@ -401,6 +427,7 @@ class SqliteStore:
         sessions = await self._facts.write(access.PruneSessions(now))
         while gone := await self._facts.write(access.PruneAudit(facts, now)):
             entries += gone
+        await self.tallies.forget(samples)
         return Pruned(records, incidents, notices, observations, reports, silences, sessions, entries)
 
     async def backup(self, target: Path) -> archive.Manifest:

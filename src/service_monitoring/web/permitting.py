@@ -5,7 +5,7 @@ Knows FastAPI and permissions. Does not know how it was found out who asks: that
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request
@@ -21,6 +21,11 @@ IDENTITY: Final = "service_monitoring.identity"
 NOTED: Final = "service_monitoring.noted"
 """Where the scope of a request has that the desk itself writes into the audit trail what is done."""
 _NEEDS: Final = "x-permission"
+ASKED_AGAIN: Final = "service_monitoring.identity_again"
+"""Where the scope of a request may have an `Again`, for what goes on after it was permitted."""
+
+Again = Callable[[], Awaitable[Identity | None]]
+"""Who asks, found out anew: None where the session has ended. Whatever lasts asks within each minute."""
 
 _Route = TypeVar("_Route", bound=Callable[..., Any])
 
