@@ -161,9 +161,9 @@ async def test_five_tries_a_minute_for_an_account_wherever_they_come_from(house:
         await house.enter("ada", PASSWORD, Client("192.0.2.99"))
     assert house.hashing.verified == work
     assert refusal.value.seconds == 60
-    assert await house.enter("rob", client=Client("192.0.2.99"))
+    await house.enter("rob", client=Client("192.0.2.99"))
     await house.clock.advance(MINUTE)
-    assert await house.enter("ada")
+    await house.enter("ada")
 
 
 async def test_five_tries_a_minute_from_an_address_whatever_they_are_about(house: House) -> None:
@@ -172,7 +172,7 @@ async def test_five_tries_a_minute_from_an_address_whatever_they_are_about(house
             await house.enter(f"nobody-{number}", OTHER)
     with pytest.raises(TooMuch):
         await house.enter("ada")
-    assert await house.enter("ada", client=Client("192.0.2.2"))
+    await house.enter("ada", client=Client("192.0.2.2"))
 
 
 async def test_whoever_gets_in_is_not_counted(house: House) -> None:
@@ -281,7 +281,7 @@ async def test_removing_an_account_ends_its_sessions_and_tokens(house: House) ->
 async def test_an_admin_is_always_left(house: House) -> None:
     for change in ({"role": Role.VIEWER}, {"disabled": True}):
         with pytest.raises(Refused, match="no admin would be left"):
-            await house.desk.change_account(OWNER, "ada", **change)  # type: ignore[arg-type]  # one of its arguments
+            await house.desk.change_account(OWNER, "ada", **change)
     with pytest.raises(Refused, match="no admin would be left"):
         await house.desk.remove_account(OWNER, "ada")
     await house.desk.change_account(OWNER, "vic", role=Role.ADMIN)

@@ -24,6 +24,9 @@ EVERY_HELP = [
     ("rules", "retire"),
     *[("notify", each) for each in ("test", "preview")],
     *[("keys", each) for each in ("create", "list", "rotate", "revoke")],
+    *[("users", each) for each in ("add", "list", "role", "password", "disable", "enable", "remove")],
+    *[("tokens", each) for each in ("create", "list", "revoke")],
+    *[("audit", each) for each in ("list", "verify")],
 ]
 
 

@@ -25,9 +25,10 @@ def hashed(password: str, salt: bytes) -> str:
 def verified(encoded: str, password: str) -> bool:
     """Whether that is the password. What is no hash is verified like that of nobody, and is not."""
     try:
-        return _HASHER.verify(encoded or NOBODYS, password.encode(errors="replace")) and bool(encoded)
+        _HASHER.verify(encoded or NOBODYS, password.encode(errors="replace"))
     except (VerificationError, InvalidHashError):
         return False
+    return encoded != ""
 
 
 def outdated(encoded: str) -> bool:

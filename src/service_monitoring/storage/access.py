@@ -120,7 +120,9 @@ class PruneAudit:
 
     def run(self, connection: sqlite3.Connection) -> int:
         """How many entries are gone."""
-        rows = connection.execute("SELECT position, at, hash FROM audit ORDER BY position LIMIT ?", (PIECE,)).fetchall()
+        rows = connection.execute(
+            "SELECT position, at, hash FROM audit WHERE position > 0 ORDER BY position LIMIT ?", (PIECE,)
+        ).fetchall()
         if not rows or rows[0][1] >= self._before.ns - _OVERDUE:
             return 0
         gone = 0
@@ -136,7 +138,9 @@ class PruneAudit:
 
 def append(connection: sqlite3.Connection, entry: Entry) -> None:
     """Put an entry at the end of the trail."""
-    row = connection.execute("SELECT position, hash FROM audit ORDER BY position DESC LIMIT 1").fetchone()
+    row = connection.execute(
+        "SELECT position, hash FROM audit WHERE position = (SELECT max(position) FROM audit)"
+    ).fetchone()
     last, before = row if row is not None else (0, BEGINNING)
     position = last + 1
     connection.execute(

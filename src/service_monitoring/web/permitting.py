@@ -93,7 +93,7 @@ class Routes:
 def needs_of(scope: MutableMapping[str, Any]) -> Permission | None:
     """What the route needs that answered a request; None where none did."""
     route = scope.get("route")
-    if not isinstance(route, APIRoute) or scope["method"] not in route.methods:
+    if not isinstance(route, APIRoute) or scope["method"] not in (route.methods or ()):
         return None
     named = (route.openapi_extra or {}).get(_NEEDS)
     return None if named is None else Permission(named)
