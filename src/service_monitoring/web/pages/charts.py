@@ -60,7 +60,8 @@ class Scale(Struct, frozen=True):
 
     def down(self, value: float) -> float:
         """Pixels below the top of the plot."""
-        share = (value - self.least) / (self.greatest - self.least)
+        # Halves first: the difference of two floats may be beyond all floats.
+        share = (value / 2 - self.least / 2) / (self.greatest / 2 - self.least / 2 or 1.0)
         return round(PLOT * (1 - min(max(share, 0.0), 1.0)), 1)
 
 
@@ -107,7 +108,8 @@ def phases_bar(phases: Sequence[PhaseRow], *, name: str = "phases") -> str:
     left = 0.0
     for each in phases:
         share = 100 * each.seconds / whole
-        rect = _rect(drawing, left, 0, share, 14, f"phase phase-{each.name}", _COLOURS.get(each.name, "#8b949e"))
+        known = each.name if each.name in _COLOURS else "rest"
+        rect = _rect(drawing, left, 0, share, 14, f"phase phase-{known}", _COLOURS[known])
         SubElement(rect, "title").text = _clean(f"{phase_name(each.name)}: {milliseconds(each.seconds)}")
         left += share
     return _written(drawing)
@@ -197,7 +199,6 @@ def scale_of(line: Line) -> Scale:
 
 
 def _rounded(least: float, greatest: float) -> Scale:
-    # Halves first: the difference of two floats may be beyond all floats.
     rough = max((greatest / 2 - least / 2) / 2, 5e-300)
     size = 10.0 ** math.floor(math.log10(rough))
     step = next((size * each for each in (1, 2, 2.5, 5) if size * each >= rough), size * 10)
