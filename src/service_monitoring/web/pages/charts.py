@@ -32,6 +32,8 @@ _MOST_ROWS: Final = 60
 _FAR: Final = 4.0
 """A limit so many times as far away as the values is named at the edge, or the line would lie flat."""
 _LETTERS: Final = 48
+_MOST_GAPS: Final = 100
+"""The longest gaps are hatched; the line is broken at all of them."""
 _STEPS: Final = (
     *(SECOND * each for each in (1, 5, 10, 30)),
     *(MINUTE * each for each in (1, 2, 5, 10, 15, 30)),
@@ -58,7 +60,8 @@ class Scale(Struct, frozen=True):
 
     def down(self, value: float) -> float:
         """Pixels below the top of the plot."""
-        share = (value - self.least) / (self.greatest - self.least)
+        # Halves first: the difference of two floats may be beyond all floats.
+        share = (value / 2 - self.least / 2) / (self.greatest / 2 - self.least / 2 or 1.0)
         return round(PLOT * (1 - min(max(share, 0.0), 1.0)), 1)
 
 
@@ -91,8 +94,7 @@ def line_chart(line: Line, around: Around, *, name: str = "chart", width: int | 
         drawing, "svg", x="0", y=str(_TOP), width="100%", height=str(PLOT), viewBox=f"0 0 {_ACROSS} {PLOT}",
         preserveAspectRatio="none",
     )  # fmt: skip
-    for run in runs(line.buckets):
-        _run(inner, run, across, scale)
+    _values(inner, line, across, scale)
     _limits(drawing, line, scale)
     _axis(drawing, across)
     return _written(drawing)
@@ -106,7 +108,8 @@ def phases_bar(phases: Sequence[PhaseRow], *, name: str = "phases") -> str:
     left = 0.0
     for each in phases:
         share = 100 * each.seconds / whole
-        rect = _rect(drawing, left, 0, share, 14, f"phase phase-{each.name}", _COLOURS.get(each.name, "#8b949e"))
+        known = each.name if each.name in _COLOURS else "rest"
+        rect = _rect(drawing, left, 0, share, 14, f"phase phase-{known}", _COLOURS[known])
         SubElement(rect, "title").text = _clean(f"{phase_name(each.name)}: {milliseconds(each.seconds)}")
         left += share
     return _written(drawing)
@@ -196,7 +199,6 @@ def scale_of(line: Line) -> Scale:
 
 
 def _rounded(least: float, greatest: float) -> Scale:
-    # Halves first: the difference of two floats may be beyond all floats.
     rough = max((greatest / 2 - least / 2) / 2, 5e-300)
     size = 10.0 ** math.floor(math.log10(rough))
     step = next((size * each for each in (1, 2, 2.5, 5) if size * each >= rough), size * 10)
@@ -296,17 +298,17 @@ def _patterns(drawing: Element, name: str) -> None:
 
 
 def _spans(drawing: Element, across: _Across, line: Line, around: Around, name: str) -> None:
-    for span in _silent(line):
+    for span in sorted(_silent(line), key=_length, reverse=True)[:_MOST_GAPS]:
         _span(drawing, across, span, f"url(#{name}-gap)", "gap", "nothing was measured")
-    for span in around.unwatched:
+    for span in around.unwatched[:_MOST_GAPS]:
         _span(drawing, across, span, f"url(#{name}-gap)", "gap", "nobody watched")
     if line.since is not None:
         early = SpanRow(line.began, line.since)
         _span(drawing, across, early, f"url(#{name}-gap)", "gap", "not worked out yet")
-    for span in around.maintenance:
+    for span in around.maintenance[:_MOST_GAPS]:
         _span(drawing, across, span, f"url(#{name}-work)", "maintenance", "planned work")
     for incident in around.incidents:
-        if incident.opened_at is not None:
+        if incident.opened_at is not None and not incident.draft:
             span = SpanRow(incident.opened_at, incident.resolved_at or line.ended)
             said = f"incident of {incident.rule}, {incident.severity}, {incident.state}"
             rect = _span(drawing, across, span, _COLOURS["incident"], f"incident incident-{incident.severity}", said)
@@ -321,6 +323,10 @@ def _silent(line: Line) -> Iterator[SpanRow]:
             yield SpanRow(before.last_at, after.first_at)
 
 
+def _length(span: SpanRow) -> int:
+    return Instant.parse(span.ended).since(Instant.parse(span.began))
+
+
 def _span(drawing: Element, across: _Across, span: SpanRow, fill: str, look: str, said: str) -> Element:
     left = across.of(span.began)
     rect = _rect(drawing, left, _TOP, max(across.of(span.ended) - left, 0.2), PLOT, look, fill)
@@ -329,20 +335,28 @@ def _span(drawing: Element, across: _Across, span: SpanRow, fill: str, look: str
     return rect
 
 
-def _run(inner: Element, run: Sequence[Bucket], across: _Across, scale: Scale) -> None:
-    """A band from least to greatest, and the line of means. One bucket alone is a short stroke that can be seen."""
-    places = [10 * (across.of(each.first_at) + across.of(each.last_at)) / 2 for each in run]
-    if len(run) == 1:
-        places = [max(places[0] - 1, 0), min(places[0] + 1, _ACROSS)]
-        run = [run[0], run[0]]
-    upper = [f"{x:g},{scale.down(each.greatest):g}" for x, each in zip(places, run, strict=True)]
-    lower = [f"{x:g},{scale.down(each.least):g}" for x, each in zip(places, run, strict=True)]
-    means = [f"{x:g},{scale.down(each.mean):g}" for x, each in zip(places, run, strict=True)]
+def _values(inner: Element, line: Line, across: _Across, scale: Scale) -> None:
+    """A band from least to greatest, and the line of means, each one path that is broken where the line is."""
+    bands: list[str] = []
+    means: list[str] = []
+    for run in runs(line.buckets):
+        mean, upper, lower = zip(*_points(run, across, scale), strict=True)
+        means.append("M" + "L".join(mean))
+        bands.append("M" + "L".join((*upper, *reversed(lower))) + "Z")
     band = {"class": "band", "fill": _COLOURS["band"], "fill-opacity": "0.5", "stroke": _COLOURS["band"]}
     stroke = {"stroke-width": "1", "vector-effect": "non-scaling-stroke"}
-    SubElement(inner, "polygon", {"points": " ".join((*upper, *reversed(lower))), **band, **stroke})
+    SubElement(inner, "path", {"d": "".join(bands), **band, **stroke})
     look = {"class": "mean", "fill": "none", "stroke": _COLOURS["line"]}
-    SubElement(inner, "polyline", {"points": " ".join(means), **look, **stroke, "stroke-width": "1.6"})
+    SubElement(inner, "path", {"d": "".join(means), **look, **stroke, "stroke-width": "1.6"})
+
+
+def _points(run: Sequence[Bucket], across: _Across, scale: Scale) -> Iterator[tuple[str, str, str]]:
+    """Mean, greatest and least of each bucket as points. One bucket alone is a short stroke that can be seen."""
+    for each in run:
+        middle = 10 * (across.of(each.first_at) + across.of(each.last_at)) / 2
+        for x in (max(middle - 1, 0), min(middle + 1, _ACROSS)) if len(run) == 1 else (middle,):
+            mean, upper, lower = scale.down(each.mean), scale.down(each.greatest), scale.down(each.least)
+            yield f"{x:g} {mean:g}", f"{x:g} {upper:g}", f"{x:g} {lower:g}"
 
 
 def _limits(drawing: Element, line: Line, scale: Scale) -> None:
