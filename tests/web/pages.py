@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,44 @@ class Page:
     @property
     def text(self) -> str:
         """What is to be read on it, in one line."""
-        return " ".join(unescape(re.sub(r"<[^>]*>", " ", self.html)).split())
+        return _read(self.html)
 
     @property
     def alert(self) -> str:
         """What it says went wrong."""
-        found = re.search(r'class="wrong" role="alert">(.*?)</(?:p|div)>', self.html, re.DOTALL)
-        return "" if found is None else " ".join(unescape(re.sub(r"<[^>]*>", " ", found[1])).split())
+        found = re.search(r'<(p|div) class="wrong" role="alert">(.*?)</\1>', self.html, re.DOTALL)
+        return "" if found is None else _read(found[2])
+
+    @property
+    def active(self) -> list[str]:
+        """What a text of somebody else may have become: scripts and handlers in the page, addresses that run."""
+        found = _Active()
+        found.feed(self.html)
+        return found.found
 
     def links(self, rel: str) -> list[str]:
         return [unescape(href) for href in re.findall(rf'<a rel="{rel}" href="([^"]*)"', self.html)]
+
+
+def _read(html: str) -> str:
+    words = " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+    return re.sub(r" ([,:.)])", r"\1", words)
+
+
+class _Active(HTMLParser):
+    """Reads a page as browsers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "script" and not (given.get("src") or "").startswith("/static/"):
+            self.found.append(tag)
+        self.found += [name for name in given if name.startswith("on") or name in {"style", "autofocus"}]
+        addresses = (given.get(name) or "" for name in ("href", "src", "action", "formaction"))
+        self.found += [address for address in addresses if address.lower().startswith(("javascript:", "data:"))]
 
 
 class Browser:

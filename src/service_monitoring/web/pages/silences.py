@@ -71,10 +71,8 @@ def _making(routes: Routes, desk: Desk) -> None:
         except NotFound:
             raise
         except MonitoringError as error:
-            return await _drafted(
-                request, desk, Draft(), status=status_of(error)[0], wrong=sentence(error), tried=False
-            )
-        return await _drafted(request, desk, draft, tried=True)
+            return await _drafted(request, desk, Draft(), status=status_of(error)[0], wrong=sentence(error))
+        return await _drafted(request, desk, draft)
 
     @routes.post("/silences", needs=Permission.RESPOND)
     async def silence(request: Request) -> Response:
@@ -145,10 +143,8 @@ async def _listed(request: Request, desk: Desk, *, status: int = 200, wrong: str
     )
 
 
-async def _drafted(
-    request: Request, desk: Desk, draft: Draft, *, status: int = 200, wrong: str = "", tried: bool
-) -> Response:
-    """A silence that is being written, with what it matches where that is `tried`."""
+async def _drafted(request: Request, desk: Desk, draft: Draft, *, status: int = 200, wrong: str = "") -> Response:
+    """A silence that is being written, with what it matches where anything is written."""
     preview: SilencePreview | None = None
     if draft.matchers:
         try:
