@@ -22,6 +22,8 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
+from service_monitoring.bootstrap.service_desk import StoreServiceDesk
+from service_monitoring.bootstrap.targets import Targets
 from service_monitoring.bootstrap.wiring import (
     checks_of,
     close_kinds,
@@ -43,7 +45,7 @@ from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle, ask_once
 from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.runtime.deliver import Deliverer
-from service_monitoring.runtime.housekeeping import keep_house
+from service_monitoring.runtime.housekeeping import keep_house, keep_tallies
 from service_monitoring.runtime.poll import Poller
 from service_monitoring.runtime.pulse import STALE, Pulse, ailment
 from service_monitoring.runtime.reload import Reloads
@@ -139,6 +141,9 @@ class Program:
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
+            service=StoreServiceDesk(
+                store, course=lambda: self._cycle.course, clock=clock, target=Targets(lambda: self._reloader.settings)
+            ),
         )
         self._door: Door | None = None
 
@@ -219,6 +224,7 @@ class Program:
                     beat=beat,
                 ),
             ),
+            Loop("tallies", lambda beat: keep_tallies(self._clock, self.store.tallies.further, beat=beat)),
             Loop("watchdog", self._watchdog.run),
             Loop("uplink", self._uplink.watch),
             Loop("heartbeat", self._pulse.run),

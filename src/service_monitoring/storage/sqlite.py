@@ -49,6 +49,7 @@ from service_monitoring.storage.files import Synchronous, connect, look, prepare
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
+from service_monitoring.storage.lines import Lines
 from service_monitoring.storage.migrate import migrate, refuse_newer
 from service_monitoring.storage.readers import Readers
 from service_monitoring.storage.retention import (
@@ -62,6 +63,7 @@ from service_monitoring.storage.retention import (
 )
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
+from service_monitoring.storage.tallies import Tallies
 from service_monitoring.storage.writer import Statistics, Writer
 from service_monitoring.views.incidents import EVERY, Narrow
 from service_monitoring.views.on_record import OnRecord
@@ -131,6 +133,9 @@ class SqliteStore:
         )
         self._facts_readers = Readers(opened.folder / FACTS, clock)
         self._samples_readers = Readers(opened.folder / SAMPLES, clock)
+        self.tallies = Tallies(opened.folder, clock)
+        self.lines = Lines(self._facts_readers, self._samples_readers, self.tallies, opened.recording)
+        """What charts are read from, and the view of samples that long ones need."""
 
     @classmethod
     async def open(cls, folder: Path, clock: Clock, *, tuning: Tuning | None = None) -> Self:
@@ -148,6 +153,7 @@ class SqliteStore:
         await self._samples.close()
         await asyncio.to_thread(self._facts_readers.close)
         await asyncio.to_thread(self._samples_readers.close)
+        await asyncio.to_thread(self.tallies.close)
         self._opened.lock.release()
 
     async def __aenter__(self) -> Self:
@@ -379,6 +385,7 @@ class SqliteStore:
             silences += gone
         while gone := await self._samples.write(PruneSamples(samples)):
             observations += gone
+        await self.tallies.forget(samples)
         return Pruned(records, incidents, notices, observations, reports, silences)
 
     async def backup(self, target: Path) -> archive.Manifest:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
+from service_monitoring.views.service import ServiceDesk
 
 
 class Faces(Struct, frozen=True):
@@ -19,3 +21,5 @@ class Faces(Struct, frozen=True):
     desk: Desk
     intake: Intake | None = None
     links: LinkDesk | None = None
+    service: ServiceDesk | None = None
+    days: Days | None = None

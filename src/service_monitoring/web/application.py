@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.api.application import api
 from service_monitoring.web.pages.incidents import incident_pages
+from service_monitoring.web.pages.service import service_pages
 from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
 from service_monitoring.web.permitting import Routes
@@ -29,3 +30,5 @@ def _pages(faces: Faces) -> Iterator[Routes]:
     yield statics
     yield incident_pages(faces)
     yield silence_pages(faces)
+    if faces.service is not None:
+        yield service_pages(faces, faces.service)

@@ -19,7 +19,7 @@ from service_monitoring.web.api.monitor import monitor
 from service_monitoring.web.api.outbox import outbox
 from service_monitoring.web.api.problems import answer_errors
 from service_monitoring.web.api.rules import rules
-from service_monitoring.web.api.services import services
+from service_monitoring.web.api.services import DESCRIBED, one_service, services
 from service_monitoring.web.api.silences import silences
 from service_monitoring.web.describing import describe
 from service_monitoring.web.several import Outcome
@@ -43,5 +43,9 @@ def api(faces: Faces) -> FastAPI:
         keys(desk),
     ):
         app.include_router(area.router)
-    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation, *SHAPES)
+    if faces.service is not None:
+        app.include_router(one_service(faces.service).router)
+    describe(
+        app, *DESCRIBED, *SHAPES, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation
+    )
     return app
