@@ -15,6 +15,7 @@ from service_monitoring.access.identity import Identity
 from service_monitoring.access.permissions import OF_ROLE, Role
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.faces import Faces
+from service_monitoring.views.service import ServiceDesk
 from service_monitoring.web.application import application
 from service_monitoring.web.arrivals import Asgi, Receive, Scope, Send
 from service_monitoring.web.permitting import IDENTITY
@@ -107,9 +108,10 @@ def _each(given: Any) -> list[str]:
 
 
 @asynccontextmanager
-async def console(desk: Desk, door: Path, **who: Any) -> AsyncIterator[Browser]:
-    """The API and the pages on a socket."""
-    serving = asyncio.create_task(serve(As(application(Faces("1", desk)), **who), door, lambda: None))
+async def console(desk: Desk, door: Path, *, service: ServiceDesk | None = None, **who: Any) -> AsyncIterator[Browser]:
+    """The API and the pages on a socket; with `service` also those of one service."""
+    faces = Faces("1", desk, service=service)
+    serving = asyncio.create_task(serve(As(application(faces), **who), door, lambda: None))
     async with AsyncExitStack() as stack:
         try:
             while not door.exists():

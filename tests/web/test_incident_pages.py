@@ -1,7 +1,9 @@
 """The pages of incidents: lists and their pages, one incident, acts by form, and what is refused."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,6 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from service_monitoring.access.permissions import Role
+from service_monitoring.bootstrap.service_desk import StoreServiceDesk
+from service_monitoring.cli import client
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Admitted, Observed, Stamp
 from service_monitoring.domain.rules import Severity
@@ -175,6 +179,24 @@ async def test_whoever_comes_too_late_is_told_so_on_the_page(house: Told, browse
     assert (await row_of(house, id)).acknowledged_by in {"grace", ""}
 
 
+@pytest.mark.parametrize("ended", ["", "+9m"], ids=["open", "over"])
+async def test_the_series_is_drawn_around_the_incident(house: Told, door: Path, ended: str) -> None:
+    await house.run_every("1m", "+1m", "+4m")
+    await house.see("+5m", 2)
+    id = await house.the_id()
+    if ended:
+        await house.see(ended, 0)
+    services = StoreServiceDesk(house.store, course=lambda: house.monitor.course)
+    async with console(house.desk, door, service=services) as browser:
+        page = await browser.get(f"/incidents/{id}")
+        (picture,) = re.findall(r'<img class="chart" src="([^"]*)"', page.html)
+        assert "from=2026-01-04T23%3A05%3A00Z" in picture
+        drawn = await browser.get(unescape(picture))
+        assert drawn.status == 200 and "<svg" in drawn.html
+        (at,) = re.findall(r'<a href="(/services/shop\?[^"]*)"', page.html)
+        assert (await browser.get(unescape(at))).status == 200
+
+
 async def test_a_message_is_one_of_ours_whatever_the_address_says(house: Told, browser: Browser) -> None:
     await house.see("+1m", 2)
     page = await browser.get(f"/incidents/{await house.the_id()}?said=You+won")
@@ -328,6 +350,8 @@ async def test_a_page_with_500_open_incidents_is_light_and_quick(tmp_path: Path,
             assert len(ids) == 100 and perf_counter() - began < 2
             page = await browser.get(f"/incidents/{ids[0]}")
             assert "Open when it opened, the latest of more" in page.text and len(page.html) < 50_000
+            rows = await asyncio.to_thread(client.walk, door, "/api/v1/incidents", {"rule": "slow"}, 450)
+            assert len({row["id"] for row in rows}) == 450
             page = await browser.post("/incidents", act="resolve", id=ids)
             assert page.address == "/incidents?said=resolved"
             left = await house.desk.incidents(states=[State.OPEN], service=None, limit=1_000)

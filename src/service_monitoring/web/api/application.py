@@ -24,8 +24,18 @@ from service_monitoring.web.api.silences import silences
 from service_monitoring.web.describing import describe
 from service_monitoring.web.several import Outcome
 
-SHAPES: Final = (MaintenanceRow, Outcome)
-"""More of what answers are made of."""
+SHAPES: Final = (
+    OutboxRow,
+    RuleDetail,
+    UptimeRow,
+    BudgetRow,
+    SilenceRow,
+    SilencePreview,
+    MaintenanceRow,
+    Explanation,
+    Outcome,
+)
+"""What answers are made of."""
 
 
 def api(faces: Faces) -> FastAPI:
@@ -45,7 +55,5 @@ def api(faces: Faces) -> FastAPI:
         app.include_router(area.router)
     if faces.service is not None:
         app.include_router(one_service(faces.service).router)
-    describe(
-        app, *DESCRIBED, *SHAPES, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation
-    )
+    describe(app, *DESCRIBED, *SHAPES)
     return app
