@@ -135,7 +135,7 @@ async def test_every_act_is_done_by_its_form(
 ) -> None:
     await house.see("+1m", 2)
     id = await house.the_id()
-    page = await browser.post(f"/incidents/{id}/{act}", **fields)
+    page = await browser.post(f"/incidents/{id}", act=act, **fields)
     assert (page.status, page.address) == (200, f"/incidents/{id}?said={word}")
     assert f'role="status">{word.capitalize()}.</p>' in page.html
     row = await row_of(house, id)
@@ -155,8 +155,9 @@ async def test_every_act_is_done_by_its_form(
         ("note", {"comment": ""}, 422, "The text of the note is missing"),
         ("note", {"comment": "x" * 10_240}, 422, "write at most 4096"),
         ("note", {"comment": "x" * 200_000}, 422, "too much for one form"),
+        ("burn", {}, 422, "There is no such act"),
     ],
-    ids=["no length", "a snooze without one", "nobody", "nothing", "too long", "far too long"],
+    ids=["no length", "a snooze without one", "nobody", "nothing", "too long", "far too long", "no act"],
 )
 async def test_what_cannot_be_done_comes_back_to_the_page_with_a_sentence(
     house: Told, browser: Browser, act: str, fields: dict[str, str], status: int, said: str
@@ -164,7 +165,7 @@ async def test_what_cannot_be_done_comes_back_to_the_page_with_a_sentence(
     await house.see("+1m", 2)
     id = await house.the_id()
     before = await house.desk.incident(id)
-    page = await browser.post(f"/incidents/{id}/{act}", **fields)
+    page = await browser.post(f"/incidents/{id}", act=act, **fields)
     assert page.status == status and said in page.alert and "shop.slow" in page.text
     assert await house.desk.incident(id) == before
 
@@ -174,8 +175,10 @@ async def test_whoever_comes_too_late_is_told_so_on_the_page(house: Told, browse
     await house.see("+1m", 2)
     id = await house.the_id()
     await house.desk.act(Acted(id, act, "grace"))
-    page = await browser.post(f"/incidents/{id}/{act}")
+    page = await browser.post(f"/incidents/{id}", act=str(act))
     assert page.status == 409 and page.alert and "by grace" in page.text
+    assert ids_on(await browser.get("/incidents?state=all")) == [id]
+    assert (await browser.get(page.address)).status == 200
     assert (await row_of(house, id)).acknowledged_by in {"grace", ""}
 
 
@@ -215,7 +218,7 @@ async def test_a_viewer_sees_all_and_has_no_buttons(house: Told, door: Path) -> 
             assert "<button" not in page.html.replace("<button>Show</button>", "").replace(
                 "<button>Explain</button>", ""
             )
-        assert (await browser.post(f"/incidents/{id}/resolve")).status == 403
+        assert (await browser.post(f"/incidents/{id}", act="resolve")).status == 403
         assert (await browser.post("/incidents", act="resolve", id=id)).status == 403
     assert (await row_of(house, id)).state == "open"
 
@@ -225,8 +228,8 @@ async def test_where_nobody_is_known_the_page_asks_who_acts(house: Told, door: P
     id = await house.the_id()
     async with console(house.desk, door, name="") as browser:
         assert 'name="by" required' in (await browser.get(f"/incidents/{id}")).html
-        assert "Your name is missing" in (await browser.post(f"/incidents/{id}/resolve")).alert
-        assert (await browser.post(f"/incidents/{id}/resolve", by="grace")).status == 200
+        assert "Your name is missing" in (await browser.post(f"/incidents/{id}", act="resolve")).alert
+        assert (await browser.post(f"/incidents/{id}", act="resolve", by="grace")).status == 200
     assert (await house.desk.incident(id)).transitions[-1].by == "grace"
 
 

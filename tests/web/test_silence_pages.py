@@ -40,7 +40,7 @@ async def browser(house: Told, door: Path) -> AsyncIterator[Browser]:
 
 def confirmed(page: Page) -> dict[str, list[str]]:
     """What the form that makes the silence would send."""
-    (form,) = re.findall(r'<form method="post" action="/silences">(.*?)</form>', page.html, re.DOTALL)
+    (form,) = re.findall(r'<form method="post" action="/silences/new">(.*?)</form>', page.html, re.DOTALL)
     fields: dict[str, list[str]] = {}
     for name, value in re.findall(r'name="([^"]*)" value="([^"]*)"', form):
         if name != "csrf":
@@ -58,7 +58,7 @@ async def test_a_silence_is_made_as_it_was_previewed_and_holds_what_the_preview_
     assert "3 open incidents now, 0 that ended in the last week" in page.text
     named = set(re.findall(r'href="/incidents/([0-9a-f]{16})"', page.html))
     assert await house.desk.silences(ended=Ended.SHOWN) == []
-    made = await browser.post("/silences", **confirmed(page))
+    made = await browser.post("/silences/new", **confirmed(page))
     assert made.address == "/silences?said=silenced" and "Silenced." in made.text
     assert 'service=~"s00[1-3]"' in made.text and "ada: new disk" in made.text
     await house.alive("+3m")
@@ -111,22 +111,22 @@ async def test_a_silence_is_begun_from_an_incident(house: Told, browser: Browser
 async def test_what_cannot_be_silenced_comes_back_with_a_sentence(
     house: Told, browser: Browser, fields: dict[str, str], said: str
 ) -> None:
-    page = await browser.post("/silences", **fields)
+    page = await browser.post("/silences/new", **fields)
     assert page.status in {409, 422} and said in page.alert
     assert await house.desk.silences(ended=Ended.SHOWN) == []
 
 
 async def test_a_silence_is_made_longer_and_nothing_is_told_in_between(house: Told, browser: Browser) -> None:
     made = await house.desk.silence(Wanted((SHOP,), "grace", "new database", lasts=HOUR))
-    page = await browser.post(f"/silences/{made.id}/extend", for_="30m")
+    page = await browser.post("/silences", act="extend", id=made.id, for_="30m")
     assert page.address == "/silences?said=extended" and "The silence ends later." in page.text
     (longer,) = await house.desk.silences(ended=Ended.LEFT_OUT)
     assert (longer.matchers, longer.author, longer.comment) == (made.matchers, "ada", "new database")
     assert Instant.parse(longer.ends).since(Instant.parse(made.ends)) == Duration(HOUR // 2)
     (ended,) = await house.desk.silences(ended=Ended.SHOWN, page=SilencePage("ended"))
     assert ended.id == made.id and longer.begins <= ended.ends
-    assert (await browser.post(f"/silences/{longer.id}/extend", for_="x")).status == 422
-    late = await browser.post(f"/silences/{made.id}/extend", for_="1h")
+    assert (await browser.post("/silences", act="extend", id=longer.id, for_="x")).status == 422
+    late = await browser.post("/silences", act="extend", id=made.id, for_="1h")
     assert late.status == 409 and "make another one" in late.alert
 
 
@@ -139,12 +139,13 @@ async def test_what_is_planned_stays_planned_when_it_is_made_longer(house: Told)
 
 async def test_a_silence_is_ended_once(house: Told, browser: Browser) -> None:
     made = await house.desk.silence(Wanted((SHOP,), "grace", "deploy", lasts=HOUR))
-    page = await browser.post(f"/silences/{made.id}/expire")
+    page = await browser.post("/silences", act="expire", id=made.id)
     assert page.address == "/silences?said=ended" and "No silences here." in page.text
     assert "(ended by ada)" in (await browser.get("/silences?state=ended")).text
-    late = await browser.post(f"/silences/{made.id}/expire")
+    late = await browser.post("/silences", act="expire", id=made.id)
     assert late.status == 409 and f"The silence {made.id} ended at" in late.alert
-    assert (await browser.post("/silences/0000/expire")).status == 404
+    assert (await browser.post("/silences", act="expire", id="0000")).status == 404
+    assert (await browser.post("/silences", act="burn", id=made.id)).status == 422
 
 
 async def test_lists_show_what_is_active_planned_and_ended(house: Told, browser: Browser) -> None:

@@ -93,21 +93,26 @@ def incident_page(routes: Routes, faces: Faces) -> None:
     async def incident(request: Request, id: str) -> Response:
         return await shown(request, id)
 
-    @routes.post("/incidents/{id}/{act}", needs=Permission.RESPOND)
-    async def act(request: Request, id: str, act: Act) -> Response:
+    # At the address of the page itself: what comes back refused is then shown anew like any page.
+    @routes.post("/incidents/{id}", needs=Permission.RESPOND)
+    async def act(request: Request, id: str) -> Response:
         try:
-            row = await desk.act(_acted(request, id, act, await form_of(request)))
+            acted = _acted(request, id, await form_of(request))
+            row = await desk.act(acted)
         except NotFound:
             raise
         except MonitoringError as error:
             # Somebody was faster, or something is missing: the page says so, with what is the case now.
             return await shown(request, id, status=status_of(error)[0], wrong=sentence(error))
-        return RedirectResponse(f"/incidents/{row.id}?said={SAID[act][0]}", 303)
+        return RedirectResponse(f"/incidents/{row.id}?said={SAID[acted.act][0]}", 303)
 
 
-def _acted(request: Request, id: str, act: Act, form: Form) -> Acted:
+def _acted(request: Request, id: str, form: Form) -> Acted:
     """What the form asks for; `InvalidValue` where something is missing."""
-    by = who(request, form)
+    named = form.text("act")
+    if named not in set(Act):
+        raise InvalidValue("there is no such act", "press one of the buttons")
+    act, by = Act(named), who(request, form)
     if act is Act.NOTE:
         return Acted(id, act, by, form.needed("comment", "the text of the note"))
     comment = form.text("comment")
