@@ -76,7 +76,9 @@ class Console:
         return said
 
     def _said(self) -> str | None:
-        found = re.search(r"token[^0-9a-f]*([0-9a-f]{32,})", self.world.log.read_text() if self.world.log.exists() else "")
+        found = re.search(
+            r"token[^0-9a-f]*([0-9a-f]{32,})", self.world.log.read_text() if self.world.log.exists() else ""
+        )
         return found[1] if found else None
 
 

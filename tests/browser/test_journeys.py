@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.browser.console import PHONE, Console, a_console, a_page, accessible, overflows, sign_up
+from tests.browser.console import Console, a_console, a_page, sign_up
 from tests.faults.world import wait_for
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from service_monitoring.access.identity import Identity
 from service_monitoring.access.permissions import OF_ROLE, Role
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.faces import Faces
+from service_monitoring.views.service import ServiceDesk
 from service_monitoring.web.application import application
 from service_monitoring.web.arrivals import Asgi, Receive, Scope, Send
 from service_monitoring.web.permitting import IDENTITY
@@ -43,16 +45,44 @@ class Page:
     @property
     def text(self) -> str:
         """What is to be read on it, in one line."""
-        return " ".join(unescape(re.sub(r"<[^>]*>", " ", self.html)).split())
+        return _read(self.html)
 
     @property
     def alert(self) -> str:
         """What it says went wrong."""
-        found = re.search(r'class="wrong" role="alert">(.*?)</(?:p|div)>', self.html, re.DOTALL)
-        return "" if found is None else " ".join(unescape(re.sub(r"<[^>]*>", " ", found[1])).split())
+        found = re.search(r'<(p|div) class="wrong" role="alert">(.*?)</\1>', self.html, re.DOTALL)
+        return "" if found is None else _read(found[2])
+
+    @property
+    def active(self) -> list[str]:
+        """What a text of somebody else may have become: scripts and handlers in the page, addresses that run."""
+        found = _Active()
+        found.feed(self.html)
+        return found.found
 
     def links(self, rel: str) -> list[str]:
         return [unescape(href) for href in re.findall(rf'<a rel="{rel}" href="([^"]*)"', self.html)]
+
+
+def _read(html: str) -> str:
+    words = " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+    return re.sub(r" ([,:.)])", r"\1", words)
+
+
+class _Active(HTMLParser):
+    """Reads a page as browsers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "script" and not (given.get("src") or "").startswith("/static/"):
+            self.found.append(tag)
+        self.found += [name for name in given if name.startswith("on") or name in {"style", "autofocus"}]
+        addresses = (given.get(name) or "" for name in ("href", "src", "action", "formaction"))
+        self.found += [address for address in addresses if address.lower().startswith(("javascript:", "data:"))]
 
 
 class Browser:
@@ -78,9 +108,10 @@ def _each(given: Any) -> list[str]:
 
 
 @asynccontextmanager
-async def console(desk: Desk, door: Path, **who: Any) -> AsyncIterator[Browser]:
-    """The API and the pages on a socket."""
-    serving = asyncio.create_task(serve(As(application(Faces("1", desk)), **who), door, lambda: None))
+async def console(desk: Desk, door: Path, *, service: ServiceDesk | None = None, **who: Any) -> AsyncIterator[Browser]:
+    """The API and the pages on a socket; with `service` also those of one service."""
+    faces = Faces("1", desk, service=service)
+    serving = asyncio.create_task(serve(As(application(faces), **who), door, lambda: None))
     async with AsyncExitStack() as stack:
         try:
             while not door.exists():

@@ -14,12 +14,13 @@ from fastapi.responses import RedirectResponse
 from service_monitoring.access.permissions import Permission
 from service_monitoring.domain.incidents import FINAL
 from service_monitoring.domain.inputs import Act, Acted
-from service_monitoring.domain.instants import HOUR, Duration, Instant
+from service_monitoring.domain.instants import DAY, HOUR, Duration, Instant
 from service_monitoring.errors import MonitoringError, NotFound
 from service_monitoring.ports import Drafts
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.views.desk import Desk, IncidentDetail
 from service_monitoring.views.explanation import PARTS, Explanation, because_text, concerning, told_text
+from service_monitoring.views.faces import Faces
 from service_monitoring.views.incidents import IncidentRow, Narrow
 from service_monitoring.views.on_record import names
 from service_monitoring.web.api.problems import status_of
@@ -39,14 +40,16 @@ SAID: Final = {
 _MOST_BESIDE: Final = 10
 """Incidents of the same rule, and others that were open then, that are named."""
 
-_AROUND: Final = HOUR
+_BESIDE: Final = HOUR
 """How much of the series before and after the incident is drawn."""
 
-_CHART: Final = "/services/{service}/chart.svg"
+_LONGEST: Final = Duration(30 * DAY)
+"""How much of a series is drawn at all."""
 
 
-def incident_page(routes: Routes, desk: Desk) -> None:
+def incident_page(routes: Routes, faces: Faces) -> None:
     """Its routes, made on those of all incidents."""
+    desk = faces.desk
 
     async def shown(request: Request, id: str, *, status: int = 200, wrong: str = "") -> Response:
         detail = await desk.incident(id)
@@ -58,6 +61,9 @@ def incident_page(routes: Routes, desk: Desk) -> None:
             status, wrong = status_of(error)[0], wrong or sentence(error)
             explanation = await desk.explain(detail.incident.id, None, "")
         row = detail.incident
+        series = _series(row)
+        around = series | _around(detail, Instant.parse(explanation.at))
+        service_at = f"/services/{quote(row.service, safe='')}"
         return page(
             request,
             "incident.html",
@@ -77,8 +83,8 @@ def incident_page(routes: Routes, desk: Desk) -> None:
             earlier=await _earlier(desk, row),
             beside=await _beside(desk, row),
             most=_MOST_BESIDE,
-            service_at=f"/services/{quote(row.service, safe='')}?{urlencode(_range(detail))}",
-            chart_at=_chart(request, detail),
+            service_at=f"{service_at}?{urlencode(around)}",
+            chart_at=f"{service_at}/chart.svg?{urlencode(around)}" if faces.service is not None and series else "",
             said=dict(SAID.values()).get(request.query_params.get("said", ""), ""),
             wrong=wrong,
         )
@@ -87,21 +93,26 @@ def incident_page(routes: Routes, desk: Desk) -> None:
     async def incident(request: Request, id: str) -> Response:
         return await shown(request, id)
 
-    @routes.post("/incidents/{id}/{act}", needs=Permission.RESPOND)
-    async def act(request: Request, id: str, act: Act) -> Response:
+    # At the address of the page itself: what comes back refused is then shown anew like any page.
+    @routes.post("/incidents/{id}", needs=Permission.RESPOND)
+    async def act(request: Request, id: str) -> Response:
         try:
-            row = await desk.act(_acted(request, id, act, await form_of(request)))
+            acted = _acted(request, id, await form_of(request))
+            row = await desk.act(acted)
         except NotFound:
             raise
         except MonitoringError as error:
             # Somebody was faster, or something is missing: the page says so, with what is the case now.
             return await shown(request, id, status=status_of(error)[0], wrong=sentence(error))
-        return RedirectResponse(f"/incidents/{row.id}?said={SAID[act][0]}", 303)
+        return RedirectResponse(f"/incidents/{row.id}?said={SAID[acted.act][0]}", 303)
 
 
-def _acted(request: Request, id: str, act: Act, form: Form) -> Acted:
+def _acted(request: Request, id: str, form: Form) -> Acted:
     """What the form asks for; `InvalidValue` where something is missing."""
-    by = who(request, form)
+    named = form.text("act")
+    if named not in set(Act):
+        raise InvalidValue("there is no such act", "press one of the buttons")
+    act, by = Act(named), who(request, form)
     if act is Act.NOTE:
         return Acted(id, act, by, form.needed("comment", "the text of the note"))
     comment = form.text("comment")
@@ -143,17 +154,17 @@ async def _beside(desk: Desk, row: IncidentRow) -> list[IncidentRow]:
     return [each for each in found if each.id != row.id]
 
 
-def _range(detail: IncidentDetail) -> dict[str, str]:
-    """The time around it."""
-    begins = Instant.parse(detail.breached_at).plus(Duration(-_AROUND))
+def _around(detail: IncidentDetail, now: Instant) -> dict[str, str]:
+    """The time around it, as an address says it; of a long one the last part."""
     over = detail.incident.resolved_at
-    return {"from": str(begins)} | ({"to": str(Instant.parse(over).plus(_AROUND))} if over else {})
+    until = now if over is None else Instant.parse(over).plus(_BESIDE)
+    begins = max(Instant.parse(detail.breached_at).plus(Duration(-_BESIDE)), until.plus(Duration(-_LONGEST)))
+    return {"from": f"{str(begins)[:19]}Z", "to": f"{str(until)[:19]}Z"}
 
 
-def _chart(request: Request, detail: IncidentDetail) -> str:
-    """Where its series is drawn, if anything here draws one."""
-    row = detail.incident
-    if not any(getattr(route, "path", "") == _CHART for route in request.app.routes):
-        return ""
-    query = urlencode({"series": row.series, "rule": row.rule, **_range(detail)})
-    return f"{_CHART.format(service=quote(row.service, safe=''))}?{query}"
+def _series(row: IncidentRow) -> dict[str, str]:
+    """Its series, as an address names one; nothing where its rule is about no single one."""
+    check, _, named = row.series.removeprefix(f"{row.service}/").partition("/")
+    metric, brace, labels = named.partition("{")
+    found = {"check": check, "metric": metric, "labels": labels.removesuffix("}") if brace else ""}
+    return {name: value for name, value in found.items() if value} if check and metric else {}

@@ -134,7 +134,7 @@ def incident_pages(faces: Faces) -> Routes:
         again = frozenset(each.id for each in failed)
         return await listed(request, status=max(each.status for each in failed), wrong=sentences, chosen=again)
 
-    incident_page(routes, desk)
+    incident_page(routes, faces)
     return routes
 
 

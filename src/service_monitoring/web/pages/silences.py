@@ -71,12 +71,10 @@ def _making(routes: Routes, desk: Desk) -> None:
         except NotFound:
             raise
         except MonitoringError as error:
-            return await _drafted(
-                request, desk, Draft(), status=status_of(error)[0], wrong=sentence(error), tried=False
-            )
-        return await _drafted(request, desk, draft, tried=True)
+            return await _drafted(request, desk, Draft(), status=status_of(error)[0], wrong=sentence(error))
+        return await _drafted(request, desk, draft)
 
-    @routes.post("/silences", needs=Permission.RESPOND)
+    @routes.post("/silences/new", needs=Permission.RESPOND)
     async def silence(request: Request) -> Response:
         draft = Draft()
         try:
@@ -92,29 +90,30 @@ def _making(routes: Routes, desk: Desk) -> None:
 
 
 def _ending(routes: Routes, desk: Desk) -> None:
-    @routes.post("/silences/{id}/expire", needs=Permission.RESPOND)
-    async def expire(request: Request, id: str) -> Response:
+    @routes.post("/silences", needs=Permission.RESPOND)
+    async def end(request: Request) -> Response:
         try:
-            await desk.expire(id, who(request, await form_of(request)))
-        except NotFound:
-            raise
+            said = await _ended(desk, request, await form_of(request))
         except MonitoringError as error:
             return await _listed(request, desk, status=status_of(error)[0], wrong=sentence(error))
-        return RedirectResponse("/silences?said=ended", 303)
+        return RedirectResponse(f"/silences?said={said}", 303)
 
-    @routes.post("/silences/{id}/extend", needs=Permission.RESPOND)
-    async def extend(request: Request, id: str) -> Response:
-        try:
-            form = await form_of(request)
+
+async def _ended(desk: Desk, request: Request, form: Form) -> str:
+    """End a silence now, or later than it would; the word for what was done."""
+    by, id = who(request, form), form.text("id", 64)
+    match form.text("act"):
+        case "expire":
+            await desk.expire(id, by)
+            return "ended"
+        case "extend":
             lasts = form.length("for")
             if lasts is None:
                 raise InvalidValue("nobody says how much later it is to end", "write 1h")
-            await desk.extend(id, who(request, form), lasts)
-        except NotFound:
-            raise
-        except MonitoringError as error:
-            return await _listed(request, desk, status=status_of(error)[0], wrong=sentence(error))
-        return RedirectResponse("/silences?said=extended", 303)
+            await desk.extend(id, by, lasts)
+            return "extended"
+        case _:
+            raise InvalidValue("there is no such act", "press one of the buttons")
 
 
 async def _listed(request: Request, desk: Desk, *, status: int = 200, wrong: str = "") -> Response:
@@ -136,6 +135,7 @@ async def _listed(request: Request, desk: Desk, *, status: int = 200, wrong: str
         status=status,
         rows=shown,
         chosen=state,
+        here=f"/silences?state={state}",
         title=TABS[state],
         tabs=[(word, title, f"/silences?state={word}") for word, title in TABS.items()],
         further_at=f"/silences?state={state}&after={further}" if further else "",
@@ -145,10 +145,8 @@ async def _listed(request: Request, desk: Desk, *, status: int = 200, wrong: str
     )
 
 
-async def _drafted(
-    request: Request, desk: Desk, draft: Draft, *, status: int = 200, wrong: str = "", tried: bool
-) -> Response:
-    """A silence that is being written, with what it matches where that is `tried`."""
+async def _drafted(request: Request, desk: Desk, draft: Draft, *, status: int = 200, wrong: str = "") -> Response:
+    """A silence that is being written, with what it matches where anything is written."""
     preview: SilencePreview | None = None
     if draft.matchers:
         try:
