@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.api.application import api
 from service_monitoring.web.pages.oncall import oncall_pages
+from service_monitoring.web.pages.outbox import outbox_pages
 from service_monitoring.web.pages.static_files import statics
 from service_monitoring.web.permitting import Routes
 
@@ -26,5 +27,6 @@ def application(faces: Faces) -> FastAPI:
 
 def _pages(faces: Faces) -> Iterator[Routes]:
     yield statics
+    yield outbox_pages(faces.desk)
     if faces.rotas is not None:
         yield oncall_pages(faces.rotas)

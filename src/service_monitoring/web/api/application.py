@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from service_monitoring.views.desk import OutboxRow
+from service_monitoring.views.desk import NoticeDetail, OutboxRow
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
 from service_monitoring.views.figures import BudgetRow, UptimeRow
@@ -39,5 +39,5 @@ def api(faces: Faces) -> FastAPI:
         app.include_router(area.router)
     if faces.rotas is not None:
         app.include_router(oncall(faces.rotas).router)
-    describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
+    describe(app, OutboxRow, NoticeDetail, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
     return app
