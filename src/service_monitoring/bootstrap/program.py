@@ -21,6 +21,7 @@ from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
+from service_monitoring.bootstrap.metering import Parts, ProgramMeter
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
 from service_monitoring.bootstrap.rota_desk import ConfiguredRotas
 from service_monitoring.bootstrap.wiring import (
@@ -34,9 +35,10 @@ from service_monitoring.bootstrap.wiring import (
     opening,
     socket_path,
 )
+from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.inputs import Configured, Input, Observed
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
-from service_monitoring.domain.samples import Observation
+from service_monitoring.domain.samples import Observation, Outcome
 from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
 from service_monitoring.ports import Clock, no_links
 from service_monitoring.runtime.alarm import Alarm
@@ -54,8 +56,10 @@ from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.faces import Faces
+from service_monitoring.views.measures import RequestCounts
 from service_monitoring.web.door import Door
 from service_monitoring.web.opening import open_api, open_door
+from service_monitoring.wire.configuration import revision
 from service_monitoring.wire.links import Signer
 
 _INBOX: Final = 10_000
@@ -83,6 +87,8 @@ class Program:
         self.store = store
         self._clock = clock
         self._troubles: dict[str, str] = {}
+        self._outcomes = {outcome.value: 0 for outcome in Outcome}
+        self._requests = RequestCounts()
         self._cycle = Cycle(
             monitor,
             clock,
@@ -141,8 +147,11 @@ class Program:
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
             rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
+            meter=ProgramMeter(self._parts(), clock),
+            requests=self._requests,
         )
         self._door: Door | None = None
+        self._named: tuple[Configuration, str] | None = None
 
     async def run(self) -> None:
         """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds.
@@ -174,6 +183,11 @@ class Program:
                 f"the monitor has stopped: {failure}", deadline_after(self._clock, _LAST_WORDS)
             )
             raise
+
+    @property
+    def faces(self) -> Faces:
+        """What the web room is handed."""
+        return self._faces
 
     def stop(self) -> None:
         """Begin the end of `run`."""
@@ -228,7 +242,9 @@ class Program:
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""
-        await self._cycle.submit(await self._uplink.excused(observed))
+        excused = await self._uplink.excused(observed)
+        self._outcomes[excused.observation.outcome.value] += 1
+        await self._cycle.submit(excused)
 
     def _uplink_troubled(self, sentence: str) -> None:
         self._troubled("uplink", sentence)
@@ -284,6 +300,13 @@ class Program:
         lag = self._clock.now().since(self._cycle.course.progress.judged.at)
         return f"judging lags by {in_seconds(lag):.0f} s" if lag > STALE else ""
 
+    def _revision(self) -> str:
+        """What the configuration in force goes by: worked out once a revision, which takes a while for a large one."""
+        configuration = self._cycle.course.configuration
+        if self._named is None or self._named[0] is not configuration:
+            self._named = configuration, revision(configuration)
+        return self._named[1]
+
     def _not_ready(self) -> tuple[str, ...]:
         """Why nobody should rely on the program now, a sentence each."""
         reasons = list(self._troubles.values())
@@ -295,7 +318,22 @@ class Program:
             reasons.append("the program is starting")
         return tuple(reasons)
 
+    def _parts(self) -> Parts:
+        return Parts(
+            self.store,
+            self._cycle,
+            self._poller,
+            self._deliverer,
+            self._supervisor,
+            self._watchdog,
+            self._uplink,
+            self._outcomes,
+            self._requests,
+            troubles=lambda: len(self._not_ready()),
+        )
+
     def _vitals(self) -> dict[str, Any]:
+        judging = self._clock.now().since(self._cycle.course.progress.judged.at)
         return {
             "trouble": self._not_ready(),
             "loops": {name: to_builtins(each) for name, each in self._supervisor.statistics().items()},
@@ -306,6 +344,13 @@ class Program:
             "polling": to_builtins(self._poller.statistics()) | {"longest_lag": self._watchdog.longest / SECOND},
             "listens": "" if self._door is None else self._door.address,
             "heartbeat": to_builtins(self._pulse.statistics()) or {},
+            "lag_seconds": {
+                "event_loop": in_seconds(self._watchdog.lag),
+                "longest": in_seconds(self._watchdog.longest),
+                "judging": in_seconds(judging),
+            },
+            "uplink": {"canaries": self._uplink.canaries, "offline": self._uplink.offline},
+            "configuration": {"file": str(self._reloader.settings.file), "revision": self._revision()},
         }
 
 

@@ -81,6 +81,11 @@ class Cycle:
         """For questions."""
         return self._monitor.course
 
+    @property
+    def gaps(self) -> int:
+        """Times in which nobody watched that were found since the program began."""
+        return self._admission.gaps
+
     def statistics(self) -> QueueStatistics:
         """Of the inbox."""
         return self._inbox.statistics()

@@ -302,6 +302,11 @@ class Poller:
             lateness=self._lateness.statistics(),
         )
 
+    @property
+    def lateness(self) -> Lateness:
+        """How late runs began since the poller was made, or measured afresh."""
+        return self._lateness
+
     def measure_afresh(self) -> None:
         """Forget the lateness measured so far; the counts stay."""
         self._lateness = Lateness()

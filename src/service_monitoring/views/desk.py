@@ -127,7 +127,9 @@ class Status(Struct, frozen=True):
     """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well.
 
     `listens` is the address where reports and samples arrive, if there is one. `heartbeat` is how the outward heartbeat
-    stands, empty where nobody is called.
+    stands, empty where nobody is called. `lag_seconds` is how late the event loop is (`event_loop`), how late it was at
+    most (`longest`), and how long ago everything was judged (`judging`). `configuration` has the file and the revision
+    that are in force, `listeners` is how many readers of live changes are connected.
     """
 
     version: str
@@ -145,6 +147,10 @@ class Status(Struct, frozen=True):
     sizes: dict[str, int] = {}
     listens: str = ""
     heartbeat: dict[str, Any] = {}
+    lag_seconds: dict[str, float] = {}
+    uplink: dict[str, Any] = {}
+    configuration: dict[str, str] = {}
+    listeners: int = 0
 
 
 class Reloaded(Struct, frozen=True):

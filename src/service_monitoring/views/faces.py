@@ -10,6 +10,7 @@ from msgspec import Struct
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
+from service_monitoring.views.measures import Meter, RequestCounts
 from service_monitoring.views.rota import RotaDesk
 
 
@@ -21,3 +22,5 @@ class Faces(Struct, frozen=True):
     intake: Intake | None = None
     links: LinkDesk | None = None
     rotas: RotaDesk | None = None
+    meter: Meter | None = None
+    requests: RequestCounts | None = None

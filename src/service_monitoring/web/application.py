@@ -14,6 +14,7 @@ from service_monitoring.web.api.application import api
 from service_monitoring.web.pages.oncall import oncall_pages
 from service_monitoring.web.pages.outbox import outbox_pages
 from service_monitoring.web.pages.static_files import statics
+from service_monitoring.web.pages.system import system_pages
 from service_monitoring.web.permitting import Routes
 
 
@@ -28,5 +29,6 @@ def application(faces: Faces) -> FastAPI:
 def _pages(faces: Faces) -> Iterator[Routes]:
     yield statics
     yield outbox_pages(faces.desk)
+    yield system_pages(faces.desk)
     if faces.rotas is not None:
         yield oncall_pages(faces.rotas)

@@ -12,6 +12,7 @@ from service_monitoring.views.rules import RuleDetail
 from service_monitoring.views.silences import SilencePreview, SilenceRow
 from service_monitoring.web.api.incidents import incidents
 from service_monitoring.web.api.keys import keys
+from service_monitoring.web.api.metrics import metrics
 from service_monitoring.web.api.monitor import monitor
 from service_monitoring.web.api.oncall import oncall
 from service_monitoring.web.api.outbox import outbox
@@ -19,6 +20,7 @@ from service_monitoring.web.api.problems import answer_errors
 from service_monitoring.web.api.rules import rules
 from service_monitoring.web.api.services import services
 from service_monitoring.web.api.silences import silences
+from service_monitoring.web.counting import Counted
 from service_monitoring.web.describing import describe
 
 
@@ -37,6 +39,10 @@ def api(faces: Faces) -> FastAPI:
         keys(desk),
     ):
         app.include_router(area.router)
+    if faces.meter is not None:
+        app.include_router(metrics(faces.meter).router)
+    if faces.requests is not None:
+        app.add_middleware(Counted, counts=faces.requests)
     if faces.rotas is not None:
         app.include_router(oncall(faces.rotas).router)
     describe(app, OutboxRow, NoticeDetail, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
