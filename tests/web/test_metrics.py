@@ -30,7 +30,7 @@ async def program(folder: Path, services: int) -> AsyncIterator[Faces]:
     """A program on its folder that has not begun to run."""
     folder.mkdir()
     written = "".join(
-        f"  svc-{number}: {{checks: {{beat-{number}: {{heartbeat: {{every: 5m, grace: 1m}}}}}}}}\n"
+        f"  svc-{number}: {{checks: {{beat-{number}: {{heartbeat: {{period: 5m, grace: 1m}}}}}}}}\n"
         for number in range(services)
     )
     (folder / "monitoring.yaml").write_text(f"services:\n{written}web: {{listen: none}}\n")

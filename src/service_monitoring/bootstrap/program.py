@@ -32,6 +32,7 @@ from service_monitoring.bootstrap.wiring import (
     new_key,
     open_canaries,
     open_sources,
+    open_tracing,
     opening,
     socket_path,
 )
@@ -40,7 +41,7 @@ from service_monitoring.domain.inputs import Configured, Input, Observed
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Observation, Outcome
 from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
-from service_monitoring.ports import Clock, no_links
+from service_monitoring.ports import Clock, Tracing, no_links
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle, ask_once
@@ -82,8 +83,9 @@ class Program:
         keyring: Keyring,
         *,
         signer: Signer | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
-        """`signer` writes the links of notices, where there are any."""
+        """`signer` writes the links of notices, where there are any; `tracing` is where spans go, if anywhere."""
         self.store = store
         self._clock = clock
         self._troubles: dict[str, str] = {}
@@ -96,8 +98,10 @@ class Program:
             owed=self._owed,
             troubled=self._store_troubled,
             wanted=self._hasten,
+            tracing=tracing,
         )
-        fitted = opening(settings, clock, links=no_links if signer is None else signer.links)
+        onward = tracing.onward if tracing is not None and settings.telemetry.propagate else None
+        fitted = opening(settings, clock, links=no_links if signer is None else signer.links, onward=onward)
         self._alarm = Alarm(
             fitted.sinks,
             settings.configuration.owners,
@@ -113,9 +117,12 @@ class Program:
             dice=SystemRandom().random,
             troubled=lambda sentence: log().warning("delivery", problem=sentence),
             withheld=lambda notice: self._cycle.course.withheld(notice, clock.now()),
+            tracing=tracing,
         )
         self._uplink = Uplink(open_canaries(settings, clock), clock, troubled=self._uplink_troubled)
-        self._poller = Poller(checks_of(settings), fitted.sources, clock, self._observed, capacity=1000)
+        self._poller = Poller(
+            checks_of(settings), fitted.sources, clock, self._observed, capacity=1000, tracing=tracing
+        )
         self._watchdog = Watchdog(clock, self._blocked)
         self._supervisor = Supervisor(clock, troubled=self._troubled, hung_up=self._hung_up)
         self._reloader = Reloader(
@@ -149,6 +156,7 @@ class Program:
             rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
             meter=ProgramMeter(self._parts(), clock),
             requests=self._requests,
+            tracing=tracing,
         )
         self._door: Door | None = None
         self._named: tuple[Configuration, str] | None = None
@@ -363,7 +371,9 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         try:
             keyring = await Keyring(store, clock, new_key).load()
             monitor = await Monitor.resume(store, expected=settings.configuration)
-            program = Program(settings, clock, store, monitor, keyring, signer=signer_of(settings))
+            program = Program(
+                settings, clock, store, monitor, keyring, signer=signer_of(settings), tracing=open_tracing(settings)
+            )
             try:
                 yield program
             finally:

@@ -218,4 +218,7 @@ def _lasting(before: Settings, loaded: Settings) -> tuple[Settings, tuple[str, .
     elif one and other and one.url != other.url:
         there, here = other.url or "none", one.url or "none"
         warnings.append(f"web.url: {there} is used after a restart; until then it is {here}")
-    return replace(loaded, store=replace(loaded.store, path=before.store.path), web=one), tuple(warnings)
+    if loaded.telemetry != before.telemetry:
+        warnings.append("telemetry: it is as the file says after a restart; until then it stays as it is")
+    store = replace(loaded.store, path=before.store.path)
+    return replace(loaded, store=store, web=one, telemetry=before.telemetry), tuple(warnings)

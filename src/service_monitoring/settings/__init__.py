@@ -24,6 +24,7 @@ from service_monitoring.settings.values import (
     Settings,
     SmtpSettings,
     StoreSettings,
+    TelemetrySettings,
     WebSettings,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "SmtpSettings",
     "StoreSettings",
     "Sweep",
+    "TelemetrySettings",
     "Variation",
     "WebSettings",
     "current",

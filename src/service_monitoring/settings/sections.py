@@ -20,6 +20,7 @@ from service_monitoring.settings.values import (
     HeartbeatSettings,
     SmtpSettings,
     StoreSettings,
+    TelemetrySettings,
     WebSettings,
 )
 
@@ -68,6 +69,13 @@ def read_web(shape: FileShape, reading: Reading) -> WebSettings | None:
     written = "web" in shape.model_fields_set
     place = f"{reading.gathered.place_of_key(path)} web.listen" if written else "web.listen"
     return WebSettings(host.strip("[]"), int(port), one_line(place), shape.web.url or "")
+
+
+def read_telemetry(shape: FileShape, reading: Reading) -> TelemetrySettings:
+    """Whether there are traces."""
+    if shape.telemetry.propagate and not shape.telemetry.traces:
+        reading.complain(("telemetry", "propagate"), "there is no trace to go on with", "write traces: true beside it")
+    return TelemetrySettings(shape.telemetry.traces, shape.telemetry.propagate)
 
 
 def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ...]:

@@ -310,6 +310,13 @@ class WebShape(Shape):
     )
 
 
+class TelemetryShape(Shape):
+    """What the program tells of its own work."""
+
+    traces: bool = Field(False, description="Spans of checks, rounds, deliveries and requests, for OpenTelemetry.")
+    propagate: bool = Field(False, description="Whether probes and webhooks send `traceparent` along; with traces.")
+
+
 class FileShape(Shape):
     """The configuration of service-monitoring."""
 
@@ -330,6 +337,7 @@ class FileShape(Shape):
     maintenance: list[MaintenanceShape] = Field(default_factory=list)
     itself: SelfShape = Field(SelfShape(), alias="self")
     web: WebShape = WebShape()
+    telemetry: TelemetryShape = TelemetryShape()
 
 
 class EveryCheckShape(Shape):

@@ -85,6 +85,14 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Whether there are traces of the program's own work, and whether whoever is asked hears of them."""
+
+    traces: bool = False
+    propagate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatSettings:
     """What is called outside while all is well: as a check that nobody judges. Its URL is a secret."""
 
@@ -131,6 +139,7 @@ class Settings:
     canaries: tuple[CheckSettings, ...] = ()
     heartbeat: HeartbeatSettings | None = None
     contacts: Mapping[str, str] = field(default_factory=dict)
+    telemetry: TelemetrySettings = TelemetrySettings()
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from service_monitoring.ports import Tracing
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
@@ -24,3 +25,4 @@ class Faces(Struct, frozen=True):
     rotas: RotaDesk | None = None
     meter: Meter | None = None
     requests: RequestCounts | None = None
+    tracing: Tracing | None = None

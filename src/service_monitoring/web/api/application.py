@@ -22,6 +22,7 @@ from service_monitoring.web.api.services import services
 from service_monitoring.web.api.silences import silences
 from service_monitoring.web.counting import Counted
 from service_monitoring.web.describing import describe
+from service_monitoring.web.traced import Traced
 
 
 def api(faces: Faces) -> FastAPI:
@@ -43,6 +44,8 @@ def api(faces: Faces) -> FastAPI:
         app.include_router(metrics(faces.meter).router)
     if faces.requests is not None:
         app.add_middleware(Counted, counts=faces.requests)
+    if faces.tracing is not None:
+        app.add_middleware(Traced, tracing=faces.tracing)
     if faces.rotas is not None:
         app.include_router(oncall(faces.rotas).router)
     describe(app, OutboxRow, NoticeDetail, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
