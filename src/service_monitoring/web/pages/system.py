@@ -72,7 +72,7 @@ def system_pages(desk: Desk) -> Routes:
     @routes.post("/system/backup", needs=Permission.ADMINISTER)
     async def backup(request: Request, file: Annotated[str, Form(min_length=1, max_length=4096)]) -> Response:
         if not file.startswith("/"):
-            return await shown(request, 422, wrong="Name the whole path of the new file, as /var/backups/monitoring.tar")
+            return await shown(request, 422, wrong="Name the whole path of the new file: /var/backups/monitoring.tar")
         try:
             await desk.backup(file)
         except MonitoringError as error:
