@@ -6,7 +6,8 @@ has a test named after it in the conformance kits of `service_monitoring.testing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -214,6 +215,40 @@ class Template(Struct, frozen=True):
 NO_TEMPLATE: Final = Template()
 
 
+class Spanned(Protocol):
+    """A span that is open: what is learnt in it may be added. No secret, and nothing that may hold one."""
+
+    def set_attribute(self, key: str, value: str | int) -> None:
+        """Add something to it."""
+        ...
+
+    def update_name(self, name: str) -> None:
+        """Name it otherwise."""
+        ...
+
+
+class Tracing(Protocol):
+    """Where spans go. Whoever works without traces has none of this: it is chosen when he is made.
+
+    A span ends with its block, however that ends; spans within it are its children. Nothing here waits or raises.
+    """
+
+    def span(self, name: str, attributes: Mapping[str, str | int]) -> AbstractContextManager[Spanned]:
+        """A span around a piece of work of ours."""
+        ...
+
+    def served(self, method: str, headers: Mapping[str, str]) -> AbstractContextManager[Spanned]:
+        """A span around a request of somebody else, who may have named his own in `headers`."""
+        ...
+
+    def onward(self) -> Mapping[str, str]:
+        """Headers by which somebody who is asked goes on with this trace."""
+        ...
+
+
+Onward = Callable[[], Mapping[str, str]]
+
+
 class Surroundings(Struct, frozen=True):
     """What a source or sink is given besides its own options: everything it may know of the world around it.
 
@@ -227,6 +262,8 @@ class Surroundings(Struct, frozen=True):
     links: Links = no_links
     """For sinks: what may be done about a notice."""
     template: Template = NO_TEMPLATE
+    onward: Onward | None = None
+    """Headers by which whoever is asked goes on with our trace; None where nobody outside is to know of it."""
 
 
 class Kind(Protocol):

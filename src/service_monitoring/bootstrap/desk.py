@@ -5,9 +5,10 @@ Knows the store and the shapes of `views.desk`. Does not decide anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -25,13 +26,16 @@ from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.ports import Clock, Drafts, Ended, Ping
 from service_monitoring.storage.reading import Posted, Waiting
+from service_monitoring.storage.reading import Wanted as Notices
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.desk import (
     IncidentDetail,
+    NoticeDetail,
     OutboxRow,
     Reloaded,
     Status,
     Telling,
+    TriedRow,
     condition_now,
     row,
     transitions,
@@ -55,6 +59,8 @@ from service_monitoring.views.silences import (
     silence_row,
 )
 from service_monitoring.views.wording import render_summary
+
+_ACTS: Final = re.compile(r"(/act/)[A-Za-z0-9_.=-]+")
 
 
 class StoreDesk:
@@ -177,22 +183,51 @@ class StoreDesk:
         rows = [row(each, None, around(each)) for each in lately if all_hold(matchers, labels_now(each, around(each)))]
         return preview_of(matchers, since, [each for each in rows if each.resolved_at is None], rows)
 
-    async def outbox(self, *, states: Sequence[str], limit: int) -> list[OutboxRow]:
+    async def outbox(
+        self, *, states: Sequence[str], limit: int, channel: str = "", text: str = "", before: int | None = None
+    ) -> list[OutboxRow]:
         """The latest decided first."""
-        return [_outbox_row(each) for each in await self._store.waiting(states=states, limit=limit)]
+        wanted = Notices(tuple(states), channel=channel, text=text, before=before)
+        return [_outbox_row(each) for each in await self._store.waiting(wanted, limit=limit)]
+
+    async def notice(self, key: str) -> NoticeDetail:
+        """One notice with its text and attempts."""
+        found = await self._noticed(key)
+        posted = next(iter(await self._store.posted(found.notice)), None)
+        message = None if posted is None else posted.message
+        held = found.notice.held
+        return NoticeDetail(
+            notice=_outbox_row(found),
+            recipient=found.notice.recipient,
+            group=found.notice.group,
+            thread=found.notice.thread,
+            held="" if held is None else f"{held.reason} by {held.by}",
+            incidents=found.notice.news or ((found.notice.facts.incident,) if found.notice.facts.incident else ()),
+            subject="" if message is None else _without_acts(message.subject),
+            body="" if message is None else _without_acts(message.body),
+            degraded="" if message is None else message.degraded,
+            attempts=tuple(
+                TriedRow(each.attempt, each.outcome, each.detail, str(each.at))
+                for each in (() if posted is None else posted.attempts)
+            ),
+        )
 
     async def requeue(self, requeued: Requeued) -> OutboxRow:
         """Have a parked notice sent once more; returns it as it is then."""
-        found = await self._store.waiting(key=requeued.notice, limit=2) if requeued.notice else []
-        if not found:
-            raise NotFound(f"there is no notice {requeued.notice!r}: `service-monitoring outbox list` names them")
-        if len(found) > 1:
-            raise Refused(f"several notices begin with {requeued.notice!r}: write more of the key")
-        notice, state = found[0].notice, found[0].state
+        found = await self._noticed(requeued.notice)
+        notice, state = found.notice, found.state
         if state != "parked":
             raise Refused(f"the notice {notice.key[:16]} is {state}: only a parked one can be sent once more")
         await self._ask(replace(requeued, notice=notice.key))
-        return _outbox_row((await self._store.waiting(key=notice.key, limit=1))[0])
+        return _outbox_row((await self._store.waiting(Notices(key=notice.key), limit=1))[0])
+
+    async def _noticed(self, key: str) -> Waiting:
+        found = await self._store.waiting(Notices(key=key), limit=2) if key else []
+        if not found:
+            raise NotFound(f"there is no notice {key!r}: `service-monitoring outbox list` names them")
+        if len(found) > 1:
+            raise Refused(f"several notices begin with {key!r}: write more of the key")
+        return found[0]
 
     async def rules(self) -> list[RuleRow]:
         """All rules, by service."""
@@ -361,7 +396,13 @@ def _outbox_row(waiting: Waiting) -> OutboxRow:
         next_at=None if waiting.due_at is None else str(waiting.due_at),
         detail=waiting.detail,
         since=str(waiting.since),
+        position=waiting.position,
     )
+
+
+def _without_acts(text: str) -> str:
+    """A text without what lets its reader act: whoever looks at the outbox may not be who was told."""
+    return _ACTS.sub(r"\1...", text)
 
 
 def _telling(posted: Posted) -> Telling:

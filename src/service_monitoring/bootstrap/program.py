@@ -25,6 +25,7 @@ from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
+from service_monitoring.bootstrap.metering import Parts, ProgramMeter
 from service_monitoring.bootstrap.rehearsal_jobs import RehearsalJobs
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
 from service_monitoring.bootstrap.rota_desk import ConfiguredRotas
@@ -40,14 +41,16 @@ from service_monitoring.bootstrap.wiring import (
     new_secret,
     open_canaries,
     open_sources,
+    open_tracing,
     opening,
     socket_path,
 )
+from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.inputs import Configured, Input, Observed
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration, in_seconds
-from service_monitoring.domain.samples import Observation
+from service_monitoring.domain.samples import Observation, Outcome
 from service_monitoring.errors import Conflict, NotFound, Unavailable, Unusable
-from service_monitoring.ports import Clock, no_links
+from service_monitoring.ports import Clock, Tracing, no_links
 from service_monitoring.runtime.alarm import Alarm
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle, ask_once
@@ -63,8 +66,10 @@ from service_monitoring.runtime.watchdog import Watchdog
 from service_monitoring.settings import Settings
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.faces import Faces
+from service_monitoring.views.measures import RequestCounts
 from service_monitoring.web.door import Door
 from service_monitoring.web.opening import open_api, open_door
+from service_monitoring.wire.configuration import revision
 from service_monitoring.wire.links import Signer
 
 _INBOX: Final = 10_000
@@ -88,11 +93,17 @@ class Program:
         *,
         signer: Signer | None = None,
         access: StoreAccess | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
-        """`signer` writes the links of notices, where there are any. `access` says who is let in."""
+        """`signer` writes the links of notices, where there are any. `access` says who is let in.
+
+        `tracing` is where spans go, if anywhere.
+        """
         self.store = store
         self._clock = clock
         self._troubles: dict[str, str] = {}
+        self._outcomes = {outcome.value: 0 for outcome in Outcome}
+        self._requests = RequestCounts()
         self._board = StoreBoard(store, clock, course=lambda: self._cycle.course, trouble=self._not_ready)
         self._cycle = Cycle(
             monitor,
@@ -101,10 +112,11 @@ class Program:
             owed=self._owed,
             troubled=self._store_troubled,
             wanted=self._hasten,
-            kept=self._board.kept,
-            resumed=self._board.begin,
+            follower=self._board,
+            tracing=tracing,
         )
-        fitted = opening(settings, clock, links=no_links if signer is None else signer.links)
+        onward = tracing.onward if tracing is not None and settings.telemetry.propagate else None
+        fitted = opening(settings, clock, links=no_links if signer is None else signer.links, onward=onward)
         self._alarm = Alarm(
             fitted.sinks,
             settings.configuration.owners,
@@ -120,9 +132,12 @@ class Program:
             dice=SystemRandom().random,
             troubled=lambda sentence: log().warning("delivery", problem=sentence),
             withheld=lambda notice: self._cycle.course.withheld(notice, clock.now()),
+            tracing=tracing,
         )
         self._uplink = Uplink(open_canaries(settings, clock), clock, troubled=self._uplink_troubled)
-        self._poller = Poller(checks_of(settings), fitted.sources, clock, self._observed, capacity=1000)
+        self._poller = Poller(
+            checks_of(settings), fitted.sources, clock, self._observed, capacity=1000, tracing=tracing
+        )
         self._watchdog = Watchdog(clock, self._blocked)
         self._supervisor = Supervisor(clock, troubled=self._troubled, hung_up=self._hung_up)
         self._reloader = Reloader(
@@ -164,9 +179,13 @@ class Program:
             rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
             days=days,
             rehearsals=self._rehearsals,
+            meter=ProgramMeter(self._parts(), clock),
+            requests=self._requests,
+            tracing=tracing,
         )
         self._access = access
         self._door: Door | None = None
+        self._named: tuple[Configuration, str] | None = None
 
     async def run(self) -> None:
         """Start, watch, and end in order. Returns when everything has ended, which takes less than ten seconds.
@@ -199,6 +218,11 @@ class Program:
                 f"the monitor has stopped: {failure}", deadline_after(self._clock, _LAST_WORDS)
             )
             raise
+
+    @property
+    def faces(self) -> Faces:
+        """What the web room is handed."""
+        return self._faces
 
     def stop(self) -> None:
         """Begin the end of `run`."""
@@ -276,7 +300,9 @@ class Program:
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""
-        await self._cycle.submit(await self._uplink.excused(observed))
+        excused = await self._uplink.excused(observed)
+        self._outcomes[excused.observation.outcome.value] += 1
+        await self._cycle.submit(excused)
 
     def _uplink_troubled(self, sentence: str) -> None:
         self._troubled("uplink", sentence)
@@ -332,6 +358,13 @@ class Program:
         lag = self._clock.now().since(self._cycle.course.progress.judged.at)
         return f"judging lags by {in_seconds(lag):.0f} s" if lag > STALE else ""
 
+    def _revision(self) -> str:
+        """What the configuration in force goes by: worked out once a revision, which takes a while for a large one."""
+        configuration = self._cycle.course.configuration
+        if self._named is None or self._named[0] is not configuration:
+            self._named = configuration, revision(configuration)
+        return self._named[1]
+
     def _not_ready(self) -> tuple[str, ...]:
         """Why nobody should rely on the program now, a sentence each."""
         reasons = list(self._troubles.values())
@@ -343,7 +376,22 @@ class Program:
             reasons.append("the program is starting")
         return tuple(reasons)
 
+    def _parts(self) -> Parts:
+        return Parts(
+            self.store,
+            self._cycle,
+            self._poller,
+            self._deliverer,
+            self._supervisor,
+            self._watchdog,
+            self._uplink,
+            self._outcomes,
+            self._requests,
+            troubles=lambda: len(self._not_ready()),
+        )
+
     def _vitals(self) -> dict[str, Any]:
+        judging = self._clock.now().since(self._cycle.course.progress.judged.at)
         return {
             "trouble": self._not_ready(),
             "loops": {name: to_builtins(each) for name, each in self._supervisor.statistics().items()},
@@ -355,6 +403,13 @@ class Program:
             "listens": "" if self._door is None else self._door.address,
             "heartbeat": to_builtins(self._pulse.statistics()) or {},
             "feed": to_builtins(self._board.feed.statistics()),
+            "lag_seconds": {
+                "event_loop": in_seconds(self._watchdog.lag),
+                "longest": in_seconds(self._watchdog.longest),
+                "judging": in_seconds(judging),
+            },
+            "uplink": {"canaries": self._uplink.canaries, "offline": self._uplink.offline},
+            "configuration": {"file": str(self._reloader.settings.file), "revision": self._revision()},
         }
 
 
@@ -368,7 +423,16 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
             keyring = await Keyring(store, clock, new_key).load()
             monitor = await Monitor.resume(store, expected=settings.configuration)
             access = await StoreAccess(store, clock, new_secret).load()
-            program = Program(settings, clock, store, monitor, keyring, signer=signer_of(settings), access=access)
+            program = Program(
+                settings,
+                clock,
+                store,
+                monitor,
+                keyring,
+                signer=signer_of(settings),
+                access=access,
+                tracing=open_tracing(settings),
+            )
             try:
                 yield program
             finally:

@@ -222,7 +222,10 @@ def _lasting(before: Settings, loaded: Settings) -> tuple[Settings, tuple[str, .
         warnings.append(f"web.url: {there} is used after a restart; until then it is {here}")
     if one and other and _who_may_come(one) != _who_may_come(other):
         warnings.append("web: authentication, tls and behind_proxy are used after a restart; until then all stays")
-    return replace(loaded, store=replace(loaded.store, path=before.store.path), web=one), tuple(warnings)
+    if loaded.telemetry != before.telemetry:
+        warnings.append("telemetry: it is as the file says after a restart; until then it stays as it is")
+    store = replace(loaded.store, path=before.store.path)
+    return replace(loaded, store=store, web=one, telemetry=before.telemetry), tuple(warnings)
 
 
 def _who_may_come(web: WebSettings) -> tuple[object, ...]:

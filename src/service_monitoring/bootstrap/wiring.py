@@ -19,7 +19,18 @@ from msgspec.structs import replace
 from service_monitoring import plugins, settings
 from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.errors import Refused
-from service_monitoring.ports import Clock, Links, Sink, SinkKind, Source, SourceKind, Surroundings, no_links
+from service_monitoring.ports import (
+    Clock,
+    Links,
+    Onward,
+    Sink,
+    SinkKind,
+    Source,
+    SourceKind,
+    Surroundings,
+    Tracing,
+    no_links,
+)
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.pulse import Outside
 from service_monitoring.settings import (
@@ -121,9 +132,18 @@ def socket_in(folder: Path) -> Path:
     return folder / "control.sock"
 
 
-def surroundings(chosen: Settings, clock: Clock, links: Links = no_links) -> Surroundings:
+def surroundings(chosen: Settings, clock: Clock, links: Links = no_links, onward: Onward | None = None) -> Surroundings:
     """What every source and sink may know of the world."""
-    return Surroundings(clock=clock, network=chosen.network, shared={"smtp": chosen.smtp}, links=links)
+    return Surroundings(clock=clock, network=chosen.network, shared={"smtp": chosen.smtp}, links=links, onward=onward)
+
+
+def open_tracing(chosen: Settings) -> Tracing | None:
+    """Where spans go; None where traces are off: then not even the library is imported."""
+    if not chosen.telemetry.traces:
+        return None
+    from service_monitoring.runtime.tracing import OpenTelemetryTracing  # noqa: PLC0415 - as the sentence above says
+
+    return OpenTelemetryTracing()
 
 
 class Opened(Struct, frozen=True):
@@ -139,21 +159,31 @@ class Opened(Struct, frozen=True):
     looks: dict[str, tuple[object, ...]]
     links: Links = no_links
     heartbeat: Outside | None = None
+    onward: Onward | None = None
 
 
-def opening(chosen: Settings, clock: Clock, before: Opened | None = None, *, links: Links = no_links) -> Opened:
-    """Open what a configuration needs; what has the same settings as `before` is taken from there, `links` always.
+def opening(
+    chosen: Settings,
+    clock: Clock,
+    before: Opened | None = None,
+    *,
+    links: Links = no_links,
+    onward: Onward | None = None,
+) -> Opened:
+    """Open what a configuration needs; what has the same settings as `before` is taken from there, `links` and
+    `onward` always.
 
     Call it inside the running loop. `InvalidSettings` names everything that cannot be opened.
     """
-    links = links if before is None else before.links
+    links, onward = (links, onward) if before is None else (before.links, before.onward)
     if before is not None and (before.chosen.network, before.chosen.smtp) != (chosen.network, chosen.smtp):
         before = None  # every source and sink was handed these besides its own options
     refused: list[Complaint] = []
     looks = {check.id: look for check in chosen.checks if (look := _look(check.options))}
-    sources = _sources(chosen, clock, before, refused, looks)
-    sinks = _sinks(chosen, surroundings(chosen, clock, links), before, refused)
-    opened = Opened(chosen, sources, sinks, looks, links, _heartbeat(chosen, clock, before))
+    world = surroundings(chosen, clock, links, onward)
+    sources = _sources(chosen, world, before, refused, looks)
+    sinks = _sinks(chosen, world, before, refused)
+    opened = Opened(chosen, sources, sinks, looks, links, _heartbeat(chosen, clock, before), onward)
     if refused:
         raise InvalidSettings(refused)
     return opened
@@ -162,7 +192,7 @@ def opening(chosen: Settings, clock: Clock, before: Opened | None = None, *, lin
 def open_sources(chosen: Settings, clock: Clock) -> dict[str, Source]:
     """A source for each check, by `service.check`. Call it inside the running loop."""
     refused: list[Complaint] = []
-    sources = _sources(chosen, clock, None, refused, {})
+    sources = _sources(chosen, surroundings(chosen, clock), None, refused, {})
     if refused:
         raise InvalidSettings(refused)
     return sources
@@ -190,12 +220,11 @@ def _heartbeat(chosen: Settings, clock: Clock, before: Opened | None) -> Outside
 
 def _sources(
     chosen: Settings,
-    clock: Clock,
+    world: Surroundings,
     before: Opened | None,
     refused: list[Complaint],
     looks: Mapping[str, tuple[object, ...]],
 ) -> dict[str, Source]:
-    world = surroundings(chosen, clock)
     known = {} if before is None else {check.id: check for check in before.chosen.checks}
     sources: dict[str, Source] = {}
     for check in chosen.checks:

@@ -37,6 +37,8 @@ class Admission:
         reading = read(clock)
         self._seen = reading.now
         self._watch = ClockWatch(reading, every=LOOK_EVERY)
+        self.gaps = 0
+        """Times in which nobody watched, since this run of the program began; the one before it included."""
 
     def start(self) -> list[Admitted]:
         """What a start says: the gap since the last run ended, when there was one, and that the program is here."""
@@ -48,6 +50,7 @@ class Admission:
                 admitted.append(self._farewell())
                 self._last = Stamp(self._last.epoch + 1, self._last.at.plus(delta))
                 admitted.append(Admitted(self._last, Stepped(delta)))
+            self.gaps += 1
             admitted.append(Admitted(self._last, GapBegan(GapCause.RESTART)))
             admitted.append(self._stamped(GapEnded()))
         admitted.append(self._stamped(Marked(MarkKind.STARTED)))
@@ -72,6 +75,7 @@ class Admission:
             cause = GapCause.SUSPEND if isinstance(unseen, Suspended) else GapCause.LAG
             # In the old epoch's time, so that the gap is as long as it was.
             ended = reading.now if step is None else reading.now.plus(Duration(-step.delta))
+            self.gaps += 1
             admitted.append(Admitted(began, GapBegan(cause)))
             self._last = Stamp(began.epoch, max(ended, began.at.plus(NANOSECOND)))
             admitted.append(Admitted(self._last, GapEnded()))

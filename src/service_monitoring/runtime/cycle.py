@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from service_monitoring.application import MARK_EVERY, Monitor, Round
 from service_monitoring.domain.course import Course, Ruling
-from service_monitoring.domain.inputs import Admitted, Configured, Input, Marked, MarkKind
+from service_monitoring.domain.inputs import Admitted, Configured, Input, Marked, MarkKind, Stamp
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice
 from service_monitoring.errors import Refused, Unavailable
-from service_monitoring.ports import Clock, Deadline, Enclosed, Settlement, Tick
+from service_monitoring.ports import Clock, Deadline, Enclosed, Settlement, Tick, Tracing
 from service_monitoring.runtime.admission import LOOK_EVERY, Admission
 from service_monitoring.runtime.deadlines import within
 from service_monitoring.runtime.queue import Offer, Queue, QueueStatistics, WhenFull
@@ -40,6 +40,18 @@ class Command(Struct, frozen=True):
     ticket: int = 0
 
 
+class Follower(Protocol):
+    """Shows what was decided. Neither call blocks, nor fails."""
+
+    def begin(self) -> None:
+        """Decisions go on from the store: what was shown and not kept is void."""
+        ...
+
+    def kept(self, judged: Round) -> None:
+        """A round is kept. Whoever asked for something in it hears of that afterwards."""
+        ...
+
+
 class Cycle:
     """Admission, inbox and the loop that decides and commits, for one machine.
 
@@ -58,21 +70,24 @@ class Cycle:
         owed: Callable[[Sequence[Notice]], None],
         troubled: Callable[[str], None],
         wanted: Callable[[Sequence[str]], None] = lambda checks: None,
-        kept: Callable[[Round], None] = lambda judged: None,
-        resumed: Callable[[], None] = lambda: None,
+        follower: Follower | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`owed` hears of notices once committed; `troubled` of a store that cannot be written, `""` once it can.
 
-        `wanted` hears of checks, as `service.check`, that decisions wait for: they should run at once. `kept` hears of
-        each round once it is kept, before whoever asked does; `resumed` that decisions go on from the store.
+        `wanted` hears of checks, as `service.check`, that decisions wait for: they should run at once. `follower` shows
+        what was decided. With `tracing`, each round is a span, with one for judging and one for keeping in it.
         """
+        self._tracing = tracing
+        self._deciding = self._decide_part if tracing is None else self._traced_part
+        self._judging = self._judge if tracing is None else self._traced_judge
+        self._keeping = self._keep if tracing is None else self._traced_keep
         self._monitor = monitor
         self._clock = clock
         self._owed = owed
         self._troubled = troubled
         self._wanted = wanted
-        self._kept = kept
-        self._resumed = resumed
+        self._follower = follower
         self._inbox: Queue[Command] = Queue("inbox", capacity=capacity, when_full=WhenFull.WAIT)
         self._admission = Admission(clock, last=monitor.course.progress.judged)
         self._tickets: dict[int, asyncio.Future[Ruling]] = {}
@@ -85,6 +100,11 @@ class Cycle:
     def course(self) -> Course:
         """For questions."""
         return self._monitor.course
+
+    @property
+    def gaps(self) -> int:
+        """Times in which nobody watched that were found since the program began."""
+        return self._admission.gaps
 
     def statistics(self) -> QueueStatistics:
         """Of the inbox."""
@@ -126,7 +146,8 @@ class Cycle:
         if self._void:
             self._monitor = await self._monitor.again()
             self._void = False
-            self._resumed()
+            if self._follower is not None:
+                self._follower.begin()
         self._beat = beat
         while True:
             beat()
@@ -182,9 +203,9 @@ class Cycle:
             what = command.admitted[-1].input
             if isinstance(what, Configured):
                 if place > begin:
-                    await self._decide_part(commands[begin:place], revision)
+                    await self._deciding(commands[begin:place], revision)
                 begin, revision = place, what
-        await self._decide_part(commands[begin:], revision)
+        await self._deciding(commands[begin:], revision)
 
     async def _decide_part(self, commands: list[Command], revision: Configured | None) -> None:
         settlements = [command.beside for command in commands if isinstance(command.beside, Settlement)]
@@ -195,14 +216,15 @@ class Cycle:
         try:
             if revision is not None:
                 await self._monitor.prepare(revision)
-            judged = self._monitor.judge(batch, settlements, enclosed)
-            await self._keep(judged)
+            judged = self._judging(batch, settlements, enclosed)
+            await self._keeping(judged)
         except BaseException:
             self._void = True
             for command in commands:
                 self._answer(command, None)
             raise
-        self._kept(judged)
+        if self._follower is not None:
+            self._follower.kept(judged)
         if judged.owed:
             self._owed(judged.owed)
         if judged.wants:
@@ -211,6 +233,26 @@ class Cycle:
         for command in commands:
             *_, ruling = (next(rulings) for _ in command.admitted)
             self._answer(command, ruling)
+
+    def _judge(self, batch: list[Admitted], settlements: list[Settlement], enclosed: dict[Stamp, Enclosed]) -> Round:
+        return self._monitor.judge(batch, settlements, enclosed)
+
+    async def _traced_part(self, commands: list[Command], revision: Configured | None) -> None:
+        assert self._tracing is not None
+        with self._tracing.span("round", {"service_monitoring.inputs": len(commands)}):
+            await self._decide_part(commands, revision)
+
+    def _traced_judge(
+        self, batch: list[Admitted], settlements: list[Settlement], enclosed: dict[Stamp, Enclosed]
+    ) -> Round:
+        assert self._tracing is not None
+        with self._tracing.span("judge", {}):
+            return self._judge(batch, settlements, enclosed)
+
+    async def _traced_keep(self, judged: Round) -> None:
+        assert self._tracing is not None
+        with self._tracing.span("keep", {"service_monitoring.notices": len(judged.owed)}):
+            await self._keep(judged)
 
     def _answer(self, command: Command, ruling: Ruling | None) -> None:
         waiting = self._tickets.get(command.ticket)

@@ -32,6 +32,7 @@ from service_monitoring.ports import (
     Sink,
     Store,
     Tick,
+    Tracing,
     Uncertain,
 )
 from service_monitoring.runtime.attempts import BUDGET, LATENESS, attempt, builtin, message_of
@@ -81,7 +82,7 @@ class Deliverer:
     each second, and the outcome is kept meanwhile. `run` may be called again after it broke down.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and most have a default
         self,
         store: Store,
         clock: Clock,
@@ -92,12 +93,15 @@ class Deliverer:
         troubled: Callable[[str], None],
         terms: Terms = Terms(),  # noqa: B008 - a frozen value
         withheld: Withhold = lambda notice: None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`dice` throws numbers in [0, 1); `troubled` hears of what went wrong, in a sentence.
 
         `withheld` is asked before a notice is leased, and again when the next thing that happens is its send: what
-        was committed before that is heeded.
+        was committed before that is heeded. With `tracing`, each attempt is a span.
         """
+        self._tracing = tracing
+        self._attempting = self._attempted if tracing is None else self._traced
         self._store = store
         self._clock = clock
         self._finish = finish
@@ -393,14 +397,29 @@ class Deliverer:
             self._pay(lane)
 
     async def _send(self, lane: Lane, sink: Sink, job: Job, lease: Lease) -> Answer | Held:
-        terms = self._terms
         # Nobody else has a turn between this question and the first line of the sink.
         if (held := self._held(job.notice)) is not None:
             lane.jobs[JobState.WITHHELD] += 1
             return held
-        answer, state = await attempt(sink, lease.message, self._clock, budget=terms.budget, lateness=terms.lateness)
+        answer, state = await self._attempting(lane.name, sink, lease)
         lane.jobs[state] += 1
         return answer
+
+    async def _attempted(self, channel: str, sink: Sink, lease: Lease) -> tuple[Answer, JobState]:
+        terms = self._terms
+        return await attempt(sink, lease.message, self._clock, budget=terms.budget, lateness=terms.lateness)
+
+    async def _traced(self, channel: str, sink: Sink, lease: Lease) -> tuple[Answer, JobState]:
+        assert self._tracing is not None
+        named: dict[str, str | int] = {
+            "service_monitoring.channel": channel,
+            "service_monitoring.attempt": lease.attempt,
+            "service_monitoring.notice": lease.key,
+        }
+        with self._tracing.span("delivery", named) as span:
+            answer, state = await self._attempted(channel, sink, lease)
+            span.set_attribute("service_monitoring.answer", type(answer).__name__.lower())
+            return answer, state
 
     # Settling
 

@@ -28,20 +28,39 @@ class LatenessStatistics(Struct, frozen=True):
 class Lateness:
     """A histogram of durations. For one loop."""
 
-    __slots__ = ("_buckets", "_worst")
+    __slots__ = ("_buckets", "_worst", "total")
 
     def __init__(self) -> None:
         self._buckets = [0] * _BUCKETS
         self._worst = 0
+        self.total = 0
+        """Of everything that was late, in nanoseconds."""
 
     def record(self, late: int) -> None:
         """Count one lateness in nanoseconds; early counts as punctual."""
+        if late <= 0:
+            self._buckets[0] += 1
+            return
+        self.total += late
         try:
-            self._buckets[late >> _WIDTH if late > 0 else 0] += 1
+            self._buckets[late >> _WIDTH] += 1
         except IndexError:
             self._buckets[-1] += 1
         if late > self._worst:  # noqa: PLR1730 - max() costs as much as all the rest here
             self._worst = late
+
+    def at_most(self, bounds: tuple[int, ...]) -> tuple[int, ...]:
+        """How many were at or below each bound (nanoseconds, rising), right to 66 microseconds; then how many in all.
+
+        A bucket that a bound cuts is counted with the next one. Beyond a second, only how many in all is known.
+        """
+        found, index, seen = [], 0, 0
+        for bound in bounds:
+            whole = min(bound >> _WIDTH, _BUCKETS - 1)
+            seen += sum(self._buckets[index:whole])
+            found.append(seen)
+            index = whole
+        return (*found, seen + sum(self._buckets[index:]))
 
     def quantile(self, share: float) -> Duration:
         """The lateness that `share` of all stayed at or below; nothing when none was recorded."""

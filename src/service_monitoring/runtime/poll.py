@@ -21,7 +21,7 @@ from service_monitoring.domain.inputs import Observed
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, in_seconds
 from service_monitoring.domain.samples import Attempt, Observation, Outcome, Reason
 from service_monitoring.errors import Conflict, NotFound
-from service_monitoring.ports import Clock, Deadline, Source, Tick
+from service_monitoring.ports import Clock, Deadline, Source, Tick, Tracing
 from service_monitoring.runtime.deadlines import within
 from service_monitoring.runtime.lateness import Lateness, LatenessStatistics
 
@@ -183,7 +183,11 @@ class Poller:
         submit: Callable[[Observed], Awaitable[object]],
         *,
         capacity: int = 1000,
+        tracing: Tracing | None = None,
     ) -> None:
+        """With `tracing`, each run is a span."""
+        self._tracing = tracing
+        self._observing = self._observe if tracing is None else self._traced
         self._clock = clock
         self._submit = submit
         self._capacity = capacity
@@ -302,6 +306,11 @@ class Poller:
             lateness=self._lateness.statistics(),
         )
 
+    @property
+    def lateness(self) -> Lateness:
+        """How late runs began since the poller was made, or measured afresh."""
+        return self._lateness
+
     def measure_afresh(self) -> None:
         """Forget the lateness measured so far; the counts stay."""
         self._lateness = Lateness()
@@ -416,11 +425,21 @@ class Poller:
         run.task = asyncio.current_task()
         started = self._clock.now()
         if run.cut is None:
-            observation = await self._observe(line.check, line.source, run)
+            observation = await self._observing(line.check, line.source, run)
         else:
             observation = self._cut_off(run.cut)
         if run.cut is not _Cut.REMOVED:
             await self._submit(Observed(line.service, line.short, observation, started))
+
+    async def _traced(self, check: Check, source: Source | Prompt, run: _Run) -> Observation:
+        assert self._tracing is not None
+        named = {"service_monitoring.service": check.service, "service_monitoring.check": check.name}
+        with self._tracing.span("check", named) as span:
+            observation = await self._observe(check, source, run)
+            span.set_attribute("service_monitoring.outcome", observation.outcome.value)
+            if observation.reason is not None:
+                span.set_attribute("service_monitoring.reason", observation.reason.value)
+            return observation
 
     async def _observe(self, check: Check, source: Source | Prompt, run: _Run) -> Observation:
         """Try up to `retries` times more, each time with the whole timeout; the last attempt decides."""

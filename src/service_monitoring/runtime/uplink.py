@@ -45,6 +45,11 @@ class Uplink:
         self._offline = False
 
     @property
+    def canaries(self) -> int:
+        """How many are asked."""
+        return len(self._canaries)
+
+    @property
     def offline(self) -> bool:
         """What was known last."""
         return self._offline

@@ -27,6 +27,7 @@ from service_monitoring.settings.values import (
     SmtpSettings,
     StatusPageSettings,
     StoreSettings,
+    TelemetrySettings,
     TlsSettings,
     WebSettings,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "StatusPageSettings",
     "StoreSettings",
     "Sweep",
+    "TelemetrySettings",
     "TlsSettings",
     "Variation",
     "WebSettings",

@@ -32,6 +32,7 @@ from service_monitoring.settings.sections import (
     read_heartbeat,
     read_smtp,
     read_store,
+    read_telemetry,
     read_web,
 )
 from service_monitoring.settings.services import read_services
@@ -137,6 +138,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         heartbeat=read_heartbeat(shape, reading),
         status_pages=read_status_pages(shape, services, reading),
         public_work={each.name: each.public_name for each in shape.maintenance if each.public_name},
+        telemetry=read_telemetry(shape, reading),
         contacts={person.name: person.contacts[0] for person in recipients.people if person.contacts},
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))

@@ -21,6 +21,7 @@ from service_monitoring.settings.values import (
     HeartbeatSettings,
     SmtpSettings,
     StoreSettings,
+    TelemetrySettings,
     TlsSettings,
     WebSettings,
 )
@@ -107,6 +108,13 @@ def _guarded(web: WebSettings, listen: str, reading: Reading) -> None:
         problem = f"passwords would travel unencrypted to {shown(listen)}"
         remedy = "add tls: {certificate: FILE, key: FILE}, or behind_proxy: [ADDRESS] of a proxy that ends TLS"
         reading.complain(("web", "listen"), problem, f"{remedy}, or listen on 127.0.0.1")
+
+
+def read_telemetry(shape: FileShape, reading: Reading) -> TelemetrySettings:
+    """Whether there are traces."""
+    if shape.telemetry.propagate and not shape.telemetry.traces:
+        reading.complain(("telemetry", "propagate"), "there is no trace to go on with", "write traces: true beside it")
+    return TelemetrySettings(shape.telemetry.traces, shape.telemetry.propagate)
 
 
 def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ...]:

@@ -366,6 +366,13 @@ class StatusPageShape(Shape):
     )
 
 
+class TelemetryShape(Shape):
+    """What the program tells of its own work."""
+
+    traces: bool = Field(False, description="Spans of checks, rounds, deliveries and requests, for OpenTelemetry.")
+    propagate: bool = Field(False, description="Whether probes and webhooks send `traceparent` along; with traces.")
+
+
 class FileShape(Shape):
     """The configuration of service-monitoring."""
 
@@ -389,6 +396,7 @@ class FileShape(Shape):
     status_pages: dict[PageName, StatusPageShape] = Field(
         default_factory=dict, description="Pages that anybody may see, by name."
     )
+    telemetry: TelemetryShape = TelemetryShape()
 
 
 class EveryCheckShape(Shape):

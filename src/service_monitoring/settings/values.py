@@ -137,6 +137,14 @@ class StatusPageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Whether there are traces of the program's own work, and whether whoever is asked hears of them."""
+
+    traces: bool = False
+    propagate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatSettings:
     """What is called outside while all is well: as a check that nobody judges. Its URL is a secret."""
 
@@ -185,6 +193,7 @@ class Settings:
     contacts: Mapping[str, str] = field(default_factory=dict)
     status_pages: tuple[StatusPageSettings, ...] = ()
     public_work: Mapping[str, str] = field(default_factory=dict)
+    telemetry: TelemetrySettings = TelemetrySettings()
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

@@ -160,6 +160,7 @@ class Poster:
         self._clock = surroundings.clock
         self._network = surroundings.network
         self._redact = Redactor(secrets)
+        self._onward = surroundings.onward or dict
 
     async def post(
         self,
@@ -183,7 +184,7 @@ class Poster:
             method,
             to,
             data=message.body.encode("utf-8", "replace"),
-            headers=_whole(headers, message),
+            headers=_whole(headers, message) | dict(self._onward()),
             allow_redirects=False,
             trace_request_ctx=attempt,
         )

@@ -195,6 +195,7 @@ class HttpSource:
         expectations: Expectations | None = None,
     ) -> None:
         self._clock = surroundings.clock
+        self._onward = surroundings.onward
         self._names = names
         self._judges = judges
         self._expectations = expectations or options.expect.compiled()
@@ -218,7 +219,7 @@ class HttpSource:
     async def probe(self, deadline: Deadline) -> Observation:
         """One attempt, under the laws of `ports.Source`."""
         measured = Measured()
-        hop = _Hop(self._first)
+        hop = _Hop(self._first if self._onward is None else _followed(self._first, self._onward()))
         try:
             while True:
                 answer = await self._answer(hop.request, measured, deadline)
@@ -316,6 +317,12 @@ def _headers(options: HttpOptions) -> tuple[bytes, ...]:
         lines.append("Content-Type:")  # libcurl would call any body a form
     lines.append("Expect:")  # no waiting for leave to send the body
     return tuple(line.encode() for line in lines)
+
+
+def _followed(request: Request, onward: Mapping[str, str]) -> Request:
+    """The request with which the far side may go on with our trace. Another origin does not hear of it."""
+    lines = tuple(f"{name}: {value}".encode() for name, value in onward.items())
+    return replace(request, headers=(*request.headers, *lines))
 
 
 def _content(options: HttpOptions) -> bytes | None:

@@ -74,8 +74,12 @@ Body = TypeVar("Body")
 
 
 class Waiting(Struct, frozen=True):
-    """A notice of the outbox with how its last attempt ended; `since` is when that was, or when it was decided."""
+    """A notice of the outbox with how its last attempt ended; `since` is when that was, or when it was decided.
 
+    `position` is that of its record in the journal.
+    """
+
+    position: int
     notice: Notice
     state: str
     attempt: int
@@ -398,10 +402,26 @@ def _tells_of(notice: Notice, incident: str) -> bool:
     return incident in notice.news or incident in written_out
 
 
-def waiting(
-    connection: sqlite3.Connection, *, states: Sequence[str] = (), limit: int = 200, key: str = ""
-) -> list[Waiting]:
-    """Notices of the outbox, the latest decided first: in these states, and with this beginning of a key."""
+SEARCHED: Final = 20_000
+"""Notices whose text is looked through, the newest of those that the other conditions leave."""
+
+
+class Wanted(Struct, frozen=True):
+    """Which notices are asked for: in these states, with this beginning of a key, to a channel, with a text in them.
+
+    `before` is the position of the last one of the page before.
+    """
+
+    states: tuple[str, ...] = ()
+    key: str = ""
+    channel: str = ""
+    text: str = ""
+    before: int | None = None
+
+
+def waiting(connection: sqlite3.Connection, wanted: Wanted, *, limit: int = 200) -> list[Waiting]:
+    """Notices of the outbox, the latest decided first. A text is looked for in the newest `SEARCHED` of them."""
+    states, key = wanted.states, wanted.key
     conditions, given = ["1"], list[Any]()
     if states:
         conditions.append(f"state IN ({marks(len(states))})")
@@ -410,15 +430,24 @@ def waiting(
         # Keys are hexadecimal: everything that begins with `key` is below the same with a letter behind f.
         conditions.append("key >= ? AND key < ?")
         given += [key, f"{key}g"]
-    last = "FROM deliveries WHERE deliveries.key = notices.key ORDER BY token DESC LIMIT 1"
+    if wanted.channel:
+        conditions.append("channel = ?")
+        given.append(wanted.channel)
+    if wanted.before is not None:
+        conditions.append("position < ?")
+        given.append(wanted.before)
+    chosen = f"SELECT * FROM notices WHERE {' AND '.join(conditions)} ORDER BY position DESC LIMIT ?"
+    given += [SEARCHED, wanted.text] if wanted.text else [limit, ""]
+    last = "FROM deliveries WHERE deliveries.key = chosen.key ORDER BY token DESC LIMIT 1"
     rows = connection.execute(
-        f"SELECT body, state, attempt, due_at, (SELECT detail {last}), (SELECT at {last}), decided_at "
-        f"FROM notices CROSS JOIN journal USING (position) WHERE {' AND '.join(conditions)} "
-        "ORDER BY position DESC LIMIT ?",
+        f"SELECT position, body, state, attempt, due_at, (SELECT detail {last}), (SELECT at {last}), decided_at "
+        f"FROM ({chosen}) AS chosen CROSS JOIN journal USING (position) "
+        "WHERE instr(lower(CAST(body AS TEXT)), lower(?)) ORDER BY position DESC LIMIT ?",
         (*given, limit),
     ).fetchall()
     return [
         Waiting(
+            position,
             decode(Notice, body),
             state,
             attempt,
@@ -426,7 +455,7 @@ def waiting(
             detail or "",
             Instant(decided_at if at is None else at),
         )
-        for body, state, attempt, due_at, detail, at, decided_at in rows
+        for position, body, state, attempt, due_at, detail, at, decided_at in rows
     ]
 
 
@@ -483,3 +512,18 @@ def recorded(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) ->
 def outbox(connection: sqlite3.Connection) -> dict[str, int]:
     """How many notices are in each state, those held and those delivered included."""
     return dict(connection.execute("SELECT state, count(*) FROM notices GROUP BY state ORDER BY state").fetchall())
+
+
+def owed(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """How many notices are in each state of each channel."""
+    rows = connection.execute("SELECT state, channel, count(*) FROM notices GROUP BY state, channel").fetchall()
+    return {(state, channel): number for state, channel, number in rows}
+
+
+def alive(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """How many incidents are not over, by state and severity, without drafts."""
+    rows = connection.execute(
+        "SELECT state, severity, count(*) FROM incidents WHERE ended_at IS NULL "
+        "AND NOT coalesce(json_extract(CAST(body AS TEXT), '$.draft'), 0) GROUP BY state, severity"
+    ).fetchall()
+    return {(state, severity): number for state, severity, number in rows}

@@ -322,9 +322,21 @@ class SqliteStore:
         """How many notices are in each state."""
         return await self._facts_readers.read(reading.outbox)
 
-    async def waiting(self, *, states: Sequence[str] = (), limit: int = 200, key: str = "") -> list[reading.Waiting]:
-        """Notices of the outbox, the latest decided first; `key` may be the beginning of one."""
-        return await self._facts_readers.read(lambda one: reading.waiting(one, states=states, limit=limit, key=key))
+    async def waiting(self, wanted: reading.Wanted, *, limit: int = 200) -> list[reading.Waiting]:
+        """Notices of the outbox, the latest decided first."""
+        return await self._facts_readers.read(lambda one: reading.waiting(one, wanted, limit=limit))
+
+    async def posted(self, notice: Notice) -> list[reading.Posted]:
+        """What the outbox has of one notice, with its message and attempts; nothing where it is gone."""
+        return await self._facts_readers.read(lambda one: reading.posted_as(one, notice))
+
+    async def alive(self) -> dict[tuple[str, str], int]:
+        """How many incidents are not over, by state and severity, without drafts."""
+        return await self._facts_readers.read(reading.alive)
+
+    async def owed(self) -> dict[tuple[str, str], int]:
+        """How many notices are in each state of each channel."""
+        return await self._facts_readers.read(reading.owed)
 
     async def newest(self) -> list[Admitted]:
         """The newest observation of each check, by service and check."""

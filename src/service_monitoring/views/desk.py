@@ -67,7 +67,10 @@ class Telling(Struct, frozen=True):
 
 
 class OutboxRow(Struct, frozen=True):
-    """One notice of the outbox. `since` is when its last attempt ended, or when it was decided where none has."""
+    """One notice of the outbox. `since` is when its last attempt ended, or when it was decided where none has.
+
+    `position` is its place among all notices: those decided later have higher ones.
+    """
 
     key: str
     channel: str
@@ -82,6 +85,35 @@ class OutboxRow(Struct, frozen=True):
     next_at: str | None
     detail: str
     since: str
+    position: int = 0
+
+
+class TriedRow(Struct, frozen=True):
+    """One attempt at a notice, and how it ended."""
+
+    attempt: int
+    outcome: str
+    detail: str
+    at: str
+
+
+class NoticeDetail(Struct, frozen=True):
+    """One notice with its text and every attempt. What permits its reader to act is struck out of the text.
+
+    There is no text before it is tried for the first time. `incidents` are those that it says something new of, and
+    `held` why it was not to be told, if so.
+    """
+
+    notice: OutboxRow
+    recipient: str
+    group: str
+    thread: str
+    held: str
+    incidents: tuple[str, ...]
+    subject: str
+    body: str
+    degraded: str
+    attempts: tuple[TriedRow, ...]
 
 
 class IncidentDetail(Struct, frozen=True):
@@ -103,6 +135,9 @@ class Status(Struct, frozen=True):
 
     `listens` is the address where reports and samples arrive, if there is one. `heartbeat` is how the outward heartbeat
     stands, empty where nobody is called. `feed` is who hears of changes as they come.
+    stands, empty where nobody is called. `lag_seconds` is how late the event loop is (`event_loop`), how late it was at
+    most (`longest`), and how long ago everything was judged (`judging`). `configuration` has the file and the revision
+    that are in force, `listeners` is how many readers of live changes are connected.
     """
 
     version: str
@@ -121,6 +156,10 @@ class Status(Struct, frozen=True):
     listens: str = ""
     heartbeat: dict[str, Any] = {}
     feed: dict[str, Any] = {}
+    lag_seconds: dict[str, float] = {}
+    uplink: dict[str, Any] = {}
+    configuration: dict[str, str] = {}
+    listeners: int = 0
 
 
 class Reloaded(Struct, frozen=True):
@@ -202,8 +241,17 @@ class Desk(Protocol):
     async def preview(self, matchers: tuple[Matcher, ...]) -> SilencePreview:
         """Which incidents these matchers match now, and did in the last week."""
 
-    async def outbox(self, *, states: Sequence[str], limit: int) -> list[OutboxRow]:
-        """Notices, the latest decided first; in all states when none is named."""
+    async def outbox(
+        self, *, states: Sequence[str], limit: int, channel: str = "", text: str = "", before: int | None = None
+    ) -> list[OutboxRow]:
+        """Notices, the latest decided first; in all states when none is named, and of all channels.
+
+        `text` is looked for in the newest 20,000 of them. `before` is the position of the last of the page before.
+        """
+        ...
+
+    async def notice(self, key: str) -> NoticeDetail:
+        """One notice, by its key or an unambiguous beginning of it; `NotFound`, `Refused`."""
         ...
 
     async def requeue(self, requeued: Requeued) -> OutboxRow:

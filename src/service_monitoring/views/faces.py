@@ -8,12 +8,14 @@ from __future__ import annotations
 from msgspec import Struct
 
 from service_monitoring.access.desk import AccessDesk
+from service_monitoring.ports import Tracing
 from service_monitoring.views.board import BoardDesk
 from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
 from service_monitoring.views.live import Live
+from service_monitoring.views.measures import Meter, RequestCounts
 from service_monitoring.views.rehearsals import Rehearsals
 from service_monitoring.views.rota import RotaDesk
 from service_monitoring.views.service import ServiceDesk
@@ -33,3 +35,6 @@ class Faces(Struct, frozen=True):
     days: Days | None = None
     rotas: RotaDesk | None = None
     rehearsals: Rehearsals | None = None
+    meter: Meter | None = None
+    requests: RequestCounts | None = None
+    tracing: Tracing | None = None

@@ -17,10 +17,12 @@ from service_monitoring.web.pages.accounts import accounts_pages
 from service_monitoring.web.pages.board import board_pages
 from service_monitoring.web.pages.incidents import incident_pages
 from service_monitoring.web.pages.oncall import oncall_pages
+from service_monitoring.web.pages.outbox import outbox_pages
 from service_monitoring.web.pages.rehearsals import rehearsal_pages
 from service_monitoring.web.pages.service import service_pages
 from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
+from service_monitoring.web.pages.system import system_pages
 from service_monitoring.web.permitting import Routes
 
 
@@ -44,6 +46,8 @@ def _pages(faces: Faces) -> Iterator[Routes]:
         yield service_pages(faces, faces.service)
     yield incident_pages(faces)
     yield silence_pages(faces)
+    yield outbox_pages(faces.desk)
+    yield system_pages(faces.desk)
     if faces.rotas is not None:
         yield oncall_pages(faces.rotas)
     if faces.rehearsals is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from fastapi import FastAPI
 
 from service_monitoring.access.desk import AccountRow, AuditRow, NewToken, SessionRow
 from service_monitoring.views.board import Overview, ServicePage, ServiceRow
-from service_monitoring.views.desk import OutboxRow
+from service_monitoring.views.desk import NoticeDetail, OutboxRow
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
 from service_monitoring.views.figures import BudgetRow, UptimeRow
@@ -21,6 +22,7 @@ from service_monitoring.web.api.board import board
 from service_monitoring.web.api.incidents import incidents
 from service_monitoring.web.api.keys import keys
 from service_monitoring.web.api.live import live
+from service_monitoring.web.api.metrics import metrics
 from service_monitoring.web.api.monitor import monitor
 from service_monitoring.web.api.oncall import oncall
 from service_monitoring.web.api.outbox import outbox
@@ -30,11 +32,15 @@ from service_monitoring.web.api.rules import rules
 from service_monitoring.web.api.services import DESCRIBED, one_service, services
 from service_monitoring.web.api.silences import silences
 from service_monitoring.web.auditing import Audited
+from service_monitoring.web.counting import Counted
 from service_monitoring.web.describing import describe
+from service_monitoring.web.permitting import Routes
 from service_monitoring.web.several import Outcome
+from service_monitoring.web.traced import Traced
 
 _DESCRIBED: Final = (
     OutboxRow,
+    NoticeDetail,
     RuleDetail,
     UptimeRow,
     BudgetRow,
@@ -53,6 +59,7 @@ _DESCRIBED: Final = (
     RehearsalOptions,
     JobDetail,
     RehearsalReport,
+    *DESCRIBED,
 )
 """What routes answer, for the description."""
 
@@ -61,29 +68,32 @@ def api(faces: Faces) -> FastAPI:
     """The application; it holds no state and starts no task. Who asks is in the scope of each request by then."""
     app = FastAPI(title="service-monitoring", version=faces.version, docs_url=None, redoc_url=None)
     answer_errors(app)
-    desk = faces.desk
-    for area in (
-        monitor(desk),
-        incidents(desk),
-        silences(desk),
-        outbox(desk),
-        rules(desk),
-        services(desk),
-        keys(desk),
-    ):
+    for area in _areas(faces):
         app.include_router(area.router)
     if faces.access is not None:
-        app.include_router(accounts(faces.access).router)
         app.add_middleware(Audited, access=faces.access)
-    if faces.board is not None:
-        app.include_router(board(faces.board).router)
-    if faces.live is not None:
-        app.include_router(live(faces.live).router)
-    if faces.service is not None:
-        app.include_router(one_service(faces.service).router)
-    if faces.rotas is not None:
-        app.include_router(oncall(faces.rotas).router)
-    if faces.rehearsals is not None:
-        app.include_router(rehearsals(faces.rehearsals).router)
-    describe(app, *_DESCRIBED, *DESCRIBED)
+    if faces.requests is not None:
+        app.add_middleware(Counted, counts=faces.requests)
+    if faces.tracing is not None:
+        app.add_middleware(Traced, tracing=faces.tracing)
+    describe(app, *_DESCRIBED)
     return app
+
+
+def _areas(faces: Faces) -> Iterator[Routes]:
+    desk = faces.desk
+    yield from (monitor(desk), incidents(desk), silences(desk), outbox(desk), rules(desk), services(desk), keys(desk))
+    if faces.access is not None:
+        yield accounts(faces.access)
+    if faces.board is not None:
+        yield board(faces.board)
+    if faces.live is not None:
+        yield live(faces.live)
+    if faces.service is not None:
+        yield one_service(faces.service)
+    if faces.rotas is not None:
+        yield oncall(faces.rotas)
+    if faces.rehearsals is not None:
+        yield rehearsals(faces.rehearsals)
+    if faces.meter is not None:
+        yield metrics(faces.meter)
