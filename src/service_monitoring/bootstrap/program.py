@@ -23,6 +23,7 @@ from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
+from service_monitoring.bootstrap.status import StatusPages, StoreStatus
 from service_monitoring.bootstrap.wiring import (
     checks_of,
     close_kinds,
@@ -142,6 +143,7 @@ class Program:
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
             days=days,
+            status=StoreStatus(store, days, clock, course=lambda: self._cycle.course, pages=self._public),
         )
         self._door: Door | None = None
 
@@ -226,6 +228,10 @@ class Program:
             Loop("uplink", self._uplink.watch),
             Loop("heartbeat", self._pulse.run),
         ]
+
+    def _public(self) -> StatusPages:
+        settings = self._reloader.settings
+        return StatusPages(settings.status_pages, settings.public_work, settings.web.url if settings.web else "")
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""

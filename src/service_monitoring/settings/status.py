@@ -44,9 +44,7 @@ def _page(
     matched = [
         each.name
         for each in services
-        if shape.match
-        and each.name not in shown
-        and all_hold(shape.match, {**dict(each.labels), "service": each.name})
+        if shape.match and each.name not in shown and all_hold(shape.match, {**dict(each.labels), "service": each.name})
     ]
     if not shown and not matched:
         remedy = "write services: [NAME]" if not shape.match else "match labels that services have"

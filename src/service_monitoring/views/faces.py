@@ -11,6 +11,7 @@ from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
+from service_monitoring.views.status import StatusDesk
 
 
 class Faces(Struct, frozen=True):
@@ -21,3 +22,4 @@ class Faces(Struct, frozen=True):
     intake: Intake | None = None
     links: LinkDesk | None = None
     days: Days | None = None
+    status: StatusDesk | None = None

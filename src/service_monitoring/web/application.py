@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.api.application import api
 from service_monitoring.web.pages.static_files import statics
+from service_monitoring.web.pages.status import status_pages
 from service_monitoring.web.permitting import Routes
 
 
@@ -25,3 +26,5 @@ def application(faces: Faces) -> FastAPI:
 
 def _pages(faces: Faces) -> Iterator[Routes]:
     yield statics
+    if faces.status is not None:
+        yield status_pages(faces.status)
