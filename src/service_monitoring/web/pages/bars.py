@@ -144,7 +144,7 @@ def badge(label: str, message: str, colour: str) -> bytes:
     for text, middle, wide in ((label, left / 2, left), (message, left + right / 2, right)):
         place = {"x": f"{middle:g}", "y": "14", "textLength": str(wide - 10), "lengthAdjust": "spacingAndGlyphs"}
         SubElement(words, "text", place).text = text
-    return tostring(drawing, encoding="utf-8")
+    return str(tostring(drawing, encoding="unicode")).encode()
 
 
 def _wide(text: str) -> int:

@@ -34,7 +34,7 @@ def feed(view: StatusView, address: str) -> bytes:
         _of_incident(channel, incident, address)
     for work in view.work:
         _of_work(channel, work, address, view.page)
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, encoding="unicode")}'.encode()
 
 
 def _of_incident(channel: Element, incident: PublicIncident, address: str) -> None:
