@@ -30,6 +30,7 @@ from service_monitoring.bootstrap.rehearsal_jobs import RehearsalJobs
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
 from service_monitoring.bootstrap.rota_desk import ConfiguredRotas
 from service_monitoring.bootstrap.service_desk import StoreServiceDesk
+from service_monitoring.bootstrap.status import StatusPages, StoreStatus
 from service_monitoring.bootstrap.targets import Targets
 from service_monitoring.bootstrap.wiring import (
     checks_of,
@@ -182,6 +183,7 @@ class Program:
             meter=ProgramMeter(self._parts(), clock),
             requests=self._requests,
             tracing=tracing,
+            status=StoreStatus(store, days, clock, course=lambda: self._cycle.course, pages=self._public),
         )
         self._access = access
         self._door: Door | None = None
@@ -297,6 +299,10 @@ class Program:
         else:
             log().info("certificate renewed")
         self._trouble("certificate", sentence)
+
+    def _public(self) -> StatusPages:
+        settings = self._reloader.settings
+        return StatusPages(settings.status_pages, settings.public_work, settings.web.url if settings.web else "")
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""

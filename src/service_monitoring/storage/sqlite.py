@@ -306,6 +306,20 @@ class SqliteStore:
         silent = await self._samples_readers.read(lambda one: watching.unheard(one, names, service, seen, within))
         return Known(tuple(seen.spells), tuple(seen.unwatched), silent, planned)
 
+    async def troubles(
+        self, service: Service, began: Instant, ended: Instant, *, maintenances: Sequence[Maintenance] = ()
+    ) -> Known:
+        """When incidents of a service were open, whole, that touch a range; and its maintenance up to there."""
+
+        def read(one: sqlite3.Connection) -> Known:
+            spells = watching.spells(one, service.name, Span(began.ns, ended.ns))
+            within = Span(min((each.span.began for each in spells), default=began.ns), ended.ns)
+            known = watching.eras(one)
+            planned = watching.maintained_spans(one, service, maintenances, known, within)
+            return Known(spells=tuple(spells), maintenance=planned)
+
+        return await self._facts_readers.read(read)
+
     async def columns(
         self, rule: Rule, *, since: Instant, until: Stamp, shifts: Mapping[int, Duration], pushed: bool
     ) -> dict[Series, tuple[InstantColumn, FloatColumn]]:

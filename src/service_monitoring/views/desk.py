@@ -165,8 +165,9 @@ class Status(Struct, frozen=True):
 class Reloaded(Struct, frozen=True):
     """What came of a reload that was not refused.
 
-    `changed` names what is another now: rules (with services and routes), checks, channels, heartbeat, retention.
-    `restart` are sentences about what the file says and only a start can do, `remarks` what else is to be said.
+    `changed` names what is another now: rules (with services and routes), checks, channels, heartbeat, retention, and
+    status pages. `restart` are sentences about what the file says and only a start can do, `remarks` what else is to be
+    said.
     """
 
     file: str

@@ -19,6 +19,7 @@ from service_monitoring.views.measures import Meter, RequestCounts
 from service_monitoring.views.rehearsals import Rehearsals
 from service_monitoring.views.rota import RotaDesk
 from service_monitoring.views.service import ServiceDesk
+from service_monitoring.views.status import StatusDesk
 
 
 class Faces(Struct, frozen=True):
@@ -38,3 +39,4 @@ class Faces(Struct, frozen=True):
     meter: Meter | None = None
     requests: RequestCounts | None = None
     tracing: Tracing | None = None
+    status: StatusDesk | None = None

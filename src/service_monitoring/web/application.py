@@ -22,6 +22,7 @@ from service_monitoring.web.pages.rehearsals import rehearsal_pages
 from service_monitoring.web.pages.service import service_pages
 from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
+from service_monitoring.web.pages.status import status_pages
 from service_monitoring.web.pages.system import system_pages
 from service_monitoring.web.permitting import Routes
 
@@ -52,3 +53,5 @@ def _pages(faces: Faces) -> Iterator[Routes]:
         yield oncall_pages(faces.rotas)
     if faces.rehearsals is not None:
         yield rehearsal_pages(faces.rehearsals)
+    if faces.status is not None:
+        yield status_pages(faces.status)
