@@ -6,6 +6,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from service_monitoring.access.accounts import Account
+from service_monitoring.access.audit import Entry
+from service_monitoring.access.permissions import Role
+from service_monitoring.access.sessions import Session
+from service_monitoring.access.tokens import Token
 from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
@@ -13,6 +18,7 @@ from service_monitoring.domain.instants import MINUTE, Duration
 from service_monitoring.domain.schedules import Expectation, Period
 from service_monitoring.domain.silences import StoredSilence
 from service_monitoring.ports import Asked, Drafts, Settlement
+from service_monitoring.storage.access import Change
 from service_monitoring.storage.files import connect
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
@@ -33,7 +39,7 @@ from tests.storage.conftest import Open
 # Small or partial by nature: what is alive, what is waiting, one row, one page in order.
 WHOLE = re.compile(
     r"SCAN (wanted|near|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
-    r"|series"
+    r"|series|accounts|sessions|tokens"
     r"|silences USING INDEX silences_(alive|ends)"
     r"|(groups|members|flaps) USING (COVERING )?INDEX (groups|members|flaps)_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
@@ -93,8 +99,23 @@ async def exercise(store: SqliteStore) -> None:
     for check, metric in (("health", "up"), ("health", "duration_seconds"), ("orders", "orders_per_minute")):
         rule = a_rule(check=check, metric=metric)
         await store.columns(rule, since=START, until=a_stamp(9, epoch=1), shifts=shifts, pushed=check == "orders")
+    await access(store)
     await store.commit(a_commit(20))
     await store.prune(facts=a_stamp(9).at, samples=a_stamp(9).at)
+
+
+async def access(store: SqliteStore) -> None:
+    """Everything that is asked and written about who is let in."""
+    at = a_stamp(1).at
+    account = Account("ada", Role.ADMIN, "", at, at)
+    session, token = Session("a", "ada", "a", at, at, "", ""), Token("b", "b", "ci", "ada", (), at)
+    await store.change_access(Change(Entry(at, "", "", "made", "", "done"), put=account, begun=session, made=token))
+    await store.seen(sessions={"a": at}, tokens={"b": at})
+    await store.people()
+    await store.audit(before=None, limit=10)
+    await store.audit(before=2, limit=10)
+    await store.trail()
+    await store.change_access(Change(None, removed="ada", ended=("a",), revoked=("b",)))
 
 
 async def test_no_read_and_no_retention_goes_through_a_whole_table(opened: Open, folder: Path) -> None:

@@ -16,6 +16,7 @@ from msgspec import to_builtins
 
 import service_monitoring
 from service_monitoring.application import Monitor
+from service_monitoring.bootstrap.access import StoreAccess
 from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
@@ -79,8 +80,9 @@ class Program:
         keyring: Keyring,
         *,
         signer: Signer | None = None,
+        access: StoreAccess | None = None,
     ) -> None:
-        """`signer` writes the links of notices, where there are any."""
+        """`signer` writes the links of notices, where there are any. `access` says who is let in."""
         self.store = store
         self._clock = clock
         self._troubles: dict[str, str] = {}
@@ -141,7 +143,9 @@ class Program:
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
+            access=access,
         )
+        self._access = access
         self._door: Door | None = None
 
     async def run(self) -> None:
@@ -228,6 +232,8 @@ class Program:
         encryption = encryption_of(web, self._certificate_troubled)
         door = self._door = Door(web.host, web.port, named=web.place).open()
         log().info("listening", address=door.address)
+        if web.authentication == "accounts":
+            self._offer_setup(web.url or f"{'https' if encryption else 'http'}://{door.address}")
         csrf = new_secret()
         return [
             Loop("door", lambda beat: open_door(door, self._faces, web, csrf=csrf, beat=beat, encryption=encryption))
@@ -239,6 +245,11 @@ class Program:
         else:
             log().info("certificate renewed")
         self._trouble("certificate", sentence)
+
+    def _offer_setup(self, url: str) -> None:
+        """Where nobody can sign in yet, say with what the first account is made. It is said here, and nowhere kept."""
+        if self._access is not None and (token := self._access.begin_setup()):
+            log().warning(f"no account yet: open {url}/setup within 30 minutes with this token: {token}")
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""
@@ -332,7 +343,8 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         try:
             keyring = await Keyring(store, clock, new_key).load()
             monitor = await Monitor.resume(store, expected=settings.configuration)
-            program = Program(settings, clock, store, monitor, keyring, signer=signer_of(settings))
+            access = await StoreAccess(store, clock, new_secret).load()
+            program = Program(settings, clock, store, monitor, keyring, signer=signer_of(settings), access=access)
             try:
                 yield program
             finally:
@@ -365,6 +377,14 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
             configured=settings.configuration,
             clock=clock,
         )
+
+
+@asynccontextmanager
+async def open_access(settings: Settings) -> AsyncIterator[StoreAccess]:
+    """A desk of access over a store that no program has open."""
+    clock = SystemClock()
+    async with await SqliteStore.open(settings.store.path, clock) as store:
+        yield await StoreAccess(store, clock, new_secret).load()
 
 
 async def probe_once(settings: Settings, name: str) -> Observation:

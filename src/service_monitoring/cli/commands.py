@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -341,23 +341,25 @@ def ask(
     config: Path,
     method: str,
     route: str,
-    directly: Callable[[Desk], Awaitable[Any]],
+    directly: Callable[[Any], Awaitable[Any]],
     *,
     query: dict[str, Any] | None = None,
     body: Any = None,
     made: bool = False,
+    access: bool = False,
 ) -> Any:
     """The answer of the running program, or that of the store where none runs, in JSON's types.
 
     A running program is found, and answers, also while its file is not valid: somebody must be able to acknowledge,
     and to ask what is wrong. `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
+    `directly` is handed the desk, or that of access where it is `access` that is asked for.
     """
     with suppress(client.NotRunning):
         return client.ask(_socket(config), method, route, query=query, body=body)
     settings = load(config)
     if not made and not (settings.store.path / FACTS).exists():
         raise EmptyError
-    return asyncio.run(_answered(settings, directly))
+    return asyncio.run(_answered(bootstrap.open_access if access else bootstrap.open_desk, settings, directly))
 
 
 def _socket(config: Path) -> Path:
@@ -366,8 +368,12 @@ def _socket(config: Path) -> Path:
     return bootstrap.socket_in(data_folder(config))
 
 
-async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any]]) -> Any:
-    async with bootstrap.open_desk(settings) as desk:
+async def _answered(
+    opened: Callable[[Settings], AbstractAsyncContextManager[Any]],
+    settings: Settings,
+    directly: Callable[[Any], Awaitable[Any]],
+) -> Any:
+    async with opened(settings) as desk:
         return msgspec.to_builtins(await directly(desk))
 
 

@@ -11,11 +11,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
 
 from msgspec import Struct
 
+from service_monitoring.access.audit import Row
 from service_monitoring.domain.configuration import Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
@@ -43,7 +44,7 @@ from service_monitoring.ports import (
     Settlement,
     Stored,
 )
-from service_monitoring.storage import archive, explaining, outbox, reading, recall, recorded, watching
+from service_monitoring.storage import access, archive, explaining, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
@@ -69,6 +70,7 @@ T = TypeVar("T")
 
 RESERVED_BYTES: Final = 1024 * 1024
 _PAGE: Final = 1_000
+_NOTHING: Final[Mapping[str, Instant]] = MappingProxyType({})
 
 
 class Tuning(Struct, frozen=True):
@@ -326,6 +328,32 @@ class SqliteStore:
         """Forget all keys of a check; how many there were."""
         return await self._facts.write(Revoke(service, check))
 
+    # Access -----------------------------------------------------------------------------------------------------------
+
+    async def people(self) -> access.People:
+        """All accounts, sessions and tokens, those included that are over, after all that is being written."""
+        return await self._facts.write(access.Everything())
+
+    async def change_access(self, change: access.Change) -> None:
+        """Store what changes together of accounts, sessions and tokens, with the entry about it."""
+        await self._facts.write(access.Write(change))
+
+    async def seen(
+        self, *, sessions: Mapping[str, Instant] = _NOTHING, tokens: Mapping[str, Instant] = _NOTHING
+    ) -> None:
+        """Store when sessions were seen and tokens were used last, by their hashes."""
+        await self._facts.write(access.Seen(sessions, tokens))
+
+    async def audit(self, *, before: int | None, limit: int) -> list[Row]:
+        """Entries of the audit trail, the latest first; before a position, where one is given."""
+        return await self._facts_readers.read(lambda one: access.latest(one, before, limit))
+
+    async def trail(self, *, after: int = 0, limit: int = _PAGE) -> list[Row]:
+        """Entries of the audit trail after a position, the oldest first."""
+        return await self._facts_readers.read(lambda one: access.trail(one, after, limit))
+
+    # ------------------------------------------------------------------------------------------------------------------
+
     def sizes(self) -> Sizes:
         """Bytes on the disk."""
         return Sizes(_bytes(self._folder / FACTS), _bytes(self._folder / SAMPLES))
@@ -351,9 +379,10 @@ class SqliteStore:
     async def prune(self, *, facts: Instant, samples: Instant) -> Pruned:
         """Forget facts and samples before these instants, piece by piece.
 
-        Open incidents with their journal and notices that are not settled stay. Cancelled, what is gone is gone.
+        Open incidents with their journal and notices that are not settled stay. What lets nobody in any more goes, too,
+        by the clock as it is now. Cancelled, what is gone is gone.
         """
-        records = notices = incidents = observations = reports = silences = 0
+        records = notices = incidents = observations = reports = silences = entries = 0
         while gone := await self._facts.write(PruneOutbox(facts)):
             notices += gone
         position: int | None = 0
@@ -368,7 +397,11 @@ class SqliteStore:
             silences += gone
         while gone := await self._samples.write(PruneSamples(samples)):
             observations += gone
-        return Pruned(records, incidents, notices, observations, reports, silences)
+        now = self._clock.now()
+        sessions = await self._facts.write(access.PruneSessions(now))
+        while gone := await self._facts.write(access.PruneAudit(facts, now)):
+            entries += gone
+        return Pruned(records, incidents, notices, observations, reports, silences, sessions, entries)
 
     async def backup(self, target: Path) -> archive.Manifest:
         """Write a backup beside everything else that goes on; see `archive.backup`."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from service_monitoring.access.desk import AccountRow, AuditRow, NewToken, SessionRow
 from service_monitoring.views.desk import OutboxRow
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.faces import Faces
 from service_monitoring.views.figures import BudgetRow, UptimeRow
 from service_monitoring.views.rules import RuleDetail
 from service_monitoring.views.silences import SilencePreview, SilenceRow
+from service_monitoring.web.api.accounts import accounts
 from service_monitoring.web.api.incidents import incidents
 from service_monitoring.web.api.keys import keys
 from service_monitoring.web.api.monitor import monitor
@@ -18,6 +20,7 @@ from service_monitoring.web.api.problems import answer_errors
 from service_monitoring.web.api.rules import rules
 from service_monitoring.web.api.services import services
 from service_monitoring.web.api.silences import silences
+from service_monitoring.web.auditing import Audited
 from service_monitoring.web.describing import describe
 
 
@@ -36,5 +39,9 @@ def api(faces: Faces) -> FastAPI:
         keys(desk),
     ):
         app.include_router(area.router)
+    if faces.access is not None:
+        app.include_router(accounts(faces.access).router)
+        app.add_middleware(Audited, access=faces.access)
     describe(app, OutboxRow, RuleDetail, UptimeRow, BudgetRow, SilenceRow, SilencePreview, Explanation)
+    describe(app, AccountRow, SessionRow, NewToken, AuditRow)
     return app
