@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 import trustme
 
+from service_monitoring.bootstrap.wiring import encryption_of, load
 from service_monitoring.errors import Refused
-from service_monitoring.settings import WebSettings
+from service_monitoring.settings import InvalidSettings, WebSettings
 from service_monitoring.web import serve as serving_module
 from service_monitoring.web.encrypting import Encryption
 from tests.web.conftest import Inside
@@ -183,6 +184,19 @@ def test_what_is_no_certificate_is_refused_at_the_start(
         certificate.write_bytes(content)
     with pytest.raises(Refused, match=why):
         Encryption(certificate, key)
+
+
+def test_a_program_does_not_begin_with_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+    file = tmp_path / "monitoring.yaml"
+    file.write_text("web:\n  listen: 0.0.0.0:8443\n  tls: {certificate: a.pem, key: a.key}\n")
+    web = load(file).web
+    assert web is not None and web.encrypted and not web.local
+    with pytest.raises(InvalidSettings) as refused:
+        encryption_of(web, lambda sentence: None)
+    assert str(refused.value) == (
+        f"{file}:3:3 web.tls: {tmp_path}/a.pem cannot be read (No such file or directory); "
+        "name a certificate and its key in PEM that the user of the program may read"
+    )
 
 
 async def test_proxies_may_have_more_connections_than_others(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
