@@ -274,11 +274,6 @@ class Program:
             Loop("heartbeat", self._pulse.run),
         ]
 
-    def _offer_setup(self, url: str) -> None:
-        """Where nobody can sign in yet, say with what the first account is made. It is said here, and nowhere kept."""
-        if self._access is not None and (token := self._access.begin_setup()):
-            log().warning(f"no account yet: open {url}/setup within 30 minutes with this token: {token}")
-
     def _doors(self) -> list[Loop]:
         """The TCP address, where there is one; `InvalidSettings` where its certificate cannot be used."""
         web = self._reloader.settings.web
@@ -287,7 +282,8 @@ class Program:
         encryption = encryption_of(web, self._certificate_troubled)
         door = self._door = Door(web.host, web.port, named=web.place).open()
         log().info("listening", address=door.address)
-        self._offer_setup(web.url or f"{'http' if web.tls is None else 'https'}://{door.address}")
+        if web.authentication == "accounts":
+            self._offer_setup(web.url or f"{'https' if encryption else 'http'}://{door.address}")
         csrf = new_secret()
         return [
             Loop("door", lambda beat: open_door(door, self._faces, web, csrf=csrf, beat=beat, encryption=encryption))
@@ -303,6 +299,11 @@ class Program:
     def _public(self) -> StatusPages:
         settings = self._reloader.settings
         return StatusPages(settings.status_pages, settings.public_work, settings.web.url if settings.web else "")
+
+    def _offer_setup(self, url: str) -> None:
+        """Where nobody can sign in yet, say with what the first account is made. It is said here, and nowhere kept."""
+        if self._access is not None and (token := self._access.begin_setup()):
+            log().warning(f"no account yet: open {url}/setup within 30 minutes with this token: {token}")
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""

@@ -38,6 +38,8 @@ DEEPEST: Final = 32
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
 """What load balancers and watchdogs ask, by whatever name and way: the answer says nothing but yes or no."""
+_SIGN_IN: Final = "/login"
+"""Its form is for strangers, who have no word yet; somebody may send it who signed in meanwhile in another window."""
 _TOKEN: Final = "sm_"  # noqa: S105 - how tokens begin
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _MOST_FIELDS: Final = 1_000
@@ -98,8 +100,9 @@ class Doorman:
             if name not in self._names and not is_loopback(name):
                 detail = "this name is not known here: ask for localhost, or write web.url in the configuration"
                 raise _Refusal(421, "misdirected request", detail)
-        elif not caller.encrypted and not (caller.through or is_loopback(caller.address)):
-            raise _Refusal(403, "forbidden", "what is sent here could be read on its way: come through the proxy")
+        elif not caller.encrypted and not is_loopback(caller.address):
+            detail = "what is sent here could be read on its way: come by https, through the proxy"
+            raise _Refusal(403, "forbidden", detail)
 
     async def _who(self, scope: Scope, caller: Caller) -> Identity:
         given = [value.strip().partition(" ") for value in values(scope, b"authorization", parted=False)]
@@ -131,7 +134,7 @@ class Doorman:
         if not kind or kind.endswith("json"):
             _shallow(body)
         fields = await _csrf_fields(scope, body) if kind in _FORMS else []
-        if identity.via in {"session", "open"}:
+        if identity.via in {"session", "open"} and scope["path"] != _SIGN_IN:
             given = values(scope, b"x-csrf-token", parted=False) or fields
             if len(given) != 1 or not identity.csrf or not compare_digest(given[0].encode(), identity.csrf.encode()):
                 detail = "the form is too old, or not from here: open its page again and send it anew"

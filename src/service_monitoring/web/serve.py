@@ -163,17 +163,21 @@ class _Bounds:
         task.add_done_callback(self._handshakes.discard)
 
     async def _encrypted(self, connection: _Connection, plain: asyncio.Transport, encryption: Encryption) -> None:
+        early = _Early()
         try:
             transport = await asyncio.get_running_loop().start_tls(
-                plain, connection, encryption.context, server_side=True, ssl_handshake_timeout=_HANDSHAKE
+                plain, early, encryption.context, server_side=True, ssl_handshake_timeout=_HANDSHAKE
             )
         except OSError:  # it spoke something else, took too long, or left: whichever it was, it is gone
             transport = None
-        if transport is None:
+        if transport is None or early.lost:
             self.leave(connection)
             plain.abort()
-        else:
-            connection.connection_made(transport)
+            return
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        if early.said:
+            connection.data_received(bytes(early.said))
 
     def tick(self) -> None:
         """Close those that keep us waiting for too long."""
@@ -234,6 +238,22 @@ class _Gate(asyncio.Protocol):
         connection = _Connection(self._bounds, **self._named)
         self._bounds.enter(connection, address)
         self._bounds.begin(connection, transport)
+
+
+class _Early(asyncio.Protocol):
+    """Keeps what is said at once after a handshake, before the task that waited for its end has its turn."""
+
+    def __init__(self) -> None:
+        self.said = bytearray()
+        self.lost = False
+
+    def data_received(self, data: bytes) -> None:
+        """It spoke."""
+        self.said += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It left."""
+        self.lost = True
 
 
 class _Connection(H11Protocol):

@@ -78,7 +78,7 @@ def access_pages(access: AccessDesk) -> Routes:
         await end_session(request, access)
         return let_in(RedirectResponse(onwards, 303), opened, caller)
 
-    @routes.post("/logout", needs=Permission.ACCOUNT)
+    @routes.post("/logout", needs=Permission.ACCOUNT, noted=True)
     async def sign_out(request: Request) -> Response:
         await end_session(request, access)
         caller = caller_of(request)

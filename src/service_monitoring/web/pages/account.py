@@ -58,7 +58,7 @@ def account_pages(access: AccessDesk) -> Routes:
     async def account(request: Request, said: str = "") -> Response:
         return await shown(request, said=_SAID.get(said, ""))
 
-    @routes.post("/account/password", needs=Permission.ACCOUNT)
+    @routes.post("/account/password", needs=Permission.ACCOUNT, noted=True)
     async def change_password(request: Request) -> Response:
         who, caller = _somebody(request), caller_of(request)
         given = await sent(request, "old", "password", "again")
@@ -70,12 +70,12 @@ def account_pages(access: AccessDesk) -> Routes:
             return await shown(request, status=_status(error), wrong=sentence(error))
         return let_in(RedirectResponse(f"{_HERE}?said=password", 303), opened, caller)
 
-    @routes.post("/account/sessions/{handle}/end", needs=Permission.ACCOUNT)
+    @routes.post("/account/sessions/{handle}/end", needs=Permission.ACCOUNT, noted=True)
     async def end_session(request: Request, handle: str) -> Response:
         await access.end_session(_somebody(request), handle)
         return RedirectResponse(f"{_HERE}?said=session", 303)
 
-    @routes.post("/account/tokens", needs=Permission.ACCOUNT)
+    @routes.post("/account/tokens", needs=Permission.ACCOUNT, noted=True)
     async def create_token(request: Request) -> Response:
         who = _somebody(request)
         given = await sent(request, "name", "days")
@@ -90,7 +90,7 @@ def account_pages(access: AccessDesk) -> Routes:
         # Answered in place: whoever is led elsewhere would have to be told there.
         return await shown(request, made=token.secret)
 
-    @routes.post("/account/tokens/{handle}/revoke", needs=Permission.ACCOUNT)
+    @routes.post("/account/tokens/{handle}/revoke", needs=Permission.ACCOUNT, noted=True)
     async def revoke_token(request: Request, handle: str) -> Response:
         await access.revoke_token(_somebody(request), handle)
         return RedirectResponse(f"{_HERE}?said=token", 303)

@@ -50,7 +50,7 @@ def accounts_pages(access: AccessDesk) -> Routes:
     async def accounts(request: Request, said: str = "") -> Response:
         return await shown(request, said=_SAID.get(said, ""))
 
-    @routes.post("/accounts", needs=Permission.ADMINISTER)
+    @routes.post("/accounts", needs=Permission.ADMINISTER, noted=True)
     async def create_account(request: Request) -> Response:
         given = await sent(request, "name", "role", "password")
         name = given["name"].strip()
@@ -60,7 +60,7 @@ def accounts_pages(access: AccessDesk) -> Routes:
             return await shown(request, status=status_of(error)[0], wrong=sentence(error), name=name)
         return RedirectResponse("/accounts?said=created", 303)
 
-    @routes.post("/accounts/{name}", needs=Permission.ADMINISTER)
+    @routes.post("/accounts/{name}", needs=Permission.ADMINISTER, noted=True)
     async def change_account(request: Request, name: str) -> Response:
         given = await sent(request, "act", "role", "password")
         who, said = identity_of(request), "changed"
@@ -86,7 +86,7 @@ def accounts_pages(access: AccessDesk) -> Routes:
         rows = await access.tokens(identity_of(request))
         return page(request, "tokens.html", tokens=rows, said=_SAID.get(said, ""))
 
-    @routes.post("/tokens/{handle}/revoke", needs=Permission.ADMINISTER)
+    @routes.post("/tokens/{handle}/revoke", needs=Permission.ADMINISTER, noted=True)
     async def revoke_token(request: Request, handle: str) -> Response:
         await access.revoke_token(identity_of(request), handle)
         return RedirectResponse("/tokens?said=revoked", 303)
