@@ -27,8 +27,9 @@ SHORTEST: Final = Duration(250 * MILLISECOND)
 LONGEST: Final = Duration(900 * MILLISECOND)
 """Between two rounds. The more listen, the longer: a round costs each listener about a tenth of a millisecond."""
 _EACH: Final = MILLISECOND
-_AT_ONCE: Final = 20
-"""Listeners that are woken in one turn of the loop: probes wait for their turn, too."""
+_AT_ONCE: Final = 10
+_BREATH: Final = MILLISECOND
+"""So many listeners are woken at once, and then others have so long: probes wait for their turn, too."""
 _REMEMBERED: Final = 512
 """Changes that may be told again to somebody who was away for a moment."""
 _SPREAD: Final = Duration(10 * MILLISECOND)
@@ -153,7 +154,7 @@ class Feed:
     async def _tell(self, told: Mapping[_Listener, Sequence[tuple[str, bytes]]]) -> None:
         for place, (listener, frames) in enumerate(told.items()):
             if place % _AT_ONCE == _AT_ONCE - 1:
-                await self._clock.wait_until(self._clock.tick())
+                await self._clock.wait_until(self._clock.tick().plus(_BREATH))
             for topic, frame in frames:
                 self._told += 1
                 if not listener.put(topic, frame):
