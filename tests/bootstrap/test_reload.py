@@ -289,6 +289,14 @@ async def test_links_begin_with_another_url_after_a_restart_only(tmp_path: Path)
     )
 
 
+async def test_who_may_come_in_changes_after_a_restart_only(tmp_path: Path) -> None:
+    before = bootstrap.load(written(tmp_path, "web: {listen: 127.0.0.1:0}"))
+    loaded = bootstrap.load(written(tmp_path, "web: {listen: 127.0.0.1:0, authentication: none}"))
+    kept, restart = _lasting(before, loaded)
+    assert kept.web == before.web
+    assert restart == ("web: authentication, tls and behind_proxy are used after a restart; until then all stays",)
+
+
 def written(folder: Path, web: str) -> Path:
     file = folder / "monitoring.yaml"
     file.write_text(FILE.replace("web: {listen: none}", web))

@@ -16,8 +16,9 @@ import pytest
 from service_monitoring import bootstrap
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap import StoreDesk
+from service_monitoring.bootstrap.access import StoreAccess
 from service_monitoring.bootstrap.keys import Keyring
-from service_monitoring.bootstrap.wiring import new_key
+from service_monitoring.bootstrap.wiring import new_key, new_secret
 from service_monitoring.cli import main
 from service_monitoring.domain.inputs import Configured, Observed
 from service_monitoring.domain.samples import Observation, Outcome, Reason
@@ -114,6 +115,7 @@ class House:
         self.cycle = Cycle(monitor, self.clock, capacity=100, owed=lambda owed: None, troubled=lambda sentence: None)
         vitals: dict[str, Any] = {"trouble": ()}
         self.keyring = Keyring(store, self.clock, new_key)
+        self.access = StoreAccess(store, self.clock, new_secret)
         self.desk = StoreDesk(
             store,
             course=lambda: self.cycle.course,
@@ -138,6 +140,7 @@ async def inhabit(folder: Path, meanwhile: Callable[[House], Any]) -> None:
     async with await SqliteStore.open(settings.store.path, SystemClock()) as store:
         house = House(store, await Monitor.resume(store))
         await house.keyring.load()
+        await house.access.load()
         await house.cycle.start(Configured(settings.configuration))
         running = asyncio.create_task(house.cycle.run(lambda: None))
         await meanwhile(house)
@@ -154,7 +157,9 @@ def running(folder: Path) -> Iterator[None]:
     async def live(house: House) -> None:
         await happen(house)
         loop = asyncio.get_running_loop()
-        serving = asyncio.create_task(serve(for_the_owner(house.desk), folder / "data" / "control.sock", ready.set))
+        serving = asyncio.create_task(
+            serve(for_the_owner(house.desk, access=house.access), folder / "data" / "control.sock", ready.set)
+        )
         stop.append(lambda: loop.call_soon_threadsafe(serving.cancel))
         with suppress(asyncio.CancelledError):
             await serving

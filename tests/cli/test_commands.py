@@ -38,7 +38,7 @@ def test_incidents_are_listed_newest_first_with_the_promised_keys(lived_in: Path
     rows = listed(command)
     assert [(row["rule"], row["state"]) for row in rows] == [("empty", "open"), ("down", "open"), ("down", "resolved")]
     keys = "id service rule series severity state opened_at acknowledged_at resolved_at summary"
-    keys += " acknowledged_until draft assigned_to"
+    keys += " acknowledged_until draft assigned_to acknowledged_by"
     assert list(rows[0]) == keys.split()
     assert rows[1]["summary"] == "shop is down: connect"
 

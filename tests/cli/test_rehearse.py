@@ -18,7 +18,8 @@ import pytest
 
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap import rehearsing
-from service_monitoring.bootstrap.rehearsing import Past, Range, Variant
+from service_monitoring.bootstrap.ranges import Range
+from service_monitoring.bootstrap.rehearsing import Past, Variant
 from service_monitoring.bootstrap.wiring import configuration_of
 from service_monitoring.domain.incidents import identity
 from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, Marked, MarkKind, Observed, Stamp
@@ -485,7 +486,8 @@ INTERRUPTED = """
     import os, signal, sys, threading
     from pathlib import Path
     from service_monitoring.bootstrap import rehearsing
-    from service_monitoring.bootstrap.rehearsing import Past, Range, Variant
+    from service_monitoring.bootstrap.ranges import Range
+    from service_monitoring.bootstrap.rehearsing import Past, Variant
     from service_monitoring.domain.instants import Instant
     from multiprocessing import active_children
     from tests.cli.makers import waits_for_ever

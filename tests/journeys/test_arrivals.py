@@ -149,6 +149,6 @@ def test_a_program_whose_address_is_taken_says_where_and_does_not_begin(world: W
             [PROGRAM, "run", "--config", str(config)], capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 5
-        assert '"0.0.0.0:8080" would show everything to whoever reaches it' in done.stderr
+        assert f'{config}:4:15 web.listen: passwords would travel unencrypted to "0.0.0.0:8080"' in done.stderr
     finally:
         assert stop(process) == 0

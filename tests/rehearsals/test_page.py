@@ -19,11 +19,11 @@ from service_monitoring.rehearsal.difference import difference_of
 from service_monitoring.rehearsal.figures import figures_of
 from service_monitoring.rehearsal.judging import TrueIncident, judge
 from service_monitoring.rehearsal.page import html_of
-from service_monitoring.rehearsal.plots import Plot
 from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.rehearsal.report import Report, as_json, report_of
 from service_monitoring.rehearsal.sweep import sweep_of
 from service_monitoring.testing.builders import instant
+from service_monitoring.views.drawing import Plot
 from service_monitoring.wire.codec import decode
 from tests.rehearsals.made_rehearsals import rehearsals
 from tests.rehearsals.made_weeks import a_team, a_week

@@ -118,7 +118,22 @@ async def test_an_old_folder_gets_the_new_tables_and_keeps_what_it_has(opened: O
     await store.commit(a_commit(1))
     await store.close()
     for name, tables in (
-        ("facts.db", ("keys", "pings", "jobs", "members", "flaps", "silences")),
+        (
+            "facts.db",
+            (
+                "keys",
+                "pings",
+                "jobs",
+                "members",
+                "flaps",
+                "silences",
+                "accounts",
+                "sessions",
+                "tokens",
+                "audit",
+                "answers",
+            ),
+        ),
         ("samples.db", ("pushes", "pushed")),
     ):
         connection = sqlite3.connect(folder / name)

@@ -10,6 +10,7 @@ from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Stamp
 from service_monitoring.domain.instants import MINUTE, Duration
+from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.schedules import Expectation, Period
 from service_monitoring.domain.silences import StoredSilence
 from service_monitoring.ports import Asked, Drafts, Settlement
@@ -28,6 +29,8 @@ from service_monitoring.testing.store_laws import (
     an_incident,
     an_observation,
 )
+from service_monitoring.views.incidents import Narrow
+from service_monitoring.views.silences import SilencePage
 from tests.storage.conftest import Open
 
 # Small or partial by nature: what is alive, what is waiting, one row, one page in order.
@@ -81,7 +84,9 @@ async def exercise(store: SqliteStore) -> None:
     await store.listed(states=[State.ACKNOWLEDGED], drafts=Drafts.LEFT_OUT)
     await store.held_back([incident.id])
     await store.lately(START, limit=10)
-    await store.silences(limit=10)
+    narrow = Narrow("slow", (Severity.WARNING,), "shop", START, START, START)
+    await store.listed(after=incident.id, drafts=Drafts.LEFT_OUT, narrow=narrow)
+    await store.silences(SilencePage("active", 10, (str(START), "a")), START)
     await store.silence(A_SILENCE.id)
     checks = (
         Check("shop", "health", "http", MINUTE, MINUTE, MINUTE),

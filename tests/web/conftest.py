@@ -22,8 +22,11 @@ from service_monitoring.domain.schedules import Expectation, Period
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
 from service_monitoring.runtime.limits import Limits
+from service_monitoring.settings import WebSettings
 from service_monitoring.storage.sqlite import SqliteStore
-from service_monitoring.web.arrivals import Arrivals, Public
+from service_monitoring.views.faces import Faces
+from service_monitoring.web.arrivals import Arrivals
+from service_monitoring.web.composing import composed
 from service_monitoring.web.door import Door
 from service_monitoring.web.serve import serve, serve_door
 from tests.web.served import for_the_owner
@@ -90,7 +93,9 @@ async def the_door(inside: Inside) -> AsyncIterator[str]:
     """The TCP address, open; its URL."""
     door = Door("127.0.0.1", 0).open()
     url = f"http://{door.address}"
-    serving = asyncio.create_task(serve_door(Arrivals(inside.intake, Public(inside.desk)), door, lambda: None))
+    faces = Faces("1", inside.desk, inside.intake)
+    app = composed(faces, WebSettings("127.0.0.1", 0), csrf="of the process")
+    serving = asyncio.create_task(serve_door(app, door, lambda: None))
     try:
         yield url
     finally:

@@ -24,11 +24,11 @@ from service_monitoring.testing.builders import a_configuration, a_rule, a_servi
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.web.acts import Acts
-from service_monitoring.web.arrivals import Public
 from service_monitoring.web.door import Door
 from service_monitoring.web.serve import serve_door
 from service_monitoring.wire.links import Permission, Signer
 from tests.web.desks import Told, told
+from tests.web.served import for_the_owner
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
 
@@ -80,7 +80,7 @@ async def opened(folder: Path, limits: Limits | None = None, *, full: bool = Fal
         signer = Signer(the_key(folder), url)
         desk = StoreDesk(behind.store, course=lambda: behind.monitor.course, ask=ask)
         links = StoreLinks(signer, desk, clock, Gate(SystemClock(), limits))
-        serving = asyncio.create_task(serve_door(Acts(links, Public(desk)), door, lambda: None))
+        serving = asyncio.create_task(serve_door(Acts(links, for_the_owner(desk)), door, lambda: None))
         try:
             async with aiohttp.ClientSession(url) as http:
                 yield House(behind, signer, url, http, incident)

@@ -147,6 +147,7 @@ async def test_a_list_of_incidents_has_the_promised_keys(house: House, http: aio
         "acknowledged_until",
         "draft",
         "assigned_to",
+        "acknowledged_by",
     ]
     assert (row["service"], row["rule"], row["state"], row["series"]) == ("shop", "slow", "open", "shop/health/value")
     assert row["summary"] == "slow of shop"
@@ -240,6 +241,7 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/readyz",
         "/api/v1/status",
         "/api/v1/incidents",
+        "/api/v1/incidents/bulk/{act}",
         "/api/v1/incidents/{id}",
         "/api/v1/incidents/{id}/acknowledge",
         "/api/v1/incidents/{id}/explain",
@@ -248,6 +250,8 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/incidents/{id}/assign",
         "/api/v1/incidents/{id}/note",
         "/api/v1/silences",
+        "/api/v1/silences/{id}/extend",
+        "/api/v1/maintenance",
         "/api/v1/silences/preview",
         "/api/v1/silences/{id}/expire",
         "/api/v1/outbox",

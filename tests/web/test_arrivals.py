@@ -20,10 +20,11 @@ from service_monitoring.errors import Unavailable
 from service_monitoring.runtime.limits import Limit, Limits
 from service_monitoring.views.intake import Report, Sender
 from service_monitoring.web import serve as serving_module
-from service_monitoring.web.arrivals import Arrivals, Public
+from service_monitoring.web.arrivals import Arrivals
 from service_monitoring.web.door import Door
 from service_monitoring.web.serve import serve_door
 from tests.web.conftest import Inside, lived_in, the_door
+from tests.web.served import for_the_owner
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
 
@@ -410,16 +411,16 @@ async def test_who_guesses_keys_is_slowed_down_and_others_are_not(tmp_path: Path
 # The door -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_tcp_door_shows_nothing_of_the_owners(inside: Inside) -> None:
+async def test_the_tcp_door_shows_strangers_nothing_of_the_owners(inside: Inside) -> None:
     async with the_door(inside) as url, Visitor(url) as visitor:
         assert await ping(visitor, "/healthz", "GET") == (200, "ok\n")
         assert await ping(visitor, "/readyz", "GET") == (200, "ready\n")
         inside.vitals["trouble"] = ("the disk /srv/secret is full",)
         status, said = await ping(visitor, "/readyz", "GET")
         assert status == 503 and "secret" not in said
-        for path in ("/api/v1/status", "/api/v1/incidents", "/api/v1/keys", "/openapi.json", "/"):
-            assert (await ping(visitor, path, "GET"))[0] == 404
-        assert (await ping(visitor, "/api/v1/backup", "POST"))[0] == 404
+        for path in ("/api/v1/status", "/api/v1/incidents", "/api/v1/keys"):
+            assert (await ping(visitor, path, "GET"))[0] == 401
+        assert (await ping(visitor, "/api/v1/backup", "POST", json={"file": "/tmp/x"}))[0] == 401
 
 
 def a_taken_port() -> socket.socket:
@@ -502,7 +503,7 @@ async def test_one_address_has_so_many_connections_and_no_more(inside: Inside, m
 
 async def test_the_door_opens_again_after_it_failed(inside: Inside) -> None:
     door = Door("127.0.0.1", 0).open()
-    app = Arrivals(inside.intake, Public(inside.desk))
+    app = Arrivals(inside.intake, for_the_owner(inside.desk))
     address = door.address
     for _ in range(2):
         serving = asyncio.create_task(serve_door(app, door, lambda: None))

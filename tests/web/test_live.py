@@ -3,16 +3,24 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from service_monitoring.access.desk import Client
 from service_monitoring.access.identity import STRANGER, Identity
+from service_monitoring.access.permissions import Role
 from service_monitoring.runtime import feed as feeds
+from service_monitoring.settings import WebSettings
+from service_monitoring.views.faces import Faces
 from service_monitoring.web import serve as serving
+from service_monitoring.web.composing import composed
+from service_monitoring.web.door import Door
+from service_monitoring.web.serve import serve_door
 from tests.web.boards import FAILED, OK, House, a_house, a_reader, shops
+from tests.web.lodge import PASSWORD, Lodge
 
 pytestmark = pytest.mark.real_time("the server and the feed look at the clock several times a second")
 
@@ -115,7 +123,7 @@ async def test_a_stranger_hears_nothing(house: House) -> None:
 async def test_beyond_the_most_listeners_nobody_is_let_in_and_those_who_left_make_room(house: House) -> None:
     house.board.feed._most = 1
     async with listening(house), aiohttp.ClientSession(house.url) as client, client.get("/api/v1/events") as answer:
-        assert (answer.status, "Retry-After" in answer.headers) == (429, True)
+        assert (answer.status, "Retry-After" in answer.headers) == (503, True)
     await house.until(lambda: house.board.feed.statistics().listeners == 0)
     async with listening(house) as stream:
         assert (await stream.event())[0] == "hello"
@@ -178,4 +186,32 @@ async def test_when_the_program_stops_streams_end_at_once(house: House) -> None:
     async with listening(house) as stream:
         await stream.event()
         await house.board.feed.stop()
-        assert (await stream.event())[0] == "end"
+        while (await stream.event())[0] != "end":
+            pass
+
+
+async def test_whoever_the_doorman_let_in_is_asked_for_again_while_listening(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "EVERY", 10_000_000)
+    lodge = Lodge()
+    lodge.account("alice", Role.VIEWER)
+    opened = await lodge.sign_in("alice", PASSWORD, Client("127.0.0.1"))
+    faces = Faces("1", house.desk, board=house.board, live=house.board.feed, access=lodge)
+    door = Door("127.0.0.1", 0).open()
+    app = composed(faces, WebSettings("127.0.0.1", 0), csrf="none")
+    house.url = f"http://{door.address}"
+    served = asyncio.create_task(serve_door(app, door, lambda: None))
+    try:
+        async with aiohttp.ClientSession(house.url) as client, client.get("/api/v1/events") as answer:
+            assert answer.status == 401
+        cookie = f"session={opened.secret}"
+        async with listening(house, Cookie=cookie) as stream:
+            assert (await stream.event())[0] == "hello"
+            await lodge.sign_out(opened.secret)
+            while (await stream.event())[0] != "end":
+                pass
+    finally:
+        served.cancel()
+        with suppress(asyncio.CancelledError):
+            await served

@@ -161,9 +161,12 @@ class AccessDesk(Protocol):
         ...
 
     async def create_token(
-        self, who: Identity, name: str, scopes: Sequence[Permission], lasts: Duration | None
+        self, who: Identity, name: str, scopes: Sequence[Permission], lasts: Duration | None, *, account: str = ""
     ) -> NewToken:
-        """A token for oneself, never for more than one may do; 90 days where nobody says how long."""
+        """A token for oneself, never for more than one may do; 90 days where nobody says how long.
+
+        Whoever came over the owner's socket is nobody, and says for which account.
+        """
         ...
 
     async def revoke_token(self, who: Identity, handle: str) -> None:

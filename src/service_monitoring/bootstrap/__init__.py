@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from service_monitoring.bootstrap.desk import StoreDesk
-    from service_monitoring.bootstrap.program import Program, open_desk, opened, probe_once
+    from service_monitoring.bootstrap.program import Program, open_access, open_desk, opened, probe_once
     from service_monitoring.bootstrap.telling import preview, send_test
     from service_monitoring.bootstrap.trials import trial_files, trials_in
     from service_monitoring.bootstrap.wiring import initial, load, schema, socket_in, socket_path, the_clock
@@ -21,6 +21,7 @@ _HOME = {
     "StoreDesk": "desk",
     "initial": "wiring",
     "load": "wiring",
+    "open_access": "program",
     "open_desk": "program",
     "opened": "program",
     "probe_once": "program",
@@ -39,6 +40,7 @@ __all__ = [
     "StoreDesk",
     "initial",
     "load",
+    "open_access",
     "open_desk",
     "opened",
     "preview",

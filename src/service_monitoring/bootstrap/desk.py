@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,10 +16,10 @@ from service_monitoring.bootstrap.figures import budgets_of, uptime_of
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.domain.configuration import Configuration, Service
 from service_monitoring.domain.course import Course
-from service_monitoring.domain.incidents import FINAL, State
+from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Acted, Input, Requeued, Retired, Silenced, Unsilenced
 from service_monitoring.domain.instants import Duration, Instant
-from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.matchers import Matcher, all_hold
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import NotFound, Refused, Unavailable
@@ -32,27 +32,29 @@ from service_monitoring.views.desk import (
     Reloaded,
     Status,
     Telling,
+    condition_now,
     row,
     transitions,
 )
 from service_monitoring.views.explain import explain
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.figures import BudgetRow, UptimeRow
-from service_monitoring.views.incidents import IncidentRow
+from service_monitoring.views.incidents import EVERY, IncidentRow, Narrow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow, as_text
+from service_monitoring.views.maintenance import MaintenanceRow, maintenance_row
 from service_monitoring.views.rules import RuleDetail, RuleRow, rule_row, series_rows
 from service_monitoring.views.silences import (
+    EVERY_SILENCE,
     LATELY,
     MOST_MATCHED,
+    SilencePage,
     SilencePreview,
     SilenceRow,
-    matching,
+    labels_now,
     preview_of,
     silence_row,
 )
 from service_monitoring.views.wording import render_summary
-
-_MOST_SILENCES: Final = 1_000
 
 
 class StoreDesk:
@@ -88,11 +90,21 @@ class StoreDesk:
         self._clock = clock
 
     async def incidents(
-        self, *, states: Sequence[State], service: str | None, limit: int, drafts: Drafts = Drafts.LEFT_OUT
+        self,
+        *,
+        states: Sequence[State],
+        service: str | None,
+        limit: int,
+        drafts: Drafts = Drafts.LEFT_OUT,
+        narrow: Narrow = EVERY,
+        after: str = "",
     ) -> list[IncidentRow]:
         """Newest first."""
-        found = await self._store.listed(states=states, service=service, limit=limit, drafts=drafts)
-        return [row(each.incident, each.until, self._configuration) for each in found]
+        found = await self._store.listed(
+            states=states, service=service, limit=limit, after=after or None, drafts=drafts, narrow=narrow
+        )
+        around = self._around()
+        return [row(each.incident, each.until, around(each.incident)) for each in found]
 
     async def incident(self, id: str) -> IncidentDetail:
         """One of them."""
@@ -103,6 +115,7 @@ class StoreDesk:
             previous=story.incident.previous,
             transitions=tuple(transitions(story.events)),
             notices=tuple(_telling(posted) for posted in story.notices),
+            condition=condition_now(story.incident, self._configuration),
         )
 
     async def explain(self, id: str, at: Instant | None, person: str) -> Explanation:
@@ -119,10 +132,11 @@ class StoreDesk:
         """Retire a rule."""
         await self._ask(retired)
 
-    async def silences(self, *, ended: Ended) -> list[SilenceRow]:
+    async def silences(self, *, ended: Ended, page: SilencePage = EVERY_SILENCE) -> list[SilenceRow]:
         """The latest to end first."""
-        rows = [silence_row(each, self._at) for each in await self._store.silences(limit=_MOST_SILENCES)]
-        return [each for each in rows if ended is Ended.SHOWN or each.state != "ended"]
+        at = self._at
+        wanted = replace(page, state="current") if ended is Ended.LEFT_OUT and not page.state else page
+        return [silence_row(each, at) for each in await self._store.silences(wanted, at)]
 
     async def silence(self, wanted: Wanted) -> SilenceRow:
         """Make a silence."""
@@ -138,11 +152,29 @@ class StoreDesk:
         await self._ask(Unsilenced(whole, by))
         return silence_row(await self._store.silence(whole), self._at)
 
+    async def extend(self, id: str, by: str, length: Duration) -> SilenceRow:
+        """Let a silence end so much later."""
+        known = await self._store.silence(id)
+        if known.ends <= self._at:
+            raise Refused(f"the silence {known.id} ended at {known.ends}: make another one")
+        # The one after it is there before it ends: nothing is told in between, whatever stops this half way.
+        ends = known.ends.plus(length)
+        longer = await self.silence(Wanted(known.matchers, by, known.comment, known.begins, ends))
+        await self._ask(Unsilenced(known.id, by))
+        return longer
+
+    async def maintenance(self) -> list[MaintenanceRow]:
+        """The planned work of the configuration."""
+        at, around = self._at, self._around()
+        alive = [each for each in self._course.incidents() if each.opened_at is not None and not each.draft]
+        labels = [labels_now(each, around(each)) for each in alive]
+        return [maintenance_row(each, at, labels) for each in self._configuration.maintenances]
+
     async def preview(self, matchers: tuple[Matcher, ...]) -> SilencePreview:
         """Which incidents these matchers match."""
         since = self._at.plus(Duration(-LATELY))
-        found = matching(await self._store.lately(since, limit=MOST_MATCHED), matchers, self._configuration)
-        rows = [row(each, None, self._configuration) for each in found]
+        around, lately = self._around(), await self._store.lately(since, limit=MOST_MATCHED)
+        rows = [row(each, None, around(each)) for each in lately if all_hold(matchers, labels_now(each, around(each)))]
         return preview_of(matchers, since, [each for each in rows if each.resolved_at is None], rows)
 
     async def outbox(self, *, states: Sequence[str], limit: int) -> list[OutboxRow]:
@@ -268,6 +300,16 @@ class StoreDesk:
             raise NotFound(f"there is no service {name}")
         return found
 
+    def _around(self) -> Callable[[Incident], Configuration]:
+        """So much of the configuration as is about an incident's service: a list must not look through all for each."""
+        services = {service.name: service for service in self._configuration.services}
+
+        def around(incident: Incident) -> Configuration:
+            found = services.get(incident.service)
+            return Configuration() if found is None else Configuration((found,))
+
+        return around
+
     @property
     def _keys(self) -> Keyring:
         if self._keyring is None:
@@ -333,4 +375,5 @@ def _telling(posted: Posted) -> Telling:
         state=posted.state,
         attempts=posted.attempt,
         detail=posted.attempts[-1].detail if posted.attempts else "",
+        recipient=notice.recipient,
     )

@@ -15,7 +15,7 @@ from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Series
 from service_monitoring.domain.spending import reach, spending
-from service_monitoring.domain.uptime import FOR_EVER, Span, uptime
+from service_monitoring.domain.uptime import FOR_EVER, Known, Span, uptime
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.figures import LATELY, BudgetRow, UptimeRow, budget_row, uptime_row
 
@@ -29,11 +29,17 @@ async def uptime_of(
     began = ended.plus(Duration(-LATELY)) if began is None else began
     # A range may begin before the first instant that can be written down.
     began = max(began, Instant(-FOR_EVER))
+    known = await known_of(store, course, service, began, ended)
+    return uptime_row(service.name, began, ended, uptime(began, ended, known))
+
+
+async def known_of(store: SqliteStore, course: Course, service: Service, began: Instant, ended: Instant) -> Known:
+    """What is known of a service in a range; of what comes after where everything is decided, nothing."""
+    judged = course.progress.judged.at
     known = await store.known(service, began, ended, maintenances=course.configuration.maintenances)
     # What is announced for later has not been yet.
     planned = tuple(Span(span.began, min(span.ended, judged.ns)) for span in known.maintenance)
-    known = replace(known, unwatched=(*known.unwatched, Span(judged.ns, FOR_EVER)), maintenance=planned)
-    return uptime_row(service.name, began, ended, uptime(began, ended, known))
+    return replace(known, unwatched=(*known.unwatched, Span(judged.ns, FOR_EVER)), maintenance=planned)
 
 
 async def budgets_of(store: SqliteStore, course: Course, service: Service) -> list[BudgetRow]:

@@ -6,6 +6,7 @@ Knows concrete classes and the order of starting and stopping. Does not know rul
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,19 +17,27 @@ from msgspec import to_builtins
 
 import service_monitoring
 from service_monitoring.application import Monitor
+from service_monitoring.bootstrap.access import StoreAccess
 from service_monitoring.bootstrap.board import StoreBoard
+from service_monitoring.bootstrap.days import StoreDays
 from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
 from service_monitoring.bootstrap.logs import log
+from service_monitoring.bootstrap.rehearsal_jobs import RehearsalJobs
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
+from service_monitoring.bootstrap.rota_desk import ConfiguredRotas
+from service_monitoring.bootstrap.service_desk import StoreServiceDesk
+from service_monitoring.bootstrap.targets import Targets
 from service_monitoring.bootstrap.wiring import (
     checks_of,
     close_kinds,
+    encryption_of,
     kinds_of,
     load,
     new_key,
+    new_secret,
     open_canaries,
     open_sources,
     opening,
@@ -44,7 +53,7 @@ from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle, ask_once
 from service_monitoring.runtime.deadlines import deadline_after
 from service_monitoring.runtime.deliver import Deliverer
-from service_monitoring.runtime.housekeeping import keep_house
+from service_monitoring.runtime.housekeeping import keep_house, keep_tallies
 from service_monitoring.runtime.poll import Poller
 from service_monitoring.runtime.pulse import STALE, Pulse, ailment
 from service_monitoring.runtime.reload import Reloads
@@ -78,8 +87,9 @@ class Program:
         keyring: Keyring,
         *,
         signer: Signer | None = None,
+        access: StoreAccess | None = None,
     ) -> None:
-        """`signer` writes the links of notices, where there are any."""
+        """`signer` writes the links of notices, where there are any. `access` says who is let in."""
         self.store = store
         self._clock = clock
         self._troubles: dict[str, str] = {}
@@ -138,14 +148,24 @@ class Program:
             clock=clock,
         )
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
+        days = StoreDays(store, course=lambda: self._cycle.course)
+        self._rehearsals = RehearsalJobs(lambda: self._reloader.settings, clock, new_key, environment=os.environ)
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
+            access=access,
             board=self._board,
             live=self._board.feed,
+            service=StoreServiceDesk(
+                store, course=lambda: self._cycle.course, clock=clock, target=Targets(lambda: self._reloader.settings)
+            ),
+            rotas=ConfiguredRotas(lambda: self._cycle.course.configuration, clock),
+            days=days,
+            rehearsals=self._rehearsals,
         )
+        self._access = access
         self._door: Door | None = None
 
     async def run(self) -> None:
@@ -195,12 +215,6 @@ class Program:
 
     def _loops(self) -> list[Loop]:
         """In the order in which they end: what lets work in first, what keeps its outcome last."""
-        web = self._reloader.settings.web
-        doors: list[Loop] = []
-        if web is not None:
-            door = self._door = Door(web.host, web.port, named=web.place).open()
-            log().info("listening", address=door.address)
-            doors = [Loop("door", lambda beat: open_door(door, self._faces, beat=beat))]
         return [
             Loop("reload", self._reloads.run, stop=self._reloads.stop),
             Loop(
@@ -208,12 +222,13 @@ class Program:
                 self._poller.run,
                 stop=lambda: self._poller.stop(deadline_after(self._clock, _LAST_RUNS)),
             ),
+            *self._doors(),
             Loop("feed", self._board.feed.run, stop=self._board.feed.stop),
-            *doors,
             Loop(
                 "api",
                 lambda beat: open_api(self._faces, path=socket_path(self._reloader.settings), beat=beat),
             ),
+            Loop("rehearsals", self._rehearsals.run, stop=self._rehearsals.stop),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),
             Loop("cycle", self._cycle.run, stop=self._cycle.stop),
             Loop("alarm", self._alarm.run),
@@ -227,10 +242,37 @@ class Program:
                     beat=beat,
                 ),
             ),
+            Loop("tallies", lambda beat: keep_tallies(self._clock, self.store.tallies.further, beat=beat)),
             Loop("watchdog", self._watchdog.run),
             Loop("uplink", self._uplink.watch),
             Loop("heartbeat", self._pulse.run),
         ]
+
+    def _offer_setup(self, url: str) -> None:
+        """Where nobody can sign in yet, say with what the first account is made. It is said here, and nowhere kept."""
+        if self._access is not None and (token := self._access.begin_setup()):
+            log().warning(f"no account yet: open {url}/setup within 30 minutes with this token: {token}")
+
+    def _doors(self) -> list[Loop]:
+        """The TCP address, where there is one; `InvalidSettings` where its certificate cannot be used."""
+        web = self._reloader.settings.web
+        if web is None:
+            return []
+        encryption = encryption_of(web, self._certificate_troubled)
+        door = self._door = Door(web.host, web.port, named=web.place).open()
+        log().info("listening", address=door.address)
+        self._offer_setup(web.url or f"{'http' if web.tls is None else 'https'}://{door.address}")
+        csrf = new_secret()
+        return [
+            Loop("door", lambda beat: open_door(door, self._faces, web, csrf=csrf, beat=beat, encryption=encryption))
+        ]
+
+    def _certificate_troubled(self, sentence: str) -> None:
+        if sentence:
+            log().warning("certificate not renewed", problem=sentence)
+        else:
+            log().info("certificate renewed")
+        self._trouble("certificate", sentence)
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""
@@ -325,7 +367,8 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
         try:
             keyring = await Keyring(store, clock, new_key).load()
             monitor = await Monitor.resume(store, expected=settings.configuration)
-            program = Program(settings, clock, store, monitor, keyring, signer=signer_of(settings))
+            access = await StoreAccess(store, clock, new_secret).load()
+            program = Program(settings, clock, store, monitor, keyring, signer=signer_of(settings), access=access)
             try:
                 yield program
             finally:
@@ -358,6 +401,14 @@ async def open_desk(settings: Settings) -> AsyncIterator[StoreDesk]:
             configured=settings.configuration,
             clock=clock,
         )
+
+
+@asynccontextmanager
+async def open_access(settings: Settings) -> AsyncIterator[StoreAccess]:
+    """A desk of access over a store that no program has open."""
+    clock = SystemClock()
+    async with await SqliteStore.open(settings.store.path, clock) as store:
+        yield await StoreAccess(store, clock, new_secret).load()
 
 
 async def probe_once(settings: Settings, name: str) -> Observation:

@@ -23,8 +23,9 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from service_monitoring.bootstrap.ranges import Range, recorded_range
 from service_monitoring.domain.configuration import Configuration
-from service_monitoring.domain.instants import SECOND, Instant
+from service_monitoring.domain.instants import Instant
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.rehearsal import recorded
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
@@ -58,13 +59,6 @@ class Past(Struct, frozen=True):
 
     source: str
     mapping: Path | None = None
-
-
-class Range(Struct, frozen=True):
-    """What is rehearsed: [since, until)."""
-
-    since: Instant
-    until: Instant
 
 
 class Variant(Struct, frozen=True):
@@ -109,10 +103,7 @@ def extent(past: Past) -> Range:
 
 def _extent(history: Foreign | History) -> Range | None:
     found = history.span() if isinstance(history, History) else history.extent()
-    if found is None:
-        return None
-    first, last = found
-    return Range(first, Instant((last.ns // SECOND + 1) * SECOND))
+    return None if found is None else recorded_range(*found)
 
 
 def rehearse(

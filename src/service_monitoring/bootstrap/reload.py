@@ -24,7 +24,7 @@ from service_monitoring.runtime.lanes import Channel
 from service_monitoring.runtime.poll import Poller
 from service_monitoring.runtime.pulse import Pulse
 from service_monitoring.runtime.reload import aside
-from service_monitoring.settings import Complaint, InvalidSettings, Origin, Place, Redactor, Settings
+from service_monitoring.settings import Complaint, InvalidSettings, Origin, Place, Redactor, Settings, WebSettings
 from service_monitoring.views.desk import Reloaded
 
 TROUBLE: Final = "configuration"
@@ -173,6 +173,8 @@ class Reloader:
             changed.append("heartbeat")
         if before.chosen.store != chosen.store:
             changed.append("retention")
+        if (before.chosen.status_pages, before.chosen.public_work) != (chosen.status_pages, chosen.public_work):
+            changed.append("status pages")
         return changed
 
     def _refused(self, invalid: InvalidSettings) -> None:
@@ -218,4 +220,11 @@ def _lasting(before: Settings, loaded: Settings) -> tuple[Settings, tuple[str, .
     elif one and other and one.url != other.url:
         there, here = other.url or "none", one.url or "none"
         warnings.append(f"web.url: {there} is used after a restart; until then it is {here}")
+    if one and other and _who_may_come(one) != _who_may_come(other):
+        warnings.append("web: authentication, tls and behind_proxy are used after a restart; until then all stays")
     return replace(loaded, store=replace(loaded.store, path=before.store.path), web=one), tuple(warnings)
+
+
+def _who_may_come(web: WebSettings) -> tuple[object, ...]:
+    files = web.tls and (web.tls.certificate, web.tls.key)
+    return web.authentication, files, web.behind_proxy

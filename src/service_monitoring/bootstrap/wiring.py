@@ -6,7 +6,7 @@ Knows concrete classes and the environment of the process. Does not know when an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from secrets import token_hex  # noqa: TID251 - the one place that makes keys
@@ -33,9 +33,11 @@ from service_monitoring.settings import (
     Secrets,
     Settings,
     Variation,
+    WebSettings,
 )
 from service_monitoring.settings.anchoring import named_files
 from service_monitoring.views.wording import complaint, complaint_of_channel
+from service_monitoring.web.encrypting import Encryption
 
 
 def the_clock() -> Clock:
@@ -226,6 +228,17 @@ def open_sink(channel: ChannelSettings, world: Surroundings) -> Sink:
     """A sink that speaks in the channel's words; `Refused` where its options cannot work."""
     kind = sink_kinds()[channel.kind]
     return kind.open_sink(channel.options, surroundings=replace(world, template=channel.template))
+
+
+def encryption_of(web: WebSettings, troubled: Callable[[str], None]) -> Encryption | None:
+    """The certificate of the address, where it has one; `InvalidSettings` where it cannot be used."""
+    if web.tls is None:
+        return None
+    try:
+        return Encryption(web.tls.certificate, web.tls.key, troubled=troubled)
+    except Refused as refused:
+        remedy = "name a certificate and its key in PEM that the user of the program may read"
+        raise InvalidSettings([Complaint(web.tls.place, "web.tls", str(refused), remedy)]) from None
 
 
 def checks_of(chosen: Settings) -> list[Check]:

@@ -27,6 +27,13 @@ class Form(Enum):
     JSON = "json"
 
 
+class Typed(Enum):
+    """Where a password comes from."""
+
+    TERMINAL = "terminal"
+    INPUT = "input"
+
+
 def main() -> None:
     """Run the command of `sys.argv`; never returns."""
     sys.stdout = io.TextIOWrapper(

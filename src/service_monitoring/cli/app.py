@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from service_monitoring.cli import Form
+from service_monitoring.cli import Form, Typed
 
 app = typer.Typer(
     name="service-monitoring",
@@ -62,6 +62,18 @@ app.add_typer(oncall_app, name="oncall")
 app.add_typer(notify_app, name="notify")
 app.add_typer(silence_app, name="silence")
 app.add_typer(maintenance_app, name="maintenance")
+users_app = typer.Typer(
+    help="Say who may sign in, and as what.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+tokens_app = typer.Typer(
+    help="Make, list and revoke the tokens that programs send.", no_args_is_help=True, rich_markup_mode=None
+)
+audit_app = typer.Typer(help="Show what was done and by whom.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(users_app, name="users")
+app.add_typer(tokens_app, name="tokens")
+app.add_typer(audit_app, name="audit")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="SERVICE_MONITORING_CONFIG", help="The configuration file.")
@@ -80,6 +92,10 @@ Recipient = Annotated[str, typer.Argument(help="A channel's name, or person.NAME
 Server = Annotated[
     str,
     typer.Option(envvar="SERVICE_MONITORING_SERVER", help="Where the monitor listens, for a key."),
+]
+UserName = Annotated[str, typer.Argument(metavar="NAME", help="The name of the account.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the input, not from the terminal.")
 ]
 OneRota = Annotated[str, typer.Option("--rota", help="Only this rota.")]
 Run = Annotated[str, typer.Option("--run", help="The run's id: letters, digits and -.")]
@@ -114,8 +130,29 @@ class NoticeState(StrEnum):
     WITHHELD = "withheld"
 
 
+class RoleName(StrEnum):
+    """What a person may be here."""
+
+    VIEWER = "viewer"
+    RESPONDER = "responder"
+    ADMIN = "admin"
+
+
+class ScopeName(StrEnum):
+    """What a token may be good for."""
+
+    METRICS = "metrics"
+    READ = "read"
+    RESPOND = "respond"
+    ADMINISTER = "administer"
+
+
 def _form(*, json: bool) -> Form:
     return Form.JSON if json else Form.HUMAN
+
+
+def _typed(*, stdin: bool) -> Typed:
+    return Typed.INPUT if stdin else Typed.TERMINAL
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  the signature that typer calls
@@ -654,6 +691,136 @@ def keys_revoke(check: Check, config: Config = _FILE, *, json: Json = False) -> 
     from service_monitoring.cli import keys
 
     keys.revoke(check, config, _form(json=json))
+
+
+@users_app.command("add")
+def users_add(
+    name: UserName,
+    role: Annotated[RoleName, typer.Option(help="What this one may do.")] = RoleName.VIEWER,
+    config: Config = _FILE,
+    *,
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
+) -> None:
+    """Make an account. Its password is asked for."""
+    from service_monitoring.cli import users
+
+    users.add(name, role.value, _typed(stdin=password_stdin), config, _form(json=json))
+
+
+@users_app.command("list")
+def users_list(config: Config = _FILE, *, json: Json = False) -> None:
+    """List accounts."""
+    from service_monitoring.cli import users
+
+    users.list_users(config, _form(json=json))
+
+
+@users_app.command("role")
+def users_role(
+    name: UserName,
+    role: Annotated[RoleName, typer.Argument(help="What this one may do.")],
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Give an account another role; its sessions end."""
+    from service_monitoring.cli import users
+
+    users.role(name, role.value, config, _form(json=json))
+
+
+@users_app.command("password")
+def users_password(
+    name: UserName, config: Config = _FILE, *, password_stdin: PasswordStdin = False, json: Json = False
+) -> None:
+    """Give an account another password, which is asked for; its sessions end."""
+    from service_monitoring.cli import users
+
+    users.password(name, _typed(stdin=password_stdin), config, _form(json=json))
+
+
+@users_app.command("disable")
+def users_disable(name: UserName, config: Config = _FILE, *, json: Json = False) -> None:
+    """Let an account in no more; its sessions end, and its tokens open nothing meanwhile."""
+    from service_monitoring.cli import users
+
+    users.disable(name, config, _form(json=json))
+
+
+@users_app.command("enable")
+def users_enable(name: UserName, config: Config = _FILE, *, json: Json = False) -> None:
+    """Let an account in again."""
+    from service_monitoring.cli import users
+
+    users.enable(name, config, _form(json=json))
+
+
+@users_app.command("remove")
+def users_remove(name: UserName, config: Config = _FILE, *, json: Json = False) -> None:
+    """Remove an account with its sessions and tokens."""
+    from service_monitoring.cli import users
+
+    users.remove(name, config, _form(json=json))
+
+
+@tokens_app.command("create")
+def tokens_create(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    account: Annotated[str, typer.Option("--for", help="The account whose it is.")],
+    scope: Annotated[list[ScopeName], typer.Option(help="What it is good for; may be given again.")],
+    lasts: Annotated[str, typer.Option(help="How long it is good.")] = "90d",
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Make a token: it is shown this once."""
+    from service_monitoring.cli import tokens
+
+    tokens.create(name, account, [each.value for each in scope], lasts, config, _form(json=json))
+
+
+@tokens_app.command("list")
+def tokens_list(config: Config = _FILE, *, json: Json = False) -> None:
+    """List tokens, without what opens anything."""
+    from service_monitoring.cli import tokens
+
+    tokens.list_tokens(config, _form(json=json))
+
+
+@tokens_app.command("revoke")
+def tokens_revoke(
+    handle: Annotated[str, typer.Argument(help="What `tokens list` begins its line with.")],
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+) -> None:
+    """Let a token open nothing any more."""
+    from service_monitoring.cli import tokens
+
+    tokens.revoke(handle, config, _form(json=json))
+
+
+@audit_app.command("list")
+def audit_list(
+    config: Config = _FILE,
+    *,
+    json: Json = False,
+    before: Annotated[int | None, typer.Option(min=1, help="Only what was done before this number.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+) -> None:
+    """List what was done and by whom, the latest first."""
+    from service_monitoring.cli import tokens
+
+    tokens.list_audit(before, limit, config, _form(json=json))
+
+
+@audit_app.command("verify")
+def audit_verify(config: Config = _FILE, *, json: Json = False) -> None:
+    """Find out whether the audit trail can be what was written. Exit 1 where it cannot, with the first row."""
+    from service_monitoring.cli import tokens
+
+    raise typer.Exit(tokens.verify_audit(config, _form(json=json)))
 
 
 @outbox_app.command("list")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,11 @@ from service_monitoring.errors import MonitoringError, NotFound, Refused, Unavai
 
 PATIENCE: Final = 30.0
 """Seconds that one answer may take: a backup writes everything that is stored."""
+
+
+_PAGE: Final = 200
+"""Rows that a list gives at once."""
+_NEXT: Final = re.compile(r'<(/[^>]*)>; rel="next"')
 
 
 class NotRunning(MonitoringError):
@@ -58,7 +64,25 @@ def ask(
 
     `NotRunning` where nobody listens, else the error that the answer names; `Unavailable` when there is no answer.
     """
-    target = route + ("?" + urlencode(query, doseq=True) if query else "")
+    return _answer(path, method, _target(route, query), body, patience)[0]
+
+
+def walk(path: Path, route: str, query: dict[str, Any], most: int) -> list[Any]:
+    """A list page by page, its first `most` rows; errors as from `ask`."""
+    target = _target(route, query | {"limit": min(most, _PAGE)})
+    rows: list[Any] = []
+    while target and len(rows) < most:
+        page, target = _answer(path, "GET", target, None, PATIENCE)
+        rows += page
+    return rows[:most]
+
+
+def _target(route: str, query: dict[str, Any] | None) -> str:
+    return route + ("?" + urlencode(query, doseq=True) if query else "")
+
+
+def _answer(path: Path, method: str, target: str, body: Any, patience: float) -> tuple[Any, str]:
+    """The JSON of an answer, and where its next page is, if there is one."""
     connection = _Connection(path, patience)
     try:
         connection.request(
@@ -83,9 +107,11 @@ def ask(
     if response.status >= 300:
         raise _error(response.status, content)
     try:
-        return json.loads(content) if content else None
+        answer = json.loads(content) if content else None
     except ValueError as error:
         raise Unavailable(f"what listens on {path} does not speak JSON: {error}") from error
+    further = _NEXT.search(response.getheader("Link") or "")
+    return answer, further[1] if further else ""
 
 
 def _error(status: int, content: bytes) -> MonitoringError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -337,27 +337,33 @@ class EmptyError(Exception):
     """No program runs and none ever did: the data folder is not made by asking about it."""
 
 
-def ask(
+def ask(  # noqa: PLR0913 - what is asked, and by name what few questions need besides
     config: Path,
     method: str,
     route: str,
-    directly: Callable[[Desk], Awaitable[Any]],
+    directly: Callable[[Any], Awaitable[Any]],
     *,
     query: dict[str, Any] | None = None,
     body: Any = None,
     made: bool = False,
+    access: bool = False,
+    most: int | None = None,
 ) -> Any:
     """The answer of the running program, or that of the store where none runs, in JSON's types.
 
     A running program is found, and answers, also while its file is not valid: somebody must be able to acknowledge,
     and to ask what is wrong. `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
+    `directly` is handed the desk, or that of access where it is `access` that is asked for. Of a list that comes in
+    pages, the first `most` rows.
     """
     with suppress(client.NotRunning):
+        if most is not None:
+            return client.walk(_socket(config), route, query or {}, most)
         return client.ask(_socket(config), method, route, query=query, body=body)
     settings = load(config)
     if not made and not (settings.store.path / FACTS).exists():
         raise EmptyError
-    return asyncio.run(_answered(settings, directly))
+    return asyncio.run(_answered(bootstrap.open_access if access else bootstrap.open_desk, settings, directly))
 
 
 def _socket(config: Path) -> Path:
@@ -366,15 +372,19 @@ def _socket(config: Path) -> Path:
     return bootstrap.socket_in(data_folder(config))
 
 
-async def _answered(settings: Settings, directly: Callable[[Desk], Awaitable[Any]]) -> Any:
-    async with bootstrap.open_desk(settings) as desk:
+async def _answered(
+    opened: Callable[[Settings], AbstractAsyncContextManager[Any]],
+    settings: Settings,
+    directly: Callable[[Any], Awaitable[Any]],
+) -> Any:
+    async with opened(settings) as desk:
         return msgspec.to_builtins(await directly(desk))
 
 
 def _rows(
     config: Path, *, states: list[State], service: str | None, limit: int, drafts: Drafts
 ) -> list[dict[str, Any]]:
-    query: dict[str, Any] = {"state": [str(state) for state in states], "limit": limit}
+    query: dict[str, Any] = {"state": [str(state) for state in states]}
     if drafts is Drafts.SHOWN:
         query["drafts"] = "true"
     if service is not None:
@@ -386,6 +396,7 @@ def _rows(
             "/api/v1/incidents",
             lambda desk: desk.incidents(states=states, service=service, limit=limit, drafts=drafts),
             query=query,
+            most=limit,
         )
     except EmptyError:
         return []

@@ -20,12 +20,13 @@ from msgspec.structs import replace
 
 from service_monitoring import bootstrap
 from service_monitoring.bootstrap import rehearsing
-from service_monitoring.bootstrap.rehearsing import Past, Range, Variant
+from service_monitoring.bootstrap.ranges import Range, chosen
+from service_monitoring.bootstrap.rehearsing import Past, Variant
 from service_monitoring.bootstrap.wiring import rehearsable
 from service_monitoring.cli import Form, show, show_rehearsal
-from service_monitoring.domain.calendar import active_hours, local_instant
+from service_monitoring.domain.calendar import active_hours
 from service_monitoring.domain.configuration import Configuration, with_drafts_active
-from service_monitoring.domain.instants import Duration, Instant, in_seconds
+from service_monitoring.domain.instants import Instant, in_seconds
 from service_monitoring.domain.schedules import Span
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.rehearsal.assumed import Assumption
@@ -41,7 +42,6 @@ from service_monitoring.rehearsal.sweep import Sweep as Curve
 from service_monitoring.rehearsal.sweep import summary_of, sweep_of
 from service_monitoring.settings import Settings, Sweep, Variation, current, grid, sweep
 from service_monitoring.settings.quantities import duration
-from service_monitoring.views.because import instant_text
 from service_monitoring.wire.ledger import ledger
 
 _UTC: Final = "UTC"
@@ -161,25 +161,7 @@ def _past(asked: Asked, settings: Settings | None) -> Past:
 
 def _span(asked: Asked, past: Past, zone: str) -> Range:
     """From and to as they were typed, by the zone of the configuration; all that there is where they were not."""
-    there = rehearsing.extent(past)
-    since = _instant(asked.began, zone, there.until) if asked.began else there.since
-    until = _instant(asked.ended, zone, there.until) if asked.ended else there.until
-    if until <= since:
-        began, ended = asked.began or instant_text(since), asked.ended or instant_text(until)
-        raise Refused(f"--to {ended} is not after --from {began}: nothing lies between")
-    if since >= there.until or until <= there.since:
-        raise Refused(f"the history reaches {_reach(there)}: nothing of it lies in what is asked")
-    return Range(since, until)
-
-
-def _reach(there: Range) -> str:
-    return f"from {instant_text(there.since)} to {instant_text(there.until)}"
-
-
-def _instant(text: str, zone: str, end: Instant) -> Instant:
-    if text.startswith("-"):
-        return end.plus(Duration(-duration(text[1:])))
-    return local_instant(text.replace("Z", "+00:00"), zone)
+    return chosen(rehearsing.extent(past), asked.began, asked.ended, zone)
 
 
 def _assumption(text: str) -> Assumption:

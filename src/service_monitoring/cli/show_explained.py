@@ -14,30 +14,30 @@ from rich.text import Text
 
 from service_monitoring.cli.show import lines, moment, word
 from service_monitoring.domain.instants import Instant
+from service_monitoring.views.explanation import PARTS, because_text, concerning, told_text
 from service_monitoring.views.on_record import names
-from service_monitoring.views.wording import one_line
 
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 def explained(answer: Mapping[str, Any], now: Instant) -> None:
     """Who was told, who was not, what happened until then and what is due."""
-    whom = f", as far as it concerns {answer['person']}" if answer["person"] else ""
+    whom = concerning(answer["person"])
     head = Text.assemble("Incident ", word(answer["incident"], "bold"), f" of {answer['service']}.{answer['rule']}")
     lines(head, Text.assemble("  ", word(answer["state"]), word(f"{whom}, at {_local(answer['at'], now)}", "")))
-    _titled("Who was told", (_standing(each, now) for each in answer["recipients"]), "nobody")
-    _titled("What happened", _said(answer["lines"], now), "nothing")
-    _titled("What is due", _said(answer["ahead"], now), "nothing")
+    _titled(*PARTS["recipients"], (_standing(each, now) for each in answer["recipients"]))
+    _titled(*PARTS["lines"], _said(answer["lines"], now))
+    _titled(*PARTS["ahead"], _said(answer["ahead"], now))
 
 
-def _titled(title: str, paragraphs: Iterable[Text], nothing: str) -> None:
+def _titled(title: str, nothing: str, paragraphs: Iterable[Text]) -> None:
     lines(Text(), Text(title, "bold"))
     every = list(paragraphs) or [Text(nothing)]
     lines(*(Padding(each, (0, 0, 0, 2)) for each in every))
 
 
 def _standing(row: Mapping[str, Any], now: Instant) -> Text:
-    told = "told" if row["told"] else f"not told ({row['state']})"
+    told = told_text("" if row["told"] else row["state"])
     style = "green" if row["told"] else "yellow"
     who = names((row["recipient"],))
     return Text.assemble(word(f"{who}: ", ""), Text(told, style), word(_because(row, now), ""))
@@ -48,7 +48,7 @@ def _said(rows: Sequence[Mapping[str, Any]], now: Instant) -> Iterable[Text]:
 
 
 def _because(row: Mapping[str, Any], now: Instant) -> str:
-    return f", because {_localized(one_line(row['because']), now)}: {moment(row['at'], now)}"
+    return f"{_localized(because_text(row['because']), now)}{moment(row['at'], now)}"
 
 
 def _localized(sentence: str, now: Instant) -> str:

@@ -15,22 +15,10 @@ from rich.text import Text
 from service_monitoring.cli.show import counts, facts_table, line, lines, moment, word
 from service_monitoring.domain.instants import Instant, seconds
 from service_monitoring.settings.quantities import duration_text
+from service_monitoring.views.rules import WHY
 
 _VERDICTS: Final = {"breached": "bold red", "healthy": "green", "unknown": "yellow"}
 _CONDITIONS: Final = {"up": "green", "down": "bold red", "degraded": "yellow", "maintenance": "", "unknown": "yellow"}
-_WHY: Final = {
-    "nothing_heard": "no sample came yet",
-    "too_little": "its window holds too little",
-    "stale": "no sample came for too long",
-    "not_measured": "its last run could not measure",
-    "gap": "nobody is watching",
-    "after_gap": "nothing was measured since nobody watched",
-    "no_data": "missing data counts as a breach",
-    "off_hours": "these are not its active hours",
-    "flapping": "it changes its mind too often",
-    "resolved_by_hand": "a person ended its incident while it was breached",
-    "not_yet_recovered": "it is between the limit and that of recovery",
-}
 
 
 def rules(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -67,7 +55,7 @@ def _stands(each: Mapping[str, Any], now: Instant) -> Iterable[tuple[str | Text,
     since = f", since {moment(each['since'], now)}" if each["since"] else ""
     yield "says", Text.assemble(Text(each["verdict"], _VERDICTS[each["verdict"]]), since)
     for why in each["why"]:
-        yield "because", Text(_WHY.get(why, why))
+        yield "because", Text(WHY.get(why, why))
     said = [f"{each['value']:g}"] if each["value"] is not None else []
     said += [part for part in (each["reason"], each["detail"]) if part]
     if said:

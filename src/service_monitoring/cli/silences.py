@@ -24,7 +24,7 @@ from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.ports import Ended
 from service_monitoring.settings.matchers import matcher
 from service_monitoring.settings.quantities import duration, duration_text
-from service_monitoring.views.silences import window_rows
+from service_monitoring.views.silences import EVERY_SILENCE, window_rows
 
 _MOST_WINDOWS: Final = 1_000
 
@@ -70,7 +70,14 @@ def list_silences(config: Path, form: Form, *, ended: Ended) -> None:
     query = {"ended": "true"} if ended is Ended.SHOWN else {}
     rows: list[dict[str, Any]]
     try:
-        rows = ask(config, "GET", "/api/v1/silences", lambda desk: desk.silences(ended=ended), query=query)
+        rows = ask(
+            config,
+            "GET",
+            "/api/v1/silences",
+            lambda desk: desk.silences(ended=ended),
+            query=query,
+            most=EVERY_SILENCE.limit,
+        )
     except EmptyError:
         rows = []
     if form is Form.JSON:

@@ -7,7 +7,7 @@ asked again; it does not know who is told (`routing`), what other policies do (`
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
 import msgspec
@@ -173,14 +173,17 @@ class MonitoringPolicy:
         """
         return reach_of(self._configured, check)
 
-    def standings(self, name: str) -> list[Standing]:
-        """How a rule stands on each series that it judges, in their order; `Refused` when there is no such rule."""
+    def standings(self, name: str, among: Container[tuple[tuple[str, str], ...]] | None = None) -> list[Standing]:
+        """How a rule stands on each series that it judges, in their order; `Refused` when there is no such rule.
+
+        With `among`, on those with these labels alone: what each rests on is not looked up for thousands of others.
+        """
         rule = self.rule(name)
         job = self._jobs.due(rule.check) if isinstance(rule.strategy, Heartbeat) else None
         return [
             Standing(self._stored(track), track.terms, track.line.lag, self._evidence(track), job)
             for track in self._in_order()
-            if track.rule.name == name
+            if track.rule.name == name and (among is None or track.line.series.labels in among)
         ]
 
     # What it is told --------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from service_monitoring.rehearsal import plots
 from service_monitoring.rehearsal.figures import Paged, hours_text
 from service_monitoring.rehearsal.report import Report
 from service_monitoring.views.because import PAGES, length_text
+from service_monitoring.views.drawing import Plot
 from service_monitoring.views.on_record import names
 
 MOST_ROWS: Final = 100
@@ -51,7 +52,7 @@ def html_of(report: Report, *, title: str = "Rehearsal") -> str:
     return shown + "\n"
 
 
-def _disturbed_gains(report: Report, zone: str) -> plots.Plot | None:
+def _disturbed_gains(report: Report, zone: str) -> Plot | None:
     if report.disturbed is None:
         return None
     return replace(plots.gains(report.disturbed.difference, zone), name="disturbed-gains")

@@ -13,8 +13,6 @@ from datetime import date
 from itertools import pairwise
 from typing import Final
 
-from msgspec import Struct
-
 from service_monitoring.domain import calendar
 from service_monitoring.domain.instants import DAY, HOUR, Duration, Instant, seconds
 from service_monitoring.domain.schedules import ActiveHours, Span
@@ -22,6 +20,7 @@ from service_monitoring.rehearsal.difference import Difference
 from service_monitoring.rehearsal.figures import Figures, Paged, Recipient
 from service_monitoring.rehearsal.sweep import Point, Sweep, front_of
 from service_monitoring.views.because import length_text
+from service_monitoring.views.drawing import Plot, Shape
 from service_monitoring.views.on_record import names
 
 MOST_LANES: Final = 12
@@ -39,32 +38,6 @@ _BARS: Final = 180
 _CURVE: Final = 300
 _RESOLUTION: Final = 1000
 _SEVERITIES: Final = ("info", "warning", "critical")
-
-
-class Shape(Struct, frozen=True):
-    """A `rect`, `line`, `dot` or `text`: `x` and `width` in per cent, `y` and `height` in pixels.
-
-    A line goes from (x, y) by (width, height); `text` is what is written, or said of a shape.
-    """
-
-    sort: str
-    x: float
-    y: float
-    width: float = 0
-    height: float = 0
-    look: str = ""
-    text: str = ""
-
-
-class Plot(Struct, frozen=True):
-    """A drawing with what it says to those who do not see it; `legend` has a look and a word for each colour."""
-
-    name: str
-    title: str
-    says: str
-    height: int
-    shapes: tuple[Shape, ...]
-    legend: tuple[tuple[str, str], ...] = ()
 
 
 def zone_of_all(figures: Figures) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, Instant
-from service_monitoring.errors import TooMuch
+from service_monitoring.errors import Unavailable
 from service_monitoring.ports import Clock, Tick
 from service_monitoring.views.live import HEARTBEAT
 
@@ -96,7 +96,7 @@ class Feed:
         """Listen."""
         if len(self._listeners) >= self._most:
             self._refused += 1
-            raise TooMuch(f"{self._most} listen already: ask for the page again now and then", 60)
+            raise Unavailable(f"{self._most} listen already: ask for the page again now and then")
         listener = _Listener(self, frozenset(topics) or frozenset({""}))
         self._listeners[listener] = None
         for topic in listener.topics:

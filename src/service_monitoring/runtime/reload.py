@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
 from service_monitoring.errors import MonitoringError, Refused, Unavailable
@@ -26,6 +26,7 @@ PATIENCE: Final = Duration(25 * SECOND)
 _STEP: Final = Duration(100 * MILLISECOND)
 
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 
 
 class Reloads(Generic[Result]):
@@ -159,9 +160,9 @@ class Reloads(Generic[Result]):
         return waiting
 
 
-async def aside(blocking: Callable[[], Result]) -> Result:
+async def aside(blocking: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
     """What a call that blocks gives back, made in a thread. Cancelled, nobody hears of it; it ends all the same."""
-    return await asyncio.to_thread(blocking)
+    return await asyncio.to_thread(blocking, *given, **named)
 
 
 def _answer(waiting: Sequence[asyncio.Future[Any]], error: Exception) -> None:

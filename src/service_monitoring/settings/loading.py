@@ -36,6 +36,7 @@ from service_monitoring.settings.sections import (
 )
 from service_monitoring.settings.services import read_services
 from service_monitoring.settings.shapes import FileShape
+from service_monitoring.settings.status import read_status_pages
 from service_monitoring.settings.validation import faults
 from service_monitoring.settings.values import Settings
 
@@ -121,7 +122,7 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         checks=checks,
         channels=recipients.channels,
         smtp=read_smtp(shape.smtp, reading),
-        web=read_web(shape, reading),
+        web=read_web(shape, path.parent, reading),
         canaries=read_canaries(shape, reading),
         configuration=Configuration(
             services,
@@ -134,6 +135,8 @@ def _read(path: Path, shape: FileShape, reading: Reading, template: TemplateChec
         ),
         people=tuple(shape.people),
         heartbeat=read_heartbeat(shape, reading),
+        status_pages=read_status_pages(shape, services, reading),
+        public_work={each.name: each.public_name for each in shape.maintenance if each.public_name},
         contacts={person.name: person.contacts[0] for person in recipients.people if person.contacts},
         not_yet=tuple(
             sorted(reading.not_yet, key=lambda each: (order[each.place.file], each.place.line, each.place.column))

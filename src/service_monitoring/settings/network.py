@@ -95,6 +95,16 @@ def network(text: str) -> Network:
         raise InvalidValue(f"{shown(text)} is not a network", "write 10.0.0.0/8, fd00::/8 or one address") from None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as people write it in an address, is this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _not_public(address: Address) -> str | None:
     """What `address` is, where it is not part of the public internet."""
     for prefix, name in _NOT_GLOBAL:

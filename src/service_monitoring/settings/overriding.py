@@ -27,11 +27,11 @@ MOST_POINTS: Final = 200
 """Rehearsals that one command runs: more than anybody looks at in a curve, few enough for an afternoon."""
 
 _FORM: Final = "write KEY=FROM:TO:STEP or KEY=VALUE,VALUE, as shop.slow.above=0.4:1.2:0.1"
-_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,100}(?:\[\d{1,4}\])*(?:\.[A-Za-z0-9_-]{1,100}(?:\[\d{1,4}\])*)*", re.ASCII)
+KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,100}(?:\[\d{1,4}\])*(?:\.[A-Za-z0-9_-]{1,100}(?:\[\d{1,4}\])*)*", re.ASCII)
 _STEP: Final = re.compile(r"[A-Za-z0-9_-]+|\[\d+\]", re.ASCII)
 _NUMBER: Final = re.compile(r"[-+]?\d{1,15}(?:\.\d{1,12})?(?:[eE][-+]?\d{1,2})?", re.ASCII)
 _UNIT: Final = re.compile(r"[A-Za-z]*\Z")
-_MAY_BE_ADDED: Final = frozenset({"for", "group_wait", "group_interval", "repeat_interval", "repeat"})
+MAY_BE_ADDED: Final = frozenset({"for", "group_wait", "group_interval", "repeat_interval", "repeat"})
 """What means something where it is left out, and can be swept there, too."""
 
 
@@ -62,7 +62,7 @@ def sweep(text: str) -> Sweep:
     Numbers, durations and sizes are stepped exactly, and the upper end is one of the values where a step hits it.
     """
     key, equals, values = text.partition("=")
-    if not equals or not values or _KEY.fullmatch(key) is None:
+    if not equals or not values or KEY.fullmatch(key) is None:
         raise InvalidValue(f"{shown(text)} says no values of a key", _FORM)
     parts = values.split(":")
     if len(parts) == 1:
@@ -92,7 +92,7 @@ def grid(sweeps: Sequence[Sweep]) -> tuple[tuple[Variation, ...], ...]:
 
 def override(gathered: Gathered, variation: Variation) -> KeyPath:
     """Put the value into what was read, and give back where; `InvalidSettings` where there is nothing of that name."""
-    path = _located(gathered, variation)
+    path = located(gathered, variation)
     holder: Any = gathered.data
     for step in path[:-1]:
         # Aliases share values, and only this one is meant.
@@ -108,7 +108,7 @@ def in_force(gathered: Gathered, sweeps: Sequence[Sweep]) -> tuple[str, ...] | N
     found: list[str] = []
     for each in sweeps:
         holder: Any = gathered.data
-        for step in _located(gathered, each.variations[0]):
+        for step in located(gathered, each.variations[0]):
             holder = holder[step] if _has(holder, step) else None
         same = [variation.text for variation in each.variations if _measure(variation.given) == _measure(holder)]
         found += same[:1]
@@ -222,8 +222,8 @@ def _too_many(count: int) -> InvalidValue:
 # Places ---------------------------------------------------------------------------------------------------------------
 
 
-def _located(gathered: Gathered, variation: Variation) -> KeyPath:
-    """Where the key of a variation stands."""
+def located(gathered: Gathered, variation: Variation) -> KeyPath:
+    """Where the key of a variation stands; `InvalidSettings` where nothing of that name does."""
     steps = _steps(variation.key)
     if steps[0] == "routes" and len(steps) > 1 and isinstance(steps[1], int):
         return _within(gathered, (), steps, variation)
@@ -253,7 +253,7 @@ def _within(gathered: Gathered, base: KeyPath, steps: KeyPath, variation: Variat
     path = base
     for index, step in enumerate(steps):
         last = index == len(steps) - 1
-        there = _has(holder, step) or (last and step in _MAY_BE_ADDED and isinstance(holder, dict))
+        there = _has(holder, step) or (last and step in MAY_BE_ADDED and isinstance(holder, dict))
         if not there:
             raise _missing(gathered, path, step, holder, variation)
         path = (*path, step)

@@ -11,15 +11,17 @@ from typing import Final
 
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.settings.complaints import KeyPath
-from service_monitoring.settings.problems import InvalidValue, one_line
+from service_monitoring.settings.network import network
+from service_monitoring.settings.problems import InvalidValue, one_line, shown
 from service_monitoring.settings.reading import Reading
-from service_monitoring.settings.shapes import FileShape, SmtpShape
+from service_monitoring.settings.shapes import FileShape, SmtpShape, TlsShape
 from service_monitoring.settings.validation import faults_of_given
 from service_monitoring.settings.values import (
     CheckSettings,
     HeartbeatSettings,
     SmtpSettings,
     StoreSettings,
+    TlsSettings,
     WebSettings,
 )
 
@@ -56,8 +58,8 @@ def read_smtp(shape: SmtpShape | None, reading: Reading) -> SmtpSettings | None:
     return SmtpSettings(shape.host, shape.port, shape.sender, shape.username, shape.password, shape.tls)
 
 
-def read_web(shape: FileShape, reading: Reading) -> WebSettings | None:
-    """Where reports and samples arrive; None: nowhere."""
+def read_web(shape: FileShape, folder: Path, reading: Reading) -> WebSettings | None:
+    """Where the console, the API, reports and samples are; None: nowhere."""
     if shape.web.listen == "none":
         if shape.web.url is not None:
             problem = "links would lead to where nobody listens"
@@ -67,7 +69,44 @@ def read_web(shape: FileShape, reading: Reading) -> WebSettings | None:
     path = ("web", "listen")
     written = "web" in shape.model_fields_set
     place = f"{reading.gathered.place_of_key(path)} web.listen" if written else "web.listen"
-    return WebSettings(host.strip("[]"), int(port), one_line(place), shape.web.url or "")
+    made = WebSettings(
+        host.strip("[]"),
+        int(port),
+        one_line(place),
+        shape.web.url or "",
+        shape.web.authentication,
+        _tls(shape.web.tls, folder, reading),
+        tuple(network(text) for text in shape.web.behind_proxy),
+    )
+    _guarded(made, shape.web.listen, reading)
+    return made
+
+
+def _tls(shape: TlsShape | None, folder: Path, reading: Reading) -> TlsSettings | None:
+    if shape is None:
+        return None
+    for key, text in (("certificate", shape.certificate), ("key", shape.key)):
+        if "\0" in text:
+            reading.complain(("web", "tls", key), "this is not a path", "write tls/monitor.pem")
+    return TlsSettings(
+        folder / shape.certificate.replace("\0", ""),
+        folder / shape.key.replace("\0", ""),
+        reading.gathered.place_of_key(("web", "tls")),
+    )
+
+
+def _guarded(web: WebSettings, listen: str, reading: Reading) -> None:
+    """Complain of an address at which strangers would be let in, or passwords be read on their way."""
+    if web.authentication == "none" and not web.local:
+        problem = f"whoever reaches {shown(listen)} could do everything"
+        reading.complain(("web", "authentication"), problem, "leave it out, or listen on 127.0.0.1")
+    elif web.authentication == "none" and web.behind_proxy:
+        problem = "whoever reaches the proxy could do everything"
+        reading.complain(("web", "authentication"), problem, "leave it out, or leave behind_proxy out")
+    elif not web.local and web.tls is None and not web.behind_proxy:
+        problem = f"passwords would travel unencrypted to {shown(listen)}"
+        remedy = "add tls: {certificate: FILE, key: FILE}, or behind_proxy: [ADDRESS] of a proxy that ends TLS"
+        reading.complain(("web", "listen"), problem, f"{remedy}, or listen on 127.0.0.1")
 
 
 def read_canaries(shape: FileShape, reading: Reading) -> tuple[CheckSettings, ...]:

@@ -42,6 +42,18 @@ def _name(text: str) -> str:
     return text
 
 
+def _public_text(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > 100:
+        raise InvalidValue(f"{shown(text)} is not a line that people can read", "write 1 to 100 characters in one line")
+    return text
+
+
+def _page_name(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,60}[a-z0-9])?", text, re.ASCII) is None:
+        raise InvalidValue(f"{shown(text)} is not a name for an address", "use a to z, 0 to 9 and -, as in my-shop")
+    return text
+
+
 def _recipient(text: str) -> str:
     sort, dot, name = text.partition(".")
     if sort not in {"channel", "person", "oncall"} or not dot or not name:
@@ -60,9 +72,6 @@ def _listen(text: str) -> str:
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", text, re.ASCII)
     if match is None or int(match[3]) > 65535:
         raise InvalidValue(f"{shown(text)} is not an address with a port", "write 127.0.0.1:8080")
-    if (match[1] or match[2]) not in {"::1", "localhost"} and not (match[2] or "").startswith("127."):
-        problem = f"{shown(text)} would show everything to whoever reaches it"
-        raise InvalidValue(problem, "listen on 127.0.0.1, with a proxy that asks for a login in front")
     return text
 
 
@@ -79,6 +88,8 @@ def _public(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+PageName = Annotated[str, AfterValidator(_page_name)]
+PublicText = Annotated[str, AfterValidator(_public_text)]
 RecipientsField = Annotated[
     list[Annotated[str, AfterValidator(_recipient)]], Field(description="Who is told: channel.NAME, person.NAME, ...")
 ]
@@ -288,6 +299,7 @@ class MaintenanceShape(Shape):
     lasts: DurationField | None = None
     flexible: bool = Field(False, description="It begins at the first failure within its window, and lasts from there.")
     within: DurationField | None = Field(None, description="How long the window of a flexible one is; not with once.")
+    public_name: PublicText | None = Field(None, description="What status pages call it, which is planned work.")
 
 
 class SelfShape(Shape):
@@ -299,14 +311,58 @@ class SelfShape(Shape):
     canaries: list[str] = Field(default_factory=list, description="Targets that tell whether our own network is up.")
 
 
+class TlsShape(Shape):
+    """The certificate that the address shows, in PEM. Both files are read again when they change."""
+
+    certificate: str = Field(min_length=1, description="Its file, with those that signed it, relative to this file.")
+    key: str = Field(min_length=1, description="The file of its private key, without a passphrase.")
+
+
 class WebShape(Shape):
     """Pages and API."""
 
     listen: Annotated[str, AfterValidator(_listen)] = Field(
-        "127.0.0.1:8080", description="Address and port on which reports and samples arrive; none, to listen nowhere."
+        "127.0.0.1:8080",
+        description="Address and port of the console, the API, reports and samples; none, to listen nowhere.",
+    )
+    authentication: Literal["accounts", "none"] = Field(
+        "accounts", description="accounts: people sign in; none: whoever is on this machine may do everything."
+    )
+    tls: TlsShape | None = None
+    behind_proxy: list[Annotated[str, AfterValidator(_network)]] = Field(
+        default_factory=list,
+        description="Addresses of proxies that end TLS: what they say in X-Forwarded-For and -Proto is believed.",
     )
     url: Annotated[str, AfterValidator(_public)] | None = Field(
         None, description="Where people reach this address, for links in notices; without it there are none."
+    )
+
+
+class PublicGroupShape(Shape):
+    """Services of a status page that stand together."""
+
+    name: PublicText
+    services: list[str] = Field(min_length=1)
+
+
+class ShowShape(Shape):
+    """How much a status page shows."""
+
+    history_days: int = Field(90, ge=1, le=365, description="How many days the bars have; 90.")
+
+
+class StatusPageShape(Shape):
+    """What anybody may see: nothing but what is listed here."""
+
+    title: PublicText = Field(description="The heading of the page.")
+    description: PublicText | None = Field(None, description="A sentence below it.")
+    services: list[str] = Field(default_factory=list, description="Services that are shown, in this order.")
+    match: MatchersField = Field((), description="Services whose labels are such are shown, too.")
+    groups: list[PublicGroupShape] = Field(default_factory=list, description="Services that stand together.")
+    rename: dict[str, PublicText] = Field(default_factory=dict, description="What the public calls a service.")
+    show: ShowShape = ShowShape()
+    url: Annotated[str, AfterValidator(_public)] | None = Field(
+        None, description="Where the public reaches the page, for links in its feed."
     )
 
 
@@ -330,6 +386,9 @@ class FileShape(Shape):
     maintenance: list[MaintenanceShape] = Field(default_factory=list)
     itself: SelfShape = Field(SelfShape(), alias="self")
     web: WebShape = WebShape()
+    status_pages: dict[PageName, StatusPageShape] = Field(
+        default_factory=dict, description="Pages that anybody may see, by name."
+    )
 
 
 class EveryCheckShape(Shape):

@@ -14,7 +14,7 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import DAY, Duration
 from service_monitoring.ports import NO_TEMPLATE, Template
 from service_monitoring.settings.complaints import Complaint, Place
-from service_monitoring.settings.network import AddressPolicy
+from service_monitoring.settings.network import AddressPolicy, Network, is_loopback
 from service_monitoring.settings.origin import Origin
 from service_monitoring.settings.problems import one_line
 from service_monitoring.settings.secrets import Secret
@@ -72,15 +72,67 @@ class SmtpSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WebSettings:
-    """Where reports and samples arrive. `place` is where that is written, for complaints.
+class TlsSettings:
+    """A certificate and its key, each a file in PEM. `place` is where that is written, for complaints."""
 
-    `url` is where people reach it, without a slash at its end; empty where nobody said so.
+    certificate: Path
+    key: Path
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where the console, the API, reports and samples are. `place` is where that is written, for complaints.
+
+    `url` is where people reach it, without a slash at its end; empty where nobody said so. `behind_proxy` are addresses
+    that are believed when they say for whom they ask, and that TLS ends there.
     """
 
     host: str
     port: int
     place: str = "web.listen"
+    url: str = ""
+    authentication: Literal["accounts", "none"] = "accounts"
+    tls: TlsSettings | None = None
+    behind_proxy: tuple[Network, ...] = ()
+
+    @property
+    def local(self) -> bool:
+        """Whether nobody but this machine reaches the address."""
+        return is_loopback(self.host)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether what people send there is encrypted on its way, as far as the file says."""
+        return self.tls is not None or bool(self.behind_proxy) or self.url.startswith("https://")
+
+
+@dataclass(frozen=True, slots=True)
+class PublicService:
+    """A service that a status page shows: under `name`, and in addresses as `slug`. The public never sees `service`."""
+
+    service: str
+    name: str
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicGroup:
+    """Services that stand together; those without a group have one without a name."""
+
+    name: str
+    services: tuple[PublicService, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPageSettings:
+    """A page that anybody may see, with everything that it shows. `url` is where people reach it, or nothing."""
+
+    name: str
+    title: str
+    description: str
+    groups: tuple[PublicGroup, ...]
+    history_days: int = 90
     url: str = ""
 
 
@@ -111,7 +163,7 @@ class NotYet:
 class Settings:
     """One configuration, valid as a whole. `files` are all that it was read from; `folder` is what paths start from.
 
-    `contacts` are the channels of people by name.
+    `contacts` are the channels of people by name; `public_work` is what status pages call planned work, by its name.
     `origin` tells later whether these still say the same. `warnings` are doubts that keep nothing from running.
     `secrets` are all secret values, to be struck out of texts.
     """
@@ -131,6 +183,8 @@ class Settings:
     canaries: tuple[CheckSettings, ...] = ()
     heartbeat: HeartbeatSettings | None = None
     contacts: Mapping[str, str] = field(default_factory=dict)
+    status_pages: tuple[StatusPageSettings, ...] = ()
+    public_work: Mapping[str, str] = field(default_factory=dict)
     not_yet: tuple[NotYet, ...] = ()
     warnings: tuple[Complaint, ...] = ()
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

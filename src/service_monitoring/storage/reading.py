@@ -26,6 +26,8 @@ from service_monitoring.domain.silences import Silence, StoredSilence
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.ports import Drafts, Message, Stored
 from service_monitoring.storage.rows import marks
+from service_monitoring.views.incidents import EVERY, Narrow
+from service_monitoring.views.silences import SilencePage
 from service_monitoring.wire import configuration as configurations
 from service_monitoring.wire.codec import decode
 from service_monitoring.wire.journal import Opaque, Revision, read
@@ -162,11 +164,13 @@ def incidents(
     limit: int = 200,
     after: str | None = None,
     drafts: Drafts = Drafts.SHOWN,
+    narrow: Narrow = EVERY,
 ) -> list[Incident]:
-    """Incidents, the latest breached first; `after` is the id of the last one of the page before."""
-    conditions, given = ["1"], list[Any]()
-    if drafts is Drafts.LEFT_OUT:
-        conditions.append("NOT coalesce(json_extract(CAST(body AS TEXT), '$.draft'), 0)")
+    """Incidents, the latest breached first; `after` is the id of the last one of the page before.
+
+    `Refused` where there is no such incident any more: nobody is told that the list ends there.
+    """
+    conditions, given = _narrowed(narrow)
     if states:
         conditions.append(f"state IN ({marks(len(states))})")
         given += [state.value for state in states]
@@ -176,13 +180,41 @@ def incidents(
         conditions.append("service = ?")
         given.append(service)
     if after is not None:
+        if connection.execute("SELECT 1 FROM incidents WHERE id = ?", (after,)).fetchone() is None:
+            raise Refused("the page before ended with an incident that is not kept any more: begin with the first page")
         conditions.append("(breached_at, id) < (SELECT breached_at, id FROM incidents WHERE id = ?)")
         given.append(after)
+    if drafts is Drafts.LEFT_OUT:  # asked last: it is read out of the body
+        conditions.append("NOT coalesce(json_extract(CAST(body AS TEXT), '$.draft'), 0)")
     rows = connection.execute(
         f"SELECT body FROM incidents WHERE {' AND '.join(conditions)} ORDER BY breached_at DESC, id DESC LIMIT ?",
         (*given, limit),
     ).fetchall()
     return [decode(Incident, body) for (body,) in rows]
+
+
+def _narrowed(narrow: Narrow) -> tuple[list[str], list[Any]]:
+    """Conditions, and what is put in for their question marks."""
+    conditions, given = ["1"], list[Any]()
+    if narrow.rule:
+        conditions.append("rule = ?")
+        given.append(narrow.rule)
+    if narrow.severities:
+        conditions.append(f"severity IN ({marks(len(narrow.severities))})")
+        given += [severity.value for severity in narrow.severities]
+    if narrow.text:
+        conditions.append("instr(lower(service || '.' || rule || ' ' || series || ' ' || id), lower(?)) > 0")
+        given.append(narrow.text)
+    if narrow.since is not None:
+        conditions.append("breached_at >= ?")
+        given.append(narrow.since.ns)
+    if narrow.until is not None:
+        conditions.append("breached_at < ?")
+        given.append(narrow.until.ns)
+    if narrow.open_at is not None:
+        conditions.append("opened_at <= ? AND (ended_at IS NULL OR ended_at > ?)")
+        given += [narrow.open_at.ns, narrow.open_at.ns]
+    return conditions, given
 
 
 def listed(
@@ -191,10 +223,14 @@ def listed(
     states: Sequence[State] = (),
     service: str | None = None,
     limit: int = 200,
+    after: str | None = None,
     drafts: Drafts = Drafts.SHOWN,
+    narrow: Narrow = EVERY,
 ) -> list[Listed]:
     """Incidents as `incidents` finds them, each with the end of its acknowledgement."""
-    found = incidents(connection, states=states, service=service, limit=limit, drafts=drafts)
+    found = incidents(
+        connection, states=states, service=service, limit=limit, after=after, drafts=drafts, narrow=narrow
+    )
     return [Listed(incident, _expiry(connection, incident)) for incident in found]
 
 
@@ -222,9 +258,25 @@ def lately(connection: sqlite3.Connection, since: Instant, limit: int) -> list[I
     return found[:limit]
 
 
-def silences(connection: sqlite3.Connection, *, limit: int) -> list[Silence]:
-    """All silences that are kept, the latest to end first."""
-    rows = connection.execute("SELECT body FROM silences ORDER BY ends DESC, id LIMIT ?", (limit,)).fetchall()
+def silences(connection: sqlite3.Connection, page: SilencePage, at: Instant) -> list[Silence]:
+    """The silences that are kept and are in a state at an instant, the latest to end first, then by id."""
+    conditions, given = ["1"], list[Any]()
+    if page.state:
+        conditions.append("ends <= ?" if page.state == "ended" else "ends > ?")
+        given.append(at.ns)
+    if page.state in {"active", "pending"}:
+        # RFC 3339 in UTC with nine digits: texts are in the order of the instants.
+        begun = "<=" if page.state == "active" else ">"
+        conditions.append(f"json_extract(CAST(body AS TEXT), '$.silence.begins') {begun} ?")
+        given.append(str(at))
+    if page.after is not None:
+        ends = Instant.parse(page.after[0]).ns
+        conditions.append("ends <= ? AND (ends < ? OR id > ?)")
+        given += [ends, ends, page.after[1]]
+    rows = connection.execute(
+        f"SELECT body FROM silences WHERE {' AND '.join(conditions)} ORDER BY ends DESC, id LIMIT ?",
+        (*given, page.limit),
+    ).fetchall()
     return [decode(StoredSilence, body).silence for (body,) in rows]
 
 

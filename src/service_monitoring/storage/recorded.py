@@ -128,16 +128,31 @@ def newest(connection: sqlite3.Connection, names: Names) -> list[Admitted]:
     """The newest observation of each check, by the names of the checks."""
     found: list[Admitted] = []
     for _, number in sorted(names.check_ids.items()):
-        rows = connection.execute(
-            f"SELECT {_COLUMNS} FROM {OF_CHECK} WHERE o.check_id = ? ORDER BY o.epoch DESC, o.at DESC LIMIT 1",
-            (number,),
-        ).fetchall()
-        samples = connection.execute(
-            "SELECT epoch, at, ordinal, series_id, value FROM samples WHERE epoch = ? AND at = ? ORDER BY ordinal",
-            rows[0][:2] if rows else (-1, 0),
-        ).fetchall()
-        found += _rebuilt(connection, names, rows, samples)
+        found += runs(connection, names, number, limit=1)
     return found
+
+
+def runs(
+    connection: sqlite3.Connection, names: Names, check: int, *, limit: int, before: Stamp | None = None
+) -> list[Admitted]:
+    """The newest observations of a check, before a stamp if one is given, the newest first."""
+    earlier = ""
+    given: tuple[int, ...] = (check, limit)
+    if before is not None:
+        earlier, given = "AND (o.epoch, o.at) < (?, ?)", (check, before.epoch, before.at.ns, limit)
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM {OF_CHECK} WHERE o.check_id = ? {earlier} ORDER BY o.epoch DESC, o.at DESC LIMIT ?",
+        given,
+    ).fetchall()
+    samples = [
+        sample
+        for row in rows
+        for sample in connection.execute(
+            "SELECT epoch, at, ordinal, series_id, value FROM samples WHERE epoch = ? AND at = ? ORDER BY ordinal",
+            row[:2],
+        ).fetchall()
+    ]
+    return list(_rebuilt(connection, names, rows, samples))
 
 
 def _rebuilt(connection: sqlite3.Connection, names: Names, rows: list[Any], samples: list[Any]) -> Iterator[Admitted]:

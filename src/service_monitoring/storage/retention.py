@@ -30,6 +30,8 @@ class Pruned(Struct, frozen=True):
     observations: int = 0
     pings: int = 0
     silences: int = 0
+    sessions: int = 0
+    entries: int = 0
 
 
 class PruneJournal:

@@ -224,6 +224,78 @@ Index(
     sqlite_where=text("run <> ''"),
 )
 
+# Who may sign in. `password` is a hash of Argon2 with its parameters and salt, or nothing where an identity provider
+# answers for the account; `subject` is then what that provider calls it.
+accounts: Final = Table(
+    "accounts",
+    facts,
+    _text("name", primary_key=True),
+    _text("role"),
+    _text("password"),
+    _integer("disabled"),
+    _integer("made_at"),
+    _integer("changed_at"),
+    _text("subject"),
+    sqlite_with_rowid=False,
+)
+
+# What opens a session or is a token is nowhere: `hash` is its SHA-256. `handle` names it and opens nothing.
+sessions: Final = Table(
+    "sessions",
+    facts,
+    _text("hash", primary_key=True),
+    _text("account"),
+    _text("handle"),
+    _integer("made_at"),
+    _integer("seen_at"),
+    _text("address"),
+    _text("agent"),
+    sqlite_with_rowid=False,
+)
+Index("sessions_account", sessions.c.account)
+
+tokens: Final = Table(
+    "tokens",
+    facts,
+    _text("hash", primary_key=True),
+    _text("handle"),
+    _text("name"),
+    _text("account"),
+    _text("scopes"),  # with spaces between them
+    _integer("made_at"),
+    Column("expires_at", Integer),
+    Column("used_at", Integer),
+    sqlite_with_rowid=False,
+)
+Index("tokens_account", tokens.c.account)
+
+# `hash` is that of the row and of the hash before it, so that no row can be another without all after it being others.
+audit: Final = Table(
+    "audit",
+    facts,
+    _integer("position", primary_key=True),
+    _integer("at"),
+    _text("by"),
+    _text("via"),
+    _text("what"),
+    _text("subject"),
+    _text("outcome"),
+    _text("detail"),
+    _text("hash"),
+)
+
+# What acts with a key of their senders' were answered: asked again, they are answered the same. `hash` is of that key.
+answers: Final = Table(
+    "answers",
+    facts,
+    _text("hash", primary_key=True),
+    _text("request"),  # a digest of what was asked
+    _integer("status"),
+    _body(),
+    _integer("made_at"),
+)
+Index("answers_made", answers.c.made_at)
+
 checks: Final = Table("checks", samples, _integer("id", primary_key=True), _text("service"), _text("name"))
 Index("checks_name", checks.c.service, checks.c.name, unique=True)
 

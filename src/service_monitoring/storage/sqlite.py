@@ -11,11 +11,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
 
 from msgspec import Struct
 
+from service_monitoring.access.audit import Row
 from service_monitoring.domain.configuration import Check, Service
 from service_monitoring.domain.events import Event
 from service_monitoring.domain.incidents import Incident, State
@@ -43,13 +44,14 @@ from service_monitoring.ports import (
     Settlement,
     Stored,
 )
-from service_monitoring.storage import archive, explaining, outbox, reading, recall, recorded, watching
+from service_monitoring.storage import access, archive, explaining, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
 from service_monitoring.storage.heard import last_heard, last_reported
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
+from service_monitoring.storage.lines import Lines
 from service_monitoring.storage.migrate import migrate, refuse_newer
 from service_monitoring.storage.readers import Readers
 from service_monitoring.storage.retention import (
@@ -63,14 +65,18 @@ from service_monitoring.storage.retention import (
 )
 from service_monitoring.storage.rounds import Round, Rounds
 from service_monitoring.storage.samples import Record, Recording
+from service_monitoring.storage.tallies import Tallies
 from service_monitoring.storage.writer import Statistics, Writer
+from service_monitoring.views.incidents import EVERY, Narrow
 from service_monitoring.views.on_record import OnRecord
 from service_monitoring.views.projection import Heard
+from service_monitoring.views.silences import SilencePage
 
 T = TypeVar("T")
 
 RESERVED_BYTES: Final = 1024 * 1024
 _PAGE: Final = 1_000
+_NOTHING: Final[Mapping[str, Instant]] = MappingProxyType({})
 
 
 class Tuning(Struct, frozen=True):
@@ -131,6 +137,9 @@ class SqliteStore:
         )
         self._facts_readers = Readers(opened.folder / FACTS, clock)
         self._samples_readers = Readers(opened.folder / SAMPLES, clock)
+        self.tallies = Tallies(opened.folder, clock)
+        self.lines = Lines(self._facts_readers, self._samples_readers, self.tallies, opened.recording)
+        """What charts are read from, and the view of samples that long ones need."""
 
     @classmethod
     async def open(cls, folder: Path, clock: Clock, *, tuning: Tuning | None = None) -> Self:
@@ -148,6 +157,7 @@ class SqliteStore:
         await self._samples.close()
         await asyncio.to_thread(self._facts_readers.close)
         await asyncio.to_thread(self._samples_readers.close)
+        await asyncio.to_thread(self.tallies.close)
         self._opened.lock.release()
 
     async def __aenter__(self) -> Self:
@@ -227,11 +237,20 @@ class SqliteStore:
         )
 
     async def listed(
-        self, *, states: Sequence[State] = (), service: str | None = None, limit: int = 200, drafts: Drafts
+        self,
+        *,
+        states: Sequence[State] = (),
+        service: str | None = None,
+        limit: int = 200,
+        after: str | None = None,
+        drafts: Drafts,
+        narrow: Narrow = EVERY,
     ) -> list[reading.Listed]:
         """Incidents, the latest breached first, each with the end of its acknowledgement."""
         return await self._facts_readers.read(
-            lambda one: reading.listed(one, states=states, service=service, limit=limit, drafts=drafts)
+            lambda one: reading.listed(
+                one, states=states, service=service, limit=limit, after=after, drafts=drafts, narrow=narrow
+            )
         )
 
     async def incident(self, name: str) -> reading.Story:
@@ -250,9 +269,9 @@ class SqliteStore:
         """Incidents that were open after `since`, the latest opened first, without drafts."""
         return await self._facts_readers.read(lambda one: reading.lately(one, since, limit))
 
-    async def silences(self, *, limit: int) -> list[Silence]:
-        """All silences that are kept, those that are over included, the latest to end first."""
-        return await self._facts_readers.read(lambda one: reading.silences(one, limit=limit))
+    async def silences(self, page: SilencePage, at: Instant) -> list[Silence]:
+        """The silences that are kept and are in a state at an instant, the latest to end first."""
+        return await self._facts_readers.read(lambda one: reading.silences(one, page, at))
 
     async def silence(self, name: str) -> Silence:
         """The silence whose id begins so; `NotFound`, `Refused`."""
@@ -335,6 +354,32 @@ class SqliteStore:
         """Forget all keys of a check; how many there were."""
         return await self._facts.write(Revoke(service, check))
 
+    # Access -----------------------------------------------------------------------------------------------------------
+
+    async def people(self) -> access.People:
+        """All accounts, sessions and tokens, those included that are over, after all that is being written."""
+        return await self._facts.write(access.Everything())
+
+    async def change_access(self, change: access.Change) -> None:
+        """Store what changes together of accounts, sessions and tokens, with the entry about it."""
+        await self._facts.write(access.Write(change))
+
+    async def seen(
+        self, *, sessions: Mapping[str, Instant] = _NOTHING, tokens: Mapping[str, Instant] = _NOTHING
+    ) -> None:
+        """Store when sessions were seen and tokens were used last, by their hashes."""
+        await self._facts.write(access.Seen(sessions, tokens))
+
+    async def audit(self, *, before: int | None, limit: int) -> list[Row]:
+        """Entries of the audit trail, the latest first; before a position, where one is given."""
+        return await self._facts_readers.read(lambda one: access.latest(one, before, limit))
+
+    async def trail(self, *, after: int = 0, limit: int = _PAGE) -> list[Row]:
+        """Entries of the audit trail after a position, the oldest first."""
+        return await self._facts_readers.read(lambda one: access.trail(one, after, limit))
+
+    # ------------------------------------------------------------------------------------------------------------------
+
     def sizes(self) -> Sizes:
         """Bytes on the disk."""
         return Sizes(_bytes(self._folder / FACTS), _bytes(self._folder / SAMPLES))
@@ -360,9 +405,10 @@ class SqliteStore:
     async def prune(self, *, facts: Instant, samples: Instant) -> Pruned:
         """Forget facts and samples before these instants, piece by piece.
 
-        Open incidents with their journal and notices that are not settled stay. Cancelled, what is gone is gone.
+        Open incidents with their journal and notices that are not settled stay. What lets nobody in any more goes, too,
+        by the clock as it is now. Cancelled, what is gone is gone.
         """
-        records = notices = incidents = observations = reports = silences = 0
+        records = notices = incidents = observations = reports = silences = entries = 0
         while gone := await self._facts.write(PruneOutbox(facts)):
             notices += gone
         position: int | None = 0
@@ -377,7 +423,12 @@ class SqliteStore:
             silences += gone
         while gone := await self._samples.write(PruneSamples(samples)):
             observations += gone
-        return Pruned(records, incidents, notices, observations, reports, silences)
+        now = self._clock.now()
+        sessions = await self._facts.write(access.PruneSessions(now))
+        while gone := await self._facts.write(access.PruneAudit(facts, now)):
+            entries += gone
+        await self.tallies.forget(samples)
+        return Pruned(records, incidents, notices, observations, reports, silences, sessions, entries)
 
     async def backup(self, target: Path) -> archive.Manifest:
         """Write a backup beside everything else that goes on; see `archive.backup`."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from service_monitoring.domain.comparisons import Comparison
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.events import IncidentMoved, IncidentNoted, SeriesFlapped
 from service_monitoring.domain.incidents import Cause, Incident, State
@@ -23,10 +24,11 @@ from service_monitoring.domain.silences import Wanted
 from service_monitoring.ports import Drafts, Ended
 from service_monitoring.views.explanation import Explanation
 from service_monitoring.views.figures import BudgetRow, UptimeRow
-from service_monitoring.views.incidents import IncidentRow
+from service_monitoring.views.incidents import EVERY, IncidentRow, Narrow
 from service_monitoring.views.intake import KeyRow, NewKey, PingRow
+from service_monitoring.views.maintenance import MaintenanceRow
 from service_monitoring.views.rules import RuleDetail, RuleRow
-from service_monitoring.views.silences import SilencePreview, SilenceRow
+from service_monitoring.views.silences import EVERY_SILENCE, SilencePage, SilencePreview, SilenceRow
 from service_monitoring.views.wording import render_summary
 
 
@@ -51,7 +53,7 @@ class Transition(Struct, frozen=True):
 
 
 class Telling(Struct, frozen=True):
-    """One notice and what became of it: `state` is that of the outbox."""
+    """One notice and what became of it: `state` is that of the outbox, `recipient` who it was for, as `person.ada`."""
 
     key: str
     channel: str
@@ -61,6 +63,7 @@ class Telling(Struct, frozen=True):
     state: str
     attempts: int
     detail: str
+    recipient: str = ""
 
 
 class OutboxRow(Struct, frozen=True):
@@ -82,13 +85,17 @@ class OutboxRow(Struct, frozen=True):
 
 
 class IncidentDetail(Struct, frozen=True):
-    """An incident with everything that happened to it."""
+    """An incident with everything that happened to it.
+
+    `condition` is what its rule asks, by the configuration in force: empty where that has no such rule, or no limit.
+    """
 
     incident: IncidentRow
     breached_at: str
     previous: str
     transitions: tuple[Transition, ...]
     notices: tuple[Telling, ...]
+    condition: str = ""
 
 
 class Status(Struct, frozen=True):
@@ -138,9 +145,19 @@ class Desk(Protocol):
     """
 
     async def incidents(
-        self, *, states: Sequence[State], service: str | None, limit: int, drafts: Drafts = Drafts.LEFT_OUT
+        self,
+        *,
+        states: Sequence[State],
+        service: str | None,
+        limit: int,
+        drafts: Drafts = Drafts.LEFT_OUT,
+        narrow: Narrow = EVERY,
+        after: str = "",
     ) -> list[IncidentRow]:
-        """Newest first; all states when none is named."""
+        """Newest first; all states when none is named. `after` is the id of the last one of the page before.
+
+        `Refused` where that one has been forgotten meanwhile.
+        """
         ...
 
     async def incident(self, id: str) -> IncidentDetail:
@@ -162,8 +179,8 @@ class Desk(Protocol):
         """Retire a rule for ever."""
         ...
 
-    async def silences(self, *, ended: Ended) -> list[SilenceRow]:
-        """The latest to end first."""
+    async def silences(self, *, ended: Ended, page: SilencePage = EVERY_SILENCE) -> list[SilenceRow]:
+        """The latest to end first; those of one state where the page names one."""
         ...
 
     async def silence(self, wanted: Wanted) -> SilenceRow:
@@ -172,6 +189,14 @@ class Desk(Protocol):
 
     async def expire(self, id: str, by: str) -> SilenceRow:
         """End a silence now, by its id or an unambiguous beginning of it."""
+        ...
+
+    async def extend(self, id: str, by: str, length: Duration) -> SilenceRow:
+        """Let a silence end so much later: another takes its place, and it ends."""
+        ...
+
+    async def maintenance(self) -> list[MaintenanceRow]:
+        """The planned work of the configuration in force, in the order of the file."""
         ...
 
     async def preview(self, matchers: tuple[Matcher, ...]) -> SilencePreview:
@@ -264,7 +289,25 @@ def row(incident: Incident, until: Instant | None, configuration: Configuration)
         acknowledged_until=None if until is None else str(until),
         draft=incident.draft,
         assigned_to=incident.assigned_to,
+        acknowledged_by=incident.acknowledged_by,
     )
+
+
+def condition_now(incident: Incident, configuration: Configuration) -> str:
+    """What its rule asks of a value, as `above 0.5`; empty where it has no such limit, or is gone."""
+    for service in configuration.services:
+        if service.name == incident.service:
+            for rule in service.rules:
+                comparison = getattr(rule.strategy, "comparison", None)
+                if rule.name == incident.rule and isinstance(comparison, Comparison):
+                    return comparison_text(comparison)
+    return ""
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """A comparison in words: `at least 3`, `outside 1 to 5`."""
+    limits = " to ".join(f"{limit:g}" for limit in comparison.limits)
+    return f"{comparison.operator.replace('_', ' ')} {limits}"
 
 
 def transitions(events: Iterable[IncidentMoved | IncidentNoted | SeriesFlapped]) -> Iterator[Transition]:

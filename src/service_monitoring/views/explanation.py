@@ -5,11 +5,21 @@ Knows texts and numbers ready for JSON. Does not know how they are found (`expla
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from service_monitoring.domain.groups import Group
 from service_monitoring.domain.instants import Instant
 from service_monitoring.views.because import length_text
+from service_monitoring.views.wording import one_line
+
+PARTS: Final = {
+    "recipients": ("Who was told", "nobody"),
+    "lines": ("What happened", "nothing"),
+    "ahead": ("What is due", "nothing"),
+}
+"""The parts of an explanation: how faces head each, and what they say where it is empty."""
 
 
 class Line(Struct, frozen=True):
@@ -63,6 +73,21 @@ class Explanation(Struct, frozen=True):
     recipients: tuple[Standing, ...]
     lines: tuple[Line, ...]
     ahead: tuple[Line, ...]
+
+
+def told_text(state: str = "") -> str:
+    """Whether somebody was told, in words; `state` is how it stands with those who were not."""
+    return f"not told ({state})" if state else "told"
+
+
+def because_text(because: str) -> str:
+    """What follows upon a fact: its reason; an instant comes after it."""
+    return f", because {one_line(because)}: "
+
+
+def concerning(person: str) -> str:
+    """Whom alone an explanation is about, where it is about one."""
+    return f", as far as it concerns {person}" if person else ""
 
 
 def line(at: Instant, kind: str, what: str, because: str, **more: object) -> Line:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from service_monitoring.access.desk import AccessDesk
 from service_monitoring.views.board import BoardDesk
+from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import Intake
 from service_monitoring.views.links import LinkDesk
 from service_monitoring.views.live import Live
+from service_monitoring.views.rehearsals import Rehearsals
+from service_monitoring.views.rota import RotaDesk
+from service_monitoring.views.service import ServiceDesk
 
 
 class Faces(Struct, frozen=True):
@@ -21,5 +26,10 @@ class Faces(Struct, frozen=True):
     desk: Desk
     intake: Intake | None = None
     links: LinkDesk | None = None
+    access: AccessDesk | None = None
     board: BoardDesk | None = None
     live: Live | None = None
+    service: ServiceDesk | None = None
+    days: Days | None = None
+    rotas: RotaDesk | None = None
+    rehearsals: Rehearsals | None = None

@@ -32,6 +32,22 @@ NEXT: Final = {
 """What a rule or its series does at its next due instant, when no sample comes before."""
 
 
+WHY: Final = {
+    "nothing_heard": "no sample came yet",
+    "too_little": "its window holds too little",
+    "stale": "no sample came for too long",
+    "not_measured": "its last run could not measure",
+    "gap": "nobody is watching",
+    "after_gap": "nothing was measured since nobody watched",
+    "no_data": "missing data counts as a breach",
+    "off_hours": "these are not its active hours",
+    "flapping": "it changes its mind too often",
+    "resolved_by_hand": "a person ended its incident while it was breached",
+    "not_yet_recovered": "it is between the limit and that of recovery",
+}
+"""What is to be said besides a verdict, in words."""
+
+
 class RuleRow(Struct, frozen=True):
     """One rule in a list: where its lifecycle is, and on how many series it says `breached`, `healthy` and `unknown`.
 

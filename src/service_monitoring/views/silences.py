@@ -5,7 +5,7 @@ Knows the shapes of answers and the labels of incidents. Does not know where inc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.incidents import Incident
 from service_monitoring.domain.instants import DAY, Duration, Instant
 from service_monitoring.domain.maintenance import Maintenance, windows
-from service_monitoring.domain.matchers import Matcher, all_hold, matcher_text
+from service_monitoring.domain.matchers import Matcher, matcher_text
 from service_monitoring.domain.routing import facts_of
 from service_monitoring.domain.silences import Silence
 from service_monitoring.views.incidents import IncidentRow
@@ -24,6 +24,23 @@ LATELY: Final = Duration(7 * DAY)
 
 MOST_MATCHED: Final = 1_000
 """How many incidents a preview looks at; a week that has more says enough."""
+
+
+class SilencePage(Struct, frozen=True):
+    """Which part of the silences: those of one `state`, `limit` of them, after a place.
+
+    A state is `active`, `pending`, `ended`, or `current`, which is either of the first two.
+
+    `after` is where the last one of the page before ends, as RFC 3339, and its id.
+    """
+
+    state: str = ""
+    limit: int = 1_000
+    after: tuple[str, str] | None = None
+
+
+EVERY_SILENCE: Final = SilencePage()
+"""The first thousand."""
 
 
 class SilenceRow(Struct, frozen=True):
@@ -92,15 +109,6 @@ def labels_now(incident: Incident, configuration: Configuration) -> dict[str, st
         "rule": incident.rule,
         "severity": incident.severity,
     }
-
-
-def matching(
-    incidents: Iterable[Incident], matchers: tuple[Matcher, ...], configuration: Configuration
-) -> Iterator[Incident]:
-    """Those of the incidents for which all matchers hold."""
-    for incident in incidents:
-        if all_hold(matchers, labels_now(incident, configuration)):
-            yield incident
 
 
 def preview_of(

@@ -11,7 +11,15 @@ from fastapi import FastAPI
 
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.api.application import api
+from service_monitoring.web.pages.access import access_pages
+from service_monitoring.web.pages.account import account_pages
+from service_monitoring.web.pages.accounts import accounts_pages
 from service_monitoring.web.pages.board import board_pages
+from service_monitoring.web.pages.incidents import incident_pages
+from service_monitoring.web.pages.oncall import oncall_pages
+from service_monitoring.web.pages.rehearsals import rehearsal_pages
+from service_monitoring.web.pages.service import service_pages
+from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
 from service_monitoring.web.permitting import Routes
 
@@ -26,5 +34,17 @@ def application(faces: Faces) -> FastAPI:
 
 def _pages(faces: Faces) -> Iterator[Routes]:
     yield statics
+    if faces.access is not None:
+        yield access_pages(faces.access)
+        yield account_pages(faces.access)
+        yield accounts_pages(faces.access)
     if faces.board is not None:
         yield board_pages(faces.board)
+    if faces.service is not None:
+        yield service_pages(faces, faces.service)
+    yield incident_pages(faces)
+    yield silence_pages(faces)
+    if faces.rotas is not None:
+        yield oncall_pages(faces.rotas)
+    if faces.rehearsals is not None:
+        yield rehearsal_pages(faces.rehearsals)

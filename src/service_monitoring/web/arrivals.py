@@ -15,7 +15,6 @@ import msgspec
 
 from service_monitoring.domain.inputs import PushedSample, Signal
 from service_monitoring.errors import Conflict, NotFound, Refused, TooMuch, Unavailable
-from service_monitoring.views.desk import Desk
 from service_monitoring.views.intake import MOST_BYTES, Intake, Refusal, Report, Result, result
 from service_monitoring.web import samples
 
@@ -129,30 +128,6 @@ class Arrivals:
         ]
         status = 200 if any(each.taken for each in results) else 422
         return Answer(status, msgspec.json.encode({"results": results}))
-
-
-class Public:
-    """What is served where anybody may connect: whether the program lives. Everything else is not there."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            return
-        answer = NOTHING_HERE
-        if scope["path"] in {"/healthz", "/readyz"}:
-            if scope["method"] not in {"GET", "HEAD"}:
-                answer = problem(405, "method not allowed", "this is only read", Allow="GET, HEAD")
-            elif scope["path"] == "/healthz":
-                answer = Answer(200, b"ok\n", "text/plain; charset=utf-8")
-            else:
-                # What the trouble is, is for the owner: paths and names are in it.
-                trouble = (await self._desk.status()).trouble
-                ready = b"in trouble: the status of the program says which\n" if trouble else b"ready\n"
-                answer = Answer(503 if trouble else 200, ready, "text/plain; charset=utf-8")
-        await respond(scope, send, answer)
 
 
 async def respond(scope: Scope, send: Send, answer: Answer) -> None:

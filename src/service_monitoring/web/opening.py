@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from service_monitoring.settings import WebSettings
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.door import Door
+from service_monitoring.web.encrypting import Encryption
 
 
 async def open_api(faces: Faces, *, path: Path, beat: Callable[[], None]) -> None:
@@ -30,20 +32,25 @@ async def open_api(faces: Faces, *, path: Path, beat: Callable[[], None]) -> Non
     await (await asyncio.to_thread(prepared))()
 
 
-async def open_door(door: Door, faces: Faces, *, beat: Callable[[], None]) -> None:
-    """Serve at a TCP address what strangers may ask until cancelled.
+async def open_door(
+    door: Door,
+    faces: Faces,
+    web: WebSettings,
+    *,
+    csrf: str,
+    beat: Callable[[], None],
+    encryption: Encryption | None = None,
+) -> None:
+    """Serve everything at a TCP address until cancelled: what arrives by itself, links of notices, API and pages.
 
-    Until somebody can be asked who he is, they may report, use links of notices, ask whether we live, and nothing else.
+    `csrf` is a secret of this process, for forms of those who sign in nowhere.
     """
 
     def prepared() -> Callable[[], Awaitable[None]]:
-        from service_monitoring.web.acts import Acts  # noqa: PLC0415 - as the module says
-        from service_monitoring.web.arrivals import Arrivals, Public  # noqa: PLC0415 - as the module says
+        from service_monitoring.web.composing import composed  # noqa: PLC0415 - as the module says
         from service_monitoring.web.serve import serve_door  # noqa: PLC0415 - as the module says
 
-        public = Public(faces.desk)
-        arrivals = public if faces.intake is None else Arrivals(faces.intake, public)
-        app = arrivals if faces.links is None else Acts(faces.links, arrivals)
-        return lambda: serve_door(app, door, beat)
+        app = composed(faces, web, csrf=csrf)
+        return lambda: serve_door(app, door, beat, encryption=encryption, proxies=web.behind_proxy)
 
     await (await asyncio.to_thread(prepared))()

@@ -5,10 +5,11 @@ Knows FastAPI and permissions. Does not know how it was found out who asks: that
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
 
 from service_monitoring.access.identity import STRANGER, Identity
 from service_monitoring.access.permissions import EVERYBODY, Permission
@@ -17,6 +18,9 @@ from service_monitoring.errors import Forbidden, Unauthenticated
 IDENTITY: Final = "service_monitoring.identity"
 """Where the scope of a request has who asks. What nobody put there is a stranger's."""
 
+NOTED: Final = "service_monitoring.noted"
+"""Where the scope of a request has that the desk itself writes into the audit trail what is done."""
+_NEEDS: Final = "x-permission"
 ASKED_AGAIN: Final = "service_monitoring.identity_again"
 """Where the scope of a request may have an `Again`, for what goes on after it was permitted."""
 
@@ -41,7 +45,11 @@ def identity_of(request: Request) -> Identity:
 
 
 class Routes:
-    """Routes of one area. Each names what it needs; `router` is what an application includes."""
+    """Routes of one area. Each names what it needs; `router` is what an application includes.
+
+    Every act that needs a permission is written into the audit trail. A route with `noted=True` is one whose desk does
+    that, in more words than its path has.
+    """
 
     def __init__(self, *, described: bool = True) -> None:
         """`described`: whether they are part of the API's description. Pages are not."""
@@ -64,11 +72,13 @@ class Routes:
         return self._route(["DELETE"], path, needs, said)
 
     def _route(self, methods: list[str], path: str, needs: Permission, said: dict[str, Any]) -> Made:
-        more = dict(said.pop("openapi_extra", {})) | {"x-permission": str(needs)}
+        noted = bool(said.pop("noted", False))
+        more = dict(said.pop("openapi_extra", {})) | {_NEEDS: str(needs)}
         if needs not in EVERYBODY:
             more["security"] = [{"token": []}, {"session": []}]
 
         async def permitted(request: Request) -> None:
+            request.scope[NOTED] = noted
             require(identity_of(request), needs)
 
         def made(route: _Route) -> _Route:
@@ -78,6 +88,15 @@ class Routes:
             return route
 
         return made
+
+
+def needs_of(scope: MutableMapping[str, Any]) -> Permission | None:
+    """What the route needs that answered a request; None where none did."""
+    route = scope.get("route")
+    if not isinstance(route, APIRoute) or scope["method"] not in route.methods:
+        return None
+    named = (route.openapi_extra or {}).get(_NEEDS)
+    return None if named is None else Permission(named)
 
 
 def require(identity: Identity, needs: Permission) -> None:

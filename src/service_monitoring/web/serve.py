@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,16 +18,19 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from service_monitoring.errors import Unusable
+from service_monitoring.settings.network import Network
+from service_monitoring.web.addresses import among
 from service_monitoring.web.door import Door
+from service_monitoring.web.encrypting import Encryption
 
 _LONGEST = 104
 """Bytes that a path of a Unix socket may have everywhere."""
 
 MOST_HEADERS: Final = 16 * 1024
 """Bytes of a request's first line and headers."""
-MOST_CONNECTIONS: Final = 500
+MOST_CONNECTIONS: Final = 2_000
 MOST_OF_ONE: Final = 100
-"""Connections of one address."""
+"""Connections of one address, where it is no proxy's."""
 _BACKLOG: Final = 512
 _AT_ONCE: Final = 4
 """Connections that are taken in one turn of the loop: many that come together must not hold up those that are here."""
@@ -36,6 +39,10 @@ _SLOWEST: Final = 10 * _TICKS_A_SECOND
 """Ticks that headers, and then a body, may take; also an idle connection is closed then."""
 _UNREAD: Final = 15 * _TICKS_A_SECOND
 """Ticks for which somebody may read nothing of an answer that does not fit between us; it is bounded meanwhile."""
+_HANDSHAKE: Final = 10.0
+"""Seconds that the two sides may take to agree on a cipher."""
+_FILES_LOOKED_AT: Final = 10 * _TICKS_A_SECOND
+"""Ticks after which the files of a certificate are looked at again."""
 
 
 async def serve(app: Any, path: Path, beat: Callable[[], None]) -> None:
@@ -44,13 +51,24 @@ async def serve(app: Any, path: Path, beat: Callable[[], None]) -> None:
         await _serve(app, listener, beat, _Bounds(of_one=MOST_CONNECTIONS))
 
 
-async def serve_door(app: Any, door: Door, beat: Callable[[], None]) -> None:
-    """Serve at a TCP address until cancelled; then requests under way get a second to end."""
-    bounds = _Bounds(of_one=MOST_OF_ONE)
+async def serve_door(
+    app: Any,
+    door: Door,
+    beat: Callable[[], None],
+    *,
+    encryption: Encryption | None = None,
+    proxies: Sequence[Network] = (),
+) -> None:
+    """Serve at a TCP address until cancelled; then requests under way get a second to end.
+
+    `proxies` may have as many connections as there are: many people come through one.
+    """
+    bounds = _Bounds(of_one=MOST_OF_ONE, but=proxies, encryption=encryption)
     listener = _Listener(door.take(), bounds)
     try:
         await _serve(app, listener, beat, bounds)
     finally:
+        bounds.close()
         listener.close()
         door.close()
 
@@ -102,10 +120,13 @@ async def _serve(app: Any, listener: socket.socket, beat: Callable[[], None], bo
 class _Bounds:
     """The connections of one listener: how many there may be, and how long one may take to say what it wants."""
 
-    def __init__(self, *, of_one: int) -> None:
+    def __init__(self, *, of_one: int, but: Sequence[Network] = (), encryption: Encryption | None = None) -> None:
         self._of_one = of_one
+        self._but = but
         self._open: dict[_Connection, str] = {}
         self._count: Counter[str] = Counter()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self.encryption = encryption
 
     def protocol(self, **named: Any) -> _Gate:
         """A protocol for a new connection; uvicorn asks for one."""
@@ -113,7 +134,9 @@ class _Bounds:
 
     def room(self, address: str) -> bool:
         """Whether there is room for one more from there."""
-        return len(self._open) < MOST_CONNECTIONS and self._count[address] < self._of_one
+        if len(self._open) >= MOST_CONNECTIONS:
+            return False
+        return self._count[address] < self._of_one or self._is_proxy(address)
 
     def enter(self, connection: _Connection, address: str) -> None:
         """It is here."""
@@ -128,10 +151,44 @@ class _Bounds:
             if not self._count[address]:
                 del self._count[address]
 
+    def begin(self, connection: _Connection, transport: asyncio.Transport) -> None:
+        """Let it speak, once what it says is encrypted where that is asked for."""
+        if self.encryption is None:
+            transport.set_protocol(connection)
+            connection.connection_made(transport)
+            return
+        # Nothing may be read before the task below has put something there that understands it.
+        transport.pause_reading()
+        connection.transport = transport
+        task = asyncio.get_running_loop().create_task(self._encrypted(connection, transport, self.encryption))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _encrypted(self, connection: _Connection, plain: asyncio.Transport, encryption: Encryption) -> None:
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                plain, connection, encryption.context, server_side=True, ssl_handshake_timeout=_HANDSHAKE
+            )
+        except OSError:  # it spoke something else, took too long, or left: whichever it was, it is gone
+            transport = None
+        if transport is None:
+            self.leave(connection)
+            plain.abort()
+        else:
+            connection.connection_made(transport)
+
     def tick(self) -> None:
         """Close those that keep us waiting for too long."""
         for connection in list(self._open):
             connection.wait()
+
+    def close(self) -> None:
+        """Let go of those that have not said anything yet."""
+        for task in list(self._handshakes):
+            task.cancel()
+
+    def _is_proxy(self, address: str) -> bool:
+        return among(address, self._but)
 
 
 class _Listener(socket.socket):
@@ -178,8 +235,7 @@ class _Gate(asyncio.Protocol):
             return
         connection = _Connection(self._bounds, **self._named)
         self._bounds.enter(connection, address)
-        transport.set_protocol(connection)
-        connection.connection_made(transport)
+        self._bounds.begin(connection, transport)
 
 
 class _Connection(H11Protocol):
@@ -232,4 +288,6 @@ class _Server(uvicorn.Server):
         """Called ten times a second."""
         self._beat()
         self._bounds.tick()
+        if self._bounds.encryption is not None and counter % _FILES_LOOKED_AT == 0:
+            self._bounds.encryption.renew()
         return await super().on_tick(counter)

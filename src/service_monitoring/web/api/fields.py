@@ -57,6 +57,13 @@ def length(given: object) -> Duration | None:
     return read
 
 
+LENGTH: Final = {
+    "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}],
+    "description": "How long: 2h, 90s, 1h30m, or a number of seconds.",
+}
+"""How a length of time is described."""
+
+
 def _moment(given: object) -> Instant:
     """An instant of the query."""
     try:

@@ -14,13 +14,18 @@ from service_monitoring.access.permissions import Permission
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted
 from service_monitoring.domain.instants import Duration
+from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Drafts
+from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.explanation import Explanation
-from service_monitoring.web.api.fields import ByPerson, Moment, Person, actor, length
+from service_monitoring.views.incidents import Narrow
+from service_monitoring.web.api.fields import LENGTH, ByPerson, Moment, Person, actor, length
+from service_monitoring.web.api.paging import USUAL, After, Limit, key_of, paged
 from service_monitoring.web.api.problems import json
 from service_monitoring.web.describing import answers
 from service_monitoring.web.permitting import Routes
+from service_monitoring.web.several import MOST_AT_ONCE, Outcome, each_of
 
 
 class Acknowledgement(ByPerson):
@@ -54,6 +59,15 @@ class Snooze(ByPerson):
     ]
 
 
+class SeveralAtOnce(ByPerson):
+    """Who does the same to several incidents; an act takes of the rest what it takes of one incident."""
+
+    ids: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    expires_after: Annotated[Duration | None, BeforeValidator(length), WithJsonSchema(LENGTH)] = None
+    lasts: Annotated[Duration | None, Field(alias="for"), BeforeValidator(length), WithJsonSchema(LENGTH)] = None
+    to: str = Field(default="", max_length=200)
+
+
 class Assignment(ByPerson):
     """Who assigns an incident, and to whom."""
 
@@ -71,15 +85,51 @@ def incidents(desk: Desk) -> Routes:
     routes = Routes()
 
     @routes.get("/api/v1/incidents", needs=Permission.READ, summary="Incidents, newest first")
-    async def incidents(
+    async def incidents(  # noqa: PLR0913 - one argument a filter
+        request: Request,
+        *,
         state: Annotated[list[State] | None, Query(description="Only these states")] = None,
         service: Annotated[str | None, Query(max_length=200)] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-        *,
+        rule: Annotated[str, Query(max_length=200)] = "",
+        severity: Annotated[list[Severity] | None, Query(description="Only these severities")] = None,
+        text: Annotated[str, Query(max_length=200, description="Part of service, rule, series or id")] = "",
+        began: Annotated[Moment | None, Query(alias="from", description="Breached first at that instant, or later")] = (
+            None
+        ),
+        ended: Annotated[Moment | None, Query(alias="to", description="Breached first before that instant")] = None,
+        limit: Limit = USUAL,
+        after: After = "",
         drafts: Annotated[bool, Query(description="Also those of drafts, which nobody is told of")] = False,
     ) -> Response:
-        shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
-        return json(await desk.incidents(states=state or (), service=service, limit=limit, drafts=shown))
+        rows = await desk.incidents(
+            states=state or (),
+            service=service,
+            limit=limit + 1,
+            drafts=Drafts.SHOWN if drafts else Drafts.LEFT_OUT,
+            narrow=Narrow(rule, tuple(severity or ()), text, began, ended),
+            after=key_of(after, 1)[0] if after else "",
+        )
+        return paged(request, rows, limit, lambda row: (row.id,))
+
+    # Before those of one incident: its name would be taken for an id.
+    @routes.post(
+        "/api/v1/incidents/bulk/{act}",
+        needs=Permission.RESPOND,
+        summary="Do the same to several incidents, each with its own outcome",
+        responses=answers(list[Outcome]),
+    )
+    async def several(request: Request, act: Act, given: SeveralAtOnce) -> Response:
+        by = actor(request, given.by)
+        lasts = {Act.ACKNOWLEDGE: given.expires_after, Act.SNOOZE: given.lasts}.get(act)
+        if act is Act.SNOOZE and lasts is None:
+            raise InvalidValue("body.for: a snooze has a length", "write 2h, or a number of seconds")
+        if act is Act.ASSIGN and not given.to:
+            raise InvalidValue("body.to: nobody is named who is to take care of them", "give a name")
+        if act is Act.NOTE and not given.comment:
+            raise InvalidValue("body.comment: there is nothing to note", "give a text")
+        to = given.to if act is Act.ASSIGN else ""
+        acts = (Acted(id, act, by, given.comment, lasts, to) for id in dict.fromkeys(given.ids))
+        return json(await each_of(desk, acts))
 
     @routes.get(
         "/api/v1/incidents/{id}", needs=Permission.READ, summary="One incident with its transitions and notices"

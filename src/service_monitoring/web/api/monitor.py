@@ -5,13 +5,13 @@ Knows HTTP and the desk.
 
 from __future__ import annotations
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from service_monitoring.access.permissions import Permission
 from service_monitoring.views.desk import Desk
 from service_monitoring.web.api.problems import LATER, json, problem
-from service_monitoring.web.permitting import Routes
+from service_monitoring.web.permitting import Routes, identity_of
 
 
 class BackupTarget(BaseModel):
@@ -28,9 +28,17 @@ def monitor(desk: Desk) -> Routes:
     async def healthz() -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    @routes.get("/readyz", needs=Permission.PUBLIC, summary="Whether it does its work; 503 names each reason why not")
-    async def readyz() -> Response:
+    @routes.get(
+        "/readyz",
+        needs=Permission.PUBLIC,
+        summary="Whether it does its work; 503 tells whoever may read each reason why not",
+    )
+    async def readyz(request: Request) -> Response:
         reasons = (await desk.status()).trouble
+        if reasons and not identity_of(request).may(Permission.READ):
+            # What the trouble is, is not for everybody: paths and names are in it.
+            detail = "in trouble: the status of the program says which"
+            return problem(503, "not ready", detail, {"Retry-After": LATER})
         if reasons:
             return problem(503, "not ready", "; ".join(reasons), {"Retry-After": LATER}, reasons=reasons)
         return Response("ready\n", media_type="text/plain")

@@ -27,8 +27,15 @@ AREAS: Final = (
     ("/outbox", "Outbox", "x", Permission.READ),
     ("/rehearsals", "Rehearsals", "r", Permission.READ),
     ("/system", "System", "y", Permission.READ),
+    ("/accounts", "Accounts", "a", Permission.ADMINISTER),
 )
 """Path, name, the key that leads there after `g`, and what it needs."""
+
+_UNFIT: Final = dict.fromkeys(
+    (*range(9), *range(11, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)),
+    "\N{REPLACEMENT CHARACTER}",
+)
+"""Control characters, what turns the text after it around, and halves of characters, which cannot be encoded."""
 
 _PACKAGE: Final = "service_monitoring.web.pages"
 
@@ -65,7 +72,14 @@ def environment() -> Environment:
         extensions=["jinja2.ext.do"],
     )
     made.globals["static"] = static_url
+    made.filters["plain"] = plain
     return made
+
+
+def plain(text: str, most: int = 4_096) -> str:
+    """A text of people or of checks, cut where it is long; what no page may hold is shown as a sign of its own."""
+    shown = text.translate(_UNFIT)
+    return shown if len(shown) <= most else shown[:most] + "..."
 
 
 @cache

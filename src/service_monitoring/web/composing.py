@@ -1,0 +1,25 @@
+"""Composing: everything that stands between a TCP connection and the application, in its order.
+
+Knows the order alone: from the doorstep, past what brings a key of its own, to the doorman and what he guards.
+"""
+
+from __future__ import annotations
+
+from service_monitoring.settings import WebSettings
+from service_monitoring.views.faces import Faces
+from service_monitoring.web.acts import Acts
+from service_monitoring.web.application import application
+from service_monitoring.web.arrivals import Arrivals, Asgi
+from service_monitoring.web.doorman import Doorman
+from service_monitoring.web.doorstep import Doorstep
+from service_monitoring.web.pages.readable import Readable
+
+
+def composed(faces: Faces, web: WebSettings, *, csrf: str) -> Asgi:
+    """The application with its door in front."""
+    inside: Asgi = Readable(Doorman(application(faces), web, faces.access, csrf=csrf))
+    if faces.intake is not None:
+        inside = Arrivals(faces.intake, inside)
+    if faces.links is not None:
+        inside = Acts(faces.links, inside)
+    return Doorstep(inside, web)

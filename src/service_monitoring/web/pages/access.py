@@ -1,0 +1,119 @@
+"""Coming and going: the first account, signing in and out.
+
+Knows forms and the cookie of a session. Does not know how passwords are judged. Nothing that opens anything stands in
+an address: it is sent in forms and cookies alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from service_monitoring.access.desk import AccessDesk, Opened
+from service_monitoring.access.permissions import Permission
+from service_monitoring.errors import Conflict, MonitoringError, Refused, TooMuch, Unauthenticated
+from service_monitoring.web.api.problems import status_of
+from service_monitoring.web.doorstep import Caller, caller_of
+from service_monitoring.web.pages.leading import FIRST, local_path, sent
+from service_monitoring.web.pages.rendering import page
+from service_monitoring.web.permitting import Routes, identity_of
+
+WRONG: Final = (Conflict, Refused, TooMuch, Unauthenticated)
+"""What somebody may try again in other words: the form is shown anew, with a sentence."""
+_LONGEST_SESSION: Final = 7 * 86_400
+_NOT_THE_SAME: Final = "The two passwords are not the same."
+
+
+def access_pages(access: AccessDesk) -> Routes:
+    """Their routes."""
+    routes = Routes(described=False)
+
+    @routes.get("/setup", needs=Permission.PUBLIC)
+    async def setup(request: Request) -> Response:
+        if not await access.setup_needed():
+            return RedirectResponse("/login", 303)
+        return page(request, "setup.html", name="", wrong="")
+
+    @routes.post("/setup", needs=Permission.PUBLIC)
+    async def set_up(request: Request) -> Response:
+        given = await sent(request, "token", "name", "password", "again")
+        wrong, status = _NOT_THE_SAME, 422
+        if given["password"] == given["again"]:
+            caller = caller_of(request)
+            try:
+                opened = await access.set_up(
+                    given["token"].strip(), given["name"].strip(), given["password"], caller.client
+                )
+            except WRONG as error:
+                wrong, status = sentence(error), status_of(error)[0]
+            else:
+                return let_in(RedirectResponse(FIRST, 303), opened, caller)
+        return page(request, "setup.html", status=status, name=given["name"], wrong=wrong)
+
+    @routes.get("/login", needs=Permission.PUBLIC)
+    async def login(request: Request, next: str = FIRST) -> Response:  # noqa: A002 - how the address says it
+        onwards = local_path(next)
+        if identity_of(request).via in {"session", "open"}:
+            return RedirectResponse(onwards, 303)
+        if await access.setup_needed():
+            return RedirectResponse("/setup", 303)
+        return page(request, "login.html", name="", onwards=onwards, wrong="")
+
+    @routes.post("/login", needs=Permission.PUBLIC)
+    async def sign_in(request: Request) -> Response:
+        given = await sent(request, "name", "password", "next")
+        onwards, caller = local_path(given["next"]), caller_of(request)
+        try:
+            opened = await access.sign_in(given["name"].strip(), given["password"], caller.client)
+        except WRONG as error:
+            status, _, headers = status_of(error)
+            answer = page(
+                request, "login.html", status=status, name=given["name"], onwards=onwards, wrong=sentence(error)
+            )
+            if "Retry-After" in headers:
+                answer.headers["Retry-After"] = headers["Retry-After"]
+            return answer
+        await end_session(request, access)
+        return let_in(RedirectResponse(onwards, 303), opened, caller)
+
+    @routes.post("/logout", needs=Permission.ACCOUNT)
+    async def sign_out(request: Request) -> Response:
+        await end_session(request, access)
+        caller = caller_of(request)
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(caller.cookie, path="/", secure=_secure(caller), httponly=True, samesite="lax")
+        return answer
+
+    return routes
+
+
+async def end_session(request: Request, access: AccessDesk) -> None:
+    """End the session whose cookie came along, if any: a browser has one at most."""
+    if secret := request.cookies.get(caller_of(request).cookie):
+        await access.sign_out(secret)
+
+
+def let_in(answer: Response, opened: Opened, caller: Caller) -> Response:
+    """The answer, with the cookie of a session that has begun."""
+    answer.set_cookie(
+        caller.cookie,
+        opened.secret,
+        max_age=_LONGEST_SESSION,
+        path="/",
+        secure=_secure(caller),
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+def sentence(error: MonitoringError) -> str:
+    """What went wrong, as a sentence that begins and ends like one."""
+    said = str(error)
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")
+
+
+def _secure(caller: Caller) -> bool:
+    return caller.cookie.startswith("__Host-")
