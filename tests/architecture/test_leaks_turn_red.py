@@ -255,6 +255,7 @@ SILENCED = (
     "::test_a_page_that_waits_for_its_next_attempt_is_not_sent_after_a_silence_was_made"
 )
 
+SHOWN = "tests/runtime/test_cycle.py::test_nothing_is_shown_before_it_is_kept"
 COLUMNS = "tests/rehearsals/test_columns.py::"
 
 DEFECTS: list[tuple[str, str, str, str, str]] = [
@@ -293,6 +294,13 @@ DEFECTS: list[tuple[str, str, str, str, str]] = [
         "if not reason:",
         "if True:",
         WITHHELD,
+    ),
+    (
+        "what is decided is shown before it is committed",
+        "runtime/cycle.py",
+        "            await self._keep(judged)\n",
+        "            self._kept(judged)\n            await self._keep(judged)\n",
+        SHOWN,
     ),
     (
         "a column that is known ahead hides a silence",

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from service_monitoring.application import Monitor
+from service_monitoring.application import Monitor, Round
 from service_monitoring.domain.configuration import ALLOWANCE, Check, Configuration, Service
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import State
@@ -67,13 +67,24 @@ class House:
         self.store = SlowStore(self.clock)
         self.troubles: list[str] = []
         self.beats: list[Tick] = []
+        self.shown: list[tuple[int, Commit]] = []
+        self.resumptions = 0
         self.cycle: Cycle
+        self.loop: asyncio.Task[None]
 
     def beat(self) -> None:
         self.beats.append(self.clock.tick())
 
     def owed(self, notices: Sequence[Notice]) -> None:
         self.store.log += [f"told {notice.page}" for notice in notices]
+
+    def kept(self, judged: Round) -> None:
+        """What is shown of a round: how far the store had come by then, and how far the round goes."""
+        if judged.commit is not None:
+            self.shown.append((len(self.store.commits), judged.commit))
+
+    def resumed(self) -> None:
+        self.resumptions += 1
 
     async def see(self, observation: Observation, service: str = "shop") -> None:
         await self.cycle.submit(Observed(service, "page", observation, self.clock.now()))
@@ -111,9 +122,17 @@ async def house(*, holds_for: int = 10, capacity: int = 64) -> AsyncIterator[Hou
     )
     made = House()
     monitor = await Monitor.resume(made.store)
-    made.cycle = Cycle(monitor, made.clock, capacity=capacity, owed=made.owed, troubled=made.troubles.append)
+    made.cycle = Cycle(
+        monitor,
+        made.clock,
+        capacity=capacity,
+        owed=made.owed,
+        troubled=made.troubles.append,
+        kept=made.kept,
+        resumed=made.resumed,
+    )
     await made.cycle.start(Configured(configuration))
-    loop = asyncio.get_running_loop().create_task(made.cycle.run(made.beat))
+    loop = made.loop = asyncio.get_running_loop().create_task(made.cycle.run(made.beat))
     try:
         yield made
     finally:
@@ -348,3 +367,39 @@ async def test_a_report_is_journalled_and_a_push_is_not() -> None:
     kinds = {type(record.input) for record in records if isinstance(record, Admitted)}
     assert Pinged in kinds
     assert Pushed not in kinds
+
+
+async def test_nothing_is_shown_before_it_is_kept() -> None:
+    async with house(holds_for=0) as it:
+        await it.pass_(0)
+        before = len(it.shown)
+        it.store.outage = "the disk is full"
+        await it.see(FAILED)
+        await it.pass_(3)
+        assert len(it.shown) == before
+        it.store.outage = ""
+        await it.pass_(2)
+        assert [place for place, _ in it.shown] == list(range(1, len(it.store.commits) + 1))
+        assert [commit for _, commit in it.shown] == it.store.commits
+        assert it.shown[before][1].incidents
+
+
+async def test_what_was_decided_and_never_kept_is_never_shown_and_who_shows_hears_of_the_new_beginning() -> None:
+    async with house(holds_for=0) as it:
+        before = len(it.shown)
+
+        async def conflict(commit: Commit) -> None:
+            raise Conflict("somebody else wrote")
+
+        commit, it.store.commit = it.store.commit, conflict  # type: ignore[method-assign]  # this store is to fail
+        await it.see(FAILED)
+        await it.pass_(0)
+        with pytest.raises(Conflict):
+            await it.loop
+        assert (len(it.shown), it.resumptions) == (before, 0)
+        it.store.commit = commit  # type: ignore[method-assign]  # and works again
+        running = asyncio.get_running_loop().create_task(it.cycle.run(it.beat))
+        await it.pass_(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert it.resumptions == 1

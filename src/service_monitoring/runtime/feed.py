@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration, Instant
-from service_monitoring.errors import TooMuch
+from service_monitoring.errors import Unavailable
 from service_monitoring.ports import Clock, Tick
 from service_monitoring.views.live import HEARTBEAT
 
@@ -27,8 +27,9 @@ SHORTEST: Final = Duration(250 * MILLISECOND)
 LONGEST: Final = Duration(900 * MILLISECOND)
 """Between two rounds. The more listen, the longer: a round costs each listener about a tenth of a millisecond."""
 _EACH: Final = MILLISECOND
-_AT_ONCE: Final = 20
-"""Listeners that are woken in one turn of the loop: probes wait for their turn, too."""
+_AT_ONCE: Final = 10
+_BREATH: Final = MILLISECOND
+"""So many listeners are woken at once, and then others have so long: probes wait for their turn, too."""
 _REMEMBERED: Final = 512
 """Changes that may be told again to somebody who was away for a moment."""
 _SPREAD: Final = Duration(10 * MILLISECOND)
@@ -95,7 +96,7 @@ class Feed:
         """Listen."""
         if len(self._listeners) >= self._most:
             self._refused += 1
-            raise TooMuch(f"{self._most} listen already: ask for the page again now and then", 60)
+            raise Unavailable(f"{self._most} listen already: ask for the page again now and then")
         listener = _Listener(self, frozenset(topics) or frozenset({""}))
         self._listeners[listener] = None
         for topic in listener.topics:
@@ -153,7 +154,7 @@ class Feed:
     async def _tell(self, told: Mapping[_Listener, Sequence[tuple[str, bytes]]]) -> None:
         for place, (listener, frames) in enumerate(told.items()):
             if place % _AT_ONCE == _AT_ONCE - 1:
-                await self._clock.wait_until(self._clock.tick())
+                await self._clock.wait_until(self._clock.tick().plus(_BREATH))
             for topic, frame in frames:
                 self._told += 1
                 if not listener.put(topic, frame):

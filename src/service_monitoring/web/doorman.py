@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from hmac import compare_digest
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from service_monitoring.settings.network import is_loopback
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.arrivals import Answer, Asgi, Gone, Receive, Scope, Send, body_of, problem, respond
 from service_monitoring.web.doorstep import CALLER, Caller, values
-from service_monitoring.web.permitting import IDENTITY
+from service_monitoring.web.permitting import ASKED_AGAIN, IDENTITY
 
 MOST_SENT: Final = 256 * 1024
 """Bytes of a body."""
@@ -75,6 +76,7 @@ class Doorman:
         try:
             self._greet(scope, caller)
             identity = scope[IDENTITY] = await self._who(scope, caller)
+            scope[ASKED_AGAIN] = partial(self._who, scope, caller)
             meant = receive if scope["method"] in _SAFE else await self._meant(scope, receive, identity, caller)
         except Gone:
             return

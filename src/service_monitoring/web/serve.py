@@ -37,6 +37,8 @@ _AT_ONCE: Final = 4
 _TICKS_A_SECOND: Final = 10
 _SLOWEST: Final = 10 * _TICKS_A_SECOND
 """Ticks that headers, and then a body, may take; also an idle connection is closed then."""
+_UNREAD: Final = 15 * _TICKS_A_SECOND
+"""Ticks for which somebody may read nothing of an answer that does not fit between us; it is bounded meanwhile."""
 _HANDSHAKE: Final = 10.0
 """Seconds that the two sides may take to agree on a cipher."""
 _FILES_LOOKED_AT: Final = 10 * _TICKS_A_SECOND
@@ -265,6 +267,7 @@ class _Connection(H11Protocol):
         self.access_log = False
         self._bounds = bounds
         self._waited = 0
+        self._unread = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
@@ -276,7 +279,8 @@ class _Connection(H11Protocol):
         cycle = cast("RequestResponseCycle | None", self.cycle)  # before the first request there is none
         ours = cycle is not None and not cycle.response_complete and not cycle.more_body
         self._waited = 0 if ours else self._waited + 1
-        if self._waited > _SLOWEST and not self.transport.is_closing():
+        self._unread = self._unread + 1 if self.flow.write_paused else 0
+        if (self._waited > _SLOWEST or self._unread > _UNREAD) and not self.transport.is_closing():
             self.transport.abort()
 
     def handle_events(self) -> None:

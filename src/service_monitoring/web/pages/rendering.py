@@ -91,5 +91,19 @@ def static_files() -> dict[str, bytes]:
 
 @cache
 def static_url(name: str) -> str:
-    """Where a static file is found. What it holds is in the address, so that it may be kept for ever."""
-    return f"/static/{sha256(static_files()[name]).hexdigest()[:12]}/{name}"
+    """Where a static file is found. What all of them hold is in the address, so that it may be kept for ever.
+
+    They share it, so that a script finds another one beside itself.
+    """
+    if name not in static_files():
+        raise KeyError(name)
+    return f"/static/{_static_digest()}/{name}"
+
+
+@cache
+def _static_digest() -> str:
+    digest = sha256()
+    for name, content in sorted(static_files().items()):
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]

@@ -42,8 +42,8 @@ function listen() {
 
   function want(tab, its) {
     wanted.set(tab, its);
+    if (up !== null) tell({ what: "state", up, at: lastHeard });
     if (stream && its.some((each) => !subscribed.split(" ").includes(each))) connect();
-    else if (up !== null) tell({ what: "state", up, at: lastHeard });
   }
 
   function connect() {
