@@ -83,7 +83,7 @@ class House:
         if judged.commit is not None:
             self.shown.append((len(self.store.commits), judged.commit))
 
-    def resumed(self) -> None:
+    def begin(self) -> None:
         self.resumptions += 1
 
     async def see(self, observation: Observation, service: str = "shop") -> None:
@@ -128,8 +128,7 @@ async def house(*, holds_for: int = 10, capacity: int = 64) -> AsyncIterator[Hou
         capacity=capacity,
         owed=made.owed,
         troubled=made.troubles.append,
-        kept=made.kept,
-        resumed=made.resumed,
+        follower=made,
     )
     await made.cycle.start(Configured(configuration))
     loop = made.loop = asyncio.get_running_loop().create_task(made.cycle.run(made.beat))

@@ -201,8 +201,8 @@ def test_the_board_is_as_one_that_is_built_anew_and_as_uptime_counts(
     world.take(Marked(MarkKind.ALIVE), rest)
     world.board.refresh(at)
     assert shown(world.board) == shown(world.anew(at))
-    for service in CONFIGURATION.services:
-        assert world.board.service(service.name).condition == by_uptime(world, service, at), service.name
+    for known in CONFIGURATION.services:
+        assert world.board.service(known.name).condition == by_uptime(world, known, at), known.name
     rows = world.board.page(Wanted(sort=Sort.NAME)).services
     for condition in Condition:
         assert world.board.counts()[condition] == sum(row.condition == condition for row in rows)

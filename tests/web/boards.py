@@ -59,8 +59,7 @@ class House:
             capacity=1_000,
             owed=lambda owed: None,
             troubled=lambda sentence: None,
-            kept=self.board.kept,
-            resumed=self.board.begin,
+            follower=self.board,
         )
         self.desk = StoreDesk(store, course=lambda: self.cycle.course, ask=self.cycle.ask, clock=self.clock)
         self.identity = OWNER

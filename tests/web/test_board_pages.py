@@ -81,10 +81,6 @@ async def test_services_are_listed_the_worst_first_with_what_their_checks_said(
     async with client.get("/api/v1/services", params={"condition": "up"}) as answer:
         found = await answer.json()
     assert [(each["service"], each["checks"][0]["outcome"]) for each in found["services"]] == [("mail", "ok")]
-    async with client.get("/api/v1/services/shop") as answer:
-        assert (await answer.json())["incidents"][0]["rule"] == "down"
-    async with client.get("/api/v1/services/none") as answer:
-        assert answer.status == 404
 
 
 async def test_filters_are_in_the_address_and_in_the_form(house: House, client: aiohttp.ClientSession) -> None:

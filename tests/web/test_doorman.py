@@ -16,7 +16,7 @@ from service_monitoring.settings import WebSettings
 from service_monitoring.web.addresses import farthest
 from service_monitoring.web.doorman import DEEPEST, MOST_OF_STRANGERS, MOST_SENT
 from service_monitoring.web.doorstep import POLICY
-from service_monitoring.web.pages.forms import local_path
+from service_monitoring.web.pages.leading import local_path
 from service_monitoring.web.pages.rendering import static_url
 from tests.web.conftest import Inside
 from tests.web.door_rigs import LOCAL, PAGE, Browser, at_the_door

@@ -102,7 +102,7 @@ class StoreBoard:
         self._filled = True
         try:
             ended = await self._store.lately(self._clock.now().plus(Duration(-_LATELY)), limit=_MOST_ENDED)
-            parked = await self._store.waiting(states=("parked",), limit=_MOST_PARKED)
+            parked = await self._store.waiting(Notices(("parked",)), limit=_MOST_PARKED)
             self._board.remember((), ended=ended, parked=(each.notice.key for each in parked))
             checks = (check for service in self._board.configuration.services for check in service.checks)
             while part := list(islice(checks, _CHECKS_AT_ONCE)):

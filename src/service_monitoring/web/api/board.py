@@ -11,7 +11,7 @@ from fastapi import Query, Response
 
 from service_monitoring.access.permissions import Permission
 from service_monitoring.domain.uptime import Condition
-from service_monitoring.views.board import MOST_ROWS, BoardDesk, Overview, ServicePage, ServiceRow, Sort, Wanted
+from service_monitoring.views.board import MOST_ROWS, BoardDesk, Overview, ServicePage, Sort, Wanted
 from service_monitoring.web.api.fields import MatcherField
 from service_monitoring.web.api.problems import json
 from service_monitoring.web.describing import answers
@@ -38,15 +38,6 @@ def board(desk: BoardDesk) -> Routes:
     ) -> Response:
         wanted = Wanted(q, tuple(condition or ()), tuple(label or ()), sort, after, limit)
         return json(await desk.services(wanted))
-
-    @routes.get(
-        "/api/v1/services/{service}",
-        needs=Permission.READ,
-        summary="One service as it is now",
-        responses=answers(ServiceRow),
-    )
-    async def service(service: str) -> Response:
-        return json(await desk.service(service))
 
     @routes.get(
         "/api/v1/overview", needs=Permission.READ, summary="What is to be seen first", responses=answers(Overview)
