@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
+from typing import Any
 
 import aiohttp
 
@@ -63,11 +64,10 @@ class Browser:
     async def page(self, path: str) -> Said:
         return await self.ask("GET", path, headers=PAGE)
 
-    async def form(self, path: str, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Said:
-        """Send a form as a page of ours would, with what the page has in its hidden field."""
-        return await self.ask(
-            "POST", path, data=fields, headers={**PAGE, "Sec-Fetch-Site": "same-origin", **(headers or {})}
-        )
+    async def form(self, path: str, **fields: Any) -> Said:
+        """Send a form as a page of ours would, with what the page has in its hidden field; `headers` are no field."""
+        headers = {**PAGE, "Sec-Fetch-Site": "same-origin", **fields.pop("headers", {})}
+        return await self.ask("POST", path, data=fields, headers=headers)
 
     async def csrf(self, path: str = "/account") -> str:
         found = re.search('name="csrf" value="([^"]*)"', (await self.page(path)).text)

@@ -20,6 +20,7 @@ from service_monitoring.domain.oncall import next_change, who
 from service_monitoring.errors import MonitoringError
 from service_monitoring.ports import Clock
 from service_monitoring.runtime.feed import Feed
+from service_monitoring.storage.reading import Wanted as Notices
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.board import OnCallRow, Overview, ServicePage, ServiceRow, Wanted, WorkRow
 from service_monitoring.views.desk import row
