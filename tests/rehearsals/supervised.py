@@ -31,7 +31,7 @@ from service_monitoring.testing.clock import SimulatedClock
 from tests.rehearsals.leaping import HoldingStore, Work
 from tests.rehearsals.staging import Source
 
-OF_THE_MACHINE = frozenset({"watchdog", "reload", "api"})
+OF_THE_MACHINE = frozenset({"tallies", "watchdog", "reload", "api"})
 
 
 class Staged(Program):

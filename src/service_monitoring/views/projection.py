@@ -452,9 +452,13 @@ class Board:
             if not names or (wanted.sort is Sort.CONDITION and WORST_FIRST[number] not in conditions):
                 continue
             begin = len(names) if number < before else bisect_right(names, after) if number == before and after else 0
+            if holds is None and (wanted.sort is Sort.CONDITION or not wanted.conditions):
+                matched += len(names)
+                found += [self._rows[name] for name in names[begin : begin + limit + 1 - len(found)]]
+                continue
             for position, name in enumerate(names):
                 row = self._rows[name]
-                if row.condition in conditions and holds(row):
+                if row.condition in conditions and (holds is None or holds(row)):
                     matched += 1
                     if position >= begin and len(found) <= limit:
                         found.append(row)
@@ -462,10 +466,12 @@ class Board:
         further = place_of(shown[-1].condition, shown[-1].service.name, wanted.sort) if more else ""
         return ServicePage(tuple(self._shown(row) for row in shown), matched, further)
 
-    def _filter(self, wanted: Wanted) -> Callable[[_Row], bool]:
-        """Whether a service is one of those that are wanted. What a matcher says of a value is asked once."""
+    def _filter(self, wanted: Wanted) -> Callable[[_Row], bool] | None:
+        """Whether a service is one of those that are wanted; None where all are. A matcher is asked once of a value."""
         words = wanted.text.casefold().split()
         matchers = [(each, self._matched(each)) for each in wanted.matchers]
+        if not words and not matchers:
+            return None
 
         def holds(row: _Row) -> bool:
             for word in words:

@@ -68,4 +68,4 @@ def address(request: Request, **changed: Any) -> str:
     """The path and query that were asked for, with some of it changed."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changed]
     query = urlencode([*kept, *((name, value) for name, value in changed.items() if value)], errors="replace")
-    return f"{request.url.path}?{query}"
+    return f"{request.url.path}?{query}" if query else request.url.path
