@@ -9,11 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 from service_monitoring.settings import WebSettings
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.door import Door
 from service_monitoring.web.encrypting import Encryption
+
+_ONE_AT_A_TIME: Final = Lock()
+"""Applications are made one after the other: FastAPI quietens warnings meanwhile, which no two threads can do at once."""
 
 
 async def open_api(faces: Faces, *, path: Path, beat: Callable[[], None]) -> None:
@@ -25,7 +30,8 @@ async def open_api(faces: Faces, *, path: Path, beat: Callable[[], None]) -> Non
         from service_monitoring.web.entering import AsOwner  # noqa: PLC0415 - as the module says
         from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the module says
 
-        inside = AsOwner(api(faces))
+        with _ONE_AT_A_TIME:
+            inside = AsOwner(api(faces))
         app = inside if faces.intake is None else Arrivals(faces.intake, inside)
         return lambda: serve(app, path, beat)
 
@@ -50,7 +56,8 @@ async def open_door(
         from service_monitoring.web.composing import composed  # noqa: PLC0415 - as the module says
         from service_monitoring.web.serve import serve_door  # noqa: PLC0415 - as the module says
 
-        app = composed(faces, web, csrf=csrf)
+        with _ONE_AT_A_TIME:
+            app = composed(faces, web, csrf=csrf)
         return lambda: serve_door(app, door, beat, encryption=encryption, proxies=web.behind_proxy)
 
     await (await asyncio.to_thread(prepared))()
