@@ -18,7 +18,7 @@ from service_monitoring.web.door import Door
 from service_monitoring.web.encrypting import Encryption
 
 _ONE_AT_A_TIME: Final = Lock()
-"""Applications are made one after the other: FastAPI quietens warnings meanwhile, which no two threads can do at once."""
+"""Applications are made one after the other: FastAPI quietens warnings meanwhile, which two threads cannot at once."""
 
 
 async def open_api(faces: Faces, *, path: Path, beat: Callable[[], None]) -> None:
