@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
+from typing import Any
 
 import aiohttp
 
@@ -47,13 +48,11 @@ class Browser:
     cookies: dict[str, str] = field(default_factory=dict)
     set_cookie: str = ""
 
-    async def ask(self, method: str, path: str, *, headers: Mapping[str, str] = {}, **given: object) -> Said:
+    async def ask(self, method: str, path: str, *, headers: Mapping[str, str] = {}, **given: Any) -> Said:
         sent = dict(headers)
         if self.cookies:
             sent.setdefault("Cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items()))
-        async with self.http.request(  # type: ignore[arg-type]  # what tests give is what aiohttp takes
-            method, path, headers=sent, allow_redirects=False, **given
-        ) as response:
+        async with self.http.request(method, path, headers=sent, allow_redirects=False, **given) as response:
             for written in response.headers.getall("Set-Cookie", []):
                 self.set_cookie = written
                 for name, morsel in SimpleCookie(written).items():
@@ -65,9 +64,11 @@ class Browser:
     async def page(self, path: str) -> Said:
         return await self.ask("GET", path, headers=PAGE)
 
-    async def form(self, path: str, *, headers: Mapping[str, str] = {}, **fields: str) -> Said:
+    async def form(self, path: str, *, headers: Any = (), **fields: str) -> Said:
         """Send a form as a page of ours would, with what the page has in its hidden field."""
-        return await self.ask("POST", path, data=fields, headers={**PAGE, "Sec-Fetch-Site": "same-origin", **headers})
+        return await self.ask(
+            "POST", path, data=fields, headers={**PAGE, "Sec-Fetch-Site": "same-origin", **dict(headers)}
+        )
 
     async def csrf(self, path: str = "/account") -> str:
         found = re.search('name="csrf" value="([^"]*)"', (await self.page(path)).text)

@@ -48,7 +48,7 @@ class Readable:
                 parts.append(message.get("body", b""))
                 if not message.get("more_body", False):
                     # Whoever asks is in the scope by now; its method may have been changed for those inside.
-                    told = scope | {"method": asked["method"], "path": asked["path"]}
+                    told = dict(scope) | {"method": asked["method"], "path": asked["path"]}
                     await _told(told, begun, b"".join(parts), send)
 
         await self._inside(scope, receive, readable)
