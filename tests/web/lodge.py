@@ -160,7 +160,7 @@ class Lodge:
         self, who: Identity, name: str, scopes: Sequence[Permission], lasts: Duration | None, *, account: str = ""
     ) -> NewToken:
         number = next(self._number)
-        row = TokenRow(f"token-{number}", name, who.name, tuple(scopes), AT, "2026-04-05T12:00:00Z", None)
+        row = TokenRow(f"token-{number}", name, account or who.name, tuple(scopes), AT, "2026-04-05T12:00:00Z", None)
         secret = f"sm_{number:064x}"
         self.given[secret] = row
         return NewToken(secret, row)
