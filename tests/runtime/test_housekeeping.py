@@ -1,6 +1,7 @@
 """Tallies are kept while the program runs: without a pause for nobody, and again after what could not be done."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 
 from service_monitoring.domain.instants import MINUTE, SECOND, Duration
@@ -13,7 +14,7 @@ async def test_pieces_follow_each_other_and_a_failure_is_tried_again() -> None:
     clock = SimulatedClock()
     begun = clock.tick()
     asked: list[int] = []
-    answers = iter([True, True, False, Unavailable("the disk is full"), False])
+    answers: Iterator[bool | Unavailable] = iter([True, True, False, Unavailable("the disk is full"), False])
 
     async def further() -> bool:
         asked.append(clock.tick().since(begun) // SECOND)
