@@ -18,6 +18,7 @@ from msgspec import to_builtins
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.access import StoreAccess
+from service_monitoring.bootstrap.answers import StoreAnswers
 from service_monitoring.bootstrap.board import StoreBoard
 from service_monitoring.bootstrap.days import StoreDays
 from service_monitoring.bootstrap.desk import StoreDesk
@@ -184,6 +185,7 @@ class Program:
             requests=self._requests,
             tracing=tracing,
             status=StoreStatus(store, days, clock, course=lambda: self._cycle.course, pages=self._public),
+            answers=StoreAnswers(store, clock),
         )
         self._access = access
         self._door: Door | None = None

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from service_monitoring.access.desk import AccessDesk
 from service_monitoring.ports import Tracing
+from service_monitoring.views.answers import Answers
 from service_monitoring.views.board import BoardDesk
 from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
@@ -40,3 +41,4 @@ class Faces(Struct, frozen=True):
     requests: RequestCounts | None = None
     tracing: Tracing | None = None
     status: StatusDesk | None = None
+    answers: Answers | None = None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 
 from service_monitoring.views.faces import Faces
-from service_monitoring.web.api.application import api
+from service_monitoring.web.api.application import SESSION, api
 from service_monitoring.web.pages.access import access_pages
 from service_monitoring.web.pages.account import account_pages
 from service_monitoring.web.pages.accounts import accounts_pages
@@ -27,9 +27,9 @@ from service_monitoring.web.pages.system import system_pages
 from service_monitoring.web.permitting import Routes
 
 
-def application(faces: Faces) -> FastAPI:
-    """The API and the pages; it holds no state and starts no task."""
-    app = api(faces)
+def application(faces: Faces, *, cookie: str = SESSION) -> FastAPI:
+    """The API and the pages; it holds no state and starts no task. `cookie` is how that of a session is called."""
+    app = api(faces, cookie=cookie)
     for area in _pages(faces):
         app.include_router(area.router)
     return app
