@@ -20,8 +20,8 @@ import pytest
 IN_CI = os.environ.get("CI") == "true"
 LONGEST_SLEEP = 0.05
 # Here programs run on the real clock; everywhere else a test that must wait says why: @pytest.mark.real_time("...").
-ON_REAL_TIME = {"docs": "stories", "faults": "faults", "journeys": "stories"}
-"""Folders, and the group whose tests run one at a time: faults come at their time, stories only wait."""
+ON_REAL_TIME = {"browser": "browser", "docs": "stories", "faults": "faults", "journeys": "stories"}
+"""Folders, and the group whose tests run one at a time: faults come at their time, stories only wait, and browsers are heavy."""
 
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True)
