@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from service_monitoring.access.desk import AccessDesk
+from service_monitoring.access.provider import Provider
 from service_monitoring.ports import Tracing
 from service_monitoring.views.answers import Answers
 from service_monitoring.views.board import BoardDesk
@@ -31,6 +32,7 @@ class Faces(Struct, frozen=True):
     intake: Intake | None = None
     links: LinkDesk | None = None
     access: AccessDesk | None = None
+    provider: Provider | None = None
     board: BoardDesk | None = None
     live: Live | None = None
     service: ServiceDesk | None = None

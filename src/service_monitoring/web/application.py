@@ -18,6 +18,7 @@ from service_monitoring.web.pages.board import board_pages
 from service_monitoring.web.pages.incidents import incident_pages
 from service_monitoring.web.pages.oncall import oncall_pages
 from service_monitoring.web.pages.outbox import outbox_pages
+from service_monitoring.web.pages.provider import provider_pages
 from service_monitoring.web.pages.rehearsals import rehearsal_pages
 from service_monitoring.web.pages.service import service_pages
 from service_monitoring.web.pages.silences import silence_pages
@@ -38,9 +39,11 @@ def application(faces: Faces, *, cookie: str = SESSION) -> FastAPI:
 def _pages(faces: Faces) -> Iterator[Routes]:
     yield statics
     if faces.access is not None:
-        yield access_pages(faces.access)
+        yield access_pages(faces.access, "" if faces.provider is None else faces.provider.name)
         yield account_pages(faces.access)
         yield accounts_pages(faces.access)
+        if faces.provider is not None:
+            yield provider_pages(faces.provider, faces.access)
     if faces.board is not None:
         yield board_pages(faces.board)
     if faces.service is not None:
