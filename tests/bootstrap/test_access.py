@@ -2,10 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
-from itertools import count
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -14,69 +11,9 @@ from service_monitoring.access import hashes
 from service_monitoring.access.desk import Client, Opened
 from service_monitoring.access.identity import OWNER
 from service_monitoring.access.permissions import Permission, Role
-from service_monitoring.bootstrap.access import StoreAccess
-from service_monitoring.bootstrap.hashing import Hashing
 from service_monitoring.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration
 from service_monitoring.errors import Forbidden, NotFound, Refused, TooMuch, Unauthenticated, Unavailable
-from service_monitoring.storage.sqlite import SqliteStore, Tuning
-from service_monitoring.testing.clock import SimulatedClock
-
-HERE = Client("192.0.2.1", "a browser")
-PASSWORD = "several words together"
-OTHER = "other words than those"
-
-
-def secrets() -> Callable[[], str]:
-    """Secrets that differ, and that nobody has to guess."""
-    numbers = count()
-    return lambda: sha256(f"secret {next(numbers)}".encode()).hexdigest()
-
-
-class House:
-    """A store that may be closed and opened again, with its desk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.clock = SimulatedClock()
-        self.make = secrets()
-        self.hashing = Hashing(self.make)
-
-    async def open(self) -> None:
-        self.store = await SqliteStore.open(self.folder, self.clock, tuning=Tuning(reserve=0))
-        self.desk = await StoreAccess(self.store, self.clock, self.make, self.hashing).load()
-
-    async def restart(self) -> None:
-        await self.store.close()
-        await self.open()
-
-    async def people(self) -> None:
-        """An admin, a responder and a viewer."""
-        for name, role in (("ada", Role.ADMIN), ("rob", Role.RESPONDER), ("vic", Role.VIEWER)):
-            await self.desk.create_account(OWNER, name, role, PASSWORD)
-
-    async def enter(self, name: str = "ada", password: str = PASSWORD, client: Client = HERE) -> Opened:
-        return await self.desk.sign_in(name, password, client)
-
-    async def lets_in(self, opened: Opened) -> bool:
-        return await self.desk.session(opened.secret, HERE) is not None
-
-    def bytes(self) -> bytes:
-        """All that is on the disk."""
-        return b"".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
-
-
-@pytest.fixture
-async def bare(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "data")
-    await house.open()
-    yield house
-    await house.store.close()
-
-
-@pytest.fixture
-async def house(bare: House) -> House:
-    await bare.people()
-    return bare
+from tests.bootstrap.houses import HERE, OTHER, PASSWORD, House
 
 
 async def test_the_first_account_is_made_with_the_token_that_was_printed_and_with_it_once(bare: House) -> None:
@@ -191,11 +128,11 @@ async def test_a_session_ends_when_idle_and_after_a_week_in_any_case(house: Hous
 
 async def test_sessions_that_are_over_are_forgotten(house: House) -> None:
     await house.enter()
-    assert len((await house.store.people())[1]) == 1
+    assert len((await house.store.people()).sessions) == 1
     await house.clock.advance(Duration(12 * HOUR))
     at = house.clock.now()
     assert (await house.store.prune(facts=at.plus(Duration(-DAY)), samples=at)).sessions == 1
-    assert (await house.store.people())[1] == []
+    assert (await house.store.people()).sessions == []
 
 
 async def test_a_restart_keeps_sessions_and_tokens(house: House) -> None:
@@ -377,7 +314,7 @@ async def test_a_password_is_hashed_anew_when_it_was_hashed_with_other_parameter
         connection.execute("UPDATE accounts SET password = ? WHERE name = 'ada'", (weak,))
     await house.restart()
     assert await house.lets_in(await house.enter())
-    (kept,) = [account.password for account in (await house.store.people())[0] if account.name == "ada"]
+    (kept,) = [account.password for account in (await house.store.people()).accounts if account.name == "ada"]
     assert kept != weak and not hashes.outdated(kept)
 
 
@@ -477,7 +414,7 @@ async def test_who_is_cancelled_half_way_leaves_nothing_that_differs_from_what_i
     with pytest.raises(asyncio.CancelledError):
         await work
     identity = await house.desk.session(opened.secret, HERE)
-    stored = {account.name: account.role for account in (await house.store.people())[0]}
+    stored = {account.name: account.role for account in (await house.store.people()).accounts}
     assert {row.name: row.role for row in await house.desk.accounts()} == stored
     assert (identity is None) == (stored["rob"] is Role.VIEWER)
 

@@ -132,6 +132,8 @@ async def test_an_old_folder_gets_the_new_tables_and_keeps_what_it_has(opened: O
                 "tokens",
                 "audit",
                 "answers",
+                "second_factors",
+                "recovery",
             ),
         ),
         ("samples.db", ("pushes", "pushed")),

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from service_monitoring.access.accounts import Account
 from service_monitoring.access.audit import Entry
 from service_monitoring.access.permissions import Role
+from service_monitoring.access.second import RecoveryCode, SecondFactor
 from service_monitoring.access.sessions import Session
 from service_monitoring.access.tokens import Token
 from service_monitoring.domain.configuration import Check, Service
@@ -42,7 +43,7 @@ from tests.storage.conftest import Open
 # Small or partial by nature: what is alive, what is waiting, one row, one page in order.
 WHOLE = re.compile(
     r"SCAN (wanted|near|\d+ CONSTANT ROWS|CONSTANT ROW|\(subquery.*|progress|policies|holds|jobs|configurations|checks"
-    r"|series|accounts|sessions|tokens"
+    r"|series|accounts|sessions|tokens|second_factors|recovery"
     r"|silences USING INDEX silences_(alive|ends)"
     r"|(groups|members|flaps) USING (COVERING )?INDEX (groups|members|flaps)_alive"
     r"|incidents USING (COVERING )?INDEX incidents_(alive|newest)|notices USING INDEX notices_(due|sending))$"
@@ -114,7 +115,11 @@ async def access(store: SqliteStore) -> None:
     at = a_stamp(1).at
     account = Account("ada", Role.ADMIN, "", at, at)
     session, token = Session("a", "ada", "a", at, at, "", ""), Token("b", "b", "ci", "ada", (), at)
+    second, code = SecondFactor("ada", "sealed", 1, at), RecoveryCode("c", "ada", at)
     await store.change_access(Change(Entry(at, "", "", "made", "", "done"), put=account, begun=session, made=token))
+    await store.change_access(Change(None, second=second, codes=(code,)))
+    await store.change_access(Change(None, used=replace(code, used_at=at)))
+    await store.change_access(Change(None, loosened="ada"))
     await store.seen(sessions={"a": at}, tokens={"b": at})
     await store.people()
     await store.audit(before=None, limit=10)

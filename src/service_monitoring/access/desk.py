@@ -29,8 +29,31 @@ class Opened(Struct, frozen=True):
     identity: Identity
 
 
+class HalfOpened(Struct, frozen=True):
+    """No session yet: the password was right, and a code is owed within five minutes. `secret` opens nothing else."""
+
+    secret: str
+
+
+class Second(Struct, frozen=True):
+    """Whether an account has a second factor, and how many recovery codes are left of it."""
+
+    on: bool
+    codes: int = 0
+
+
+class SecondOffer(Struct, frozen=True):
+    """A secret for an app, as an address and as people type it: shown this once."""
+
+    uri: str
+    secret: str
+
+
 class AccountRow(Struct, frozen=True):
-    """An account as lists show it. `outside` names the identity provider that answers for it, or nothing."""
+    """An account as lists show it. `outside` names the identity provider that answers for it, or nothing.
+
+    `second` says whether a code is asked for besides the password.
+    """
 
     name: str
     role: Role
@@ -38,6 +61,7 @@ class AccountRow(Struct, frozen=True):
     made_at: str
     changed_at: str
     outside: str = ""
+    second: bool = False
 
 
 class SessionRow(Struct, frozen=True):
@@ -100,8 +124,15 @@ class AccessDesk(Protocol):
         """Make the first account, an admin's, with the token that was printed."""
         ...
 
-    async def sign_in(self, name: str, password: str, client: Client) -> Opened:
-        """Begin a session."""
+    async def sign_in(self, name: str, password: str, client: Client) -> Opened | HalfOpened:
+        """Begin a session, or where the account has a second factor, ask for a code."""
+        ...
+
+    async def confirm(self, secret: str, code: str, client: Client) -> Opened:
+        """Begin the session for which a code was owed: six digits, or a recovery code, each good once.
+
+        `Unauthenticated` for a code that is not right or was used, `Expired` where nothing is owed any more.
+        """
         ...
 
     async def admit(self, subject: str, name: str, role: Role | None, client: Client) -> Opened:
@@ -125,6 +156,29 @@ class AccessDesk(Protocol):
 
     async def change_password(self, who: Identity, old: str, new: str, client: Client) -> Opened:
         """Another password for oneself: all sessions end, and a new one begins. `Refused` for a weak one."""
+        ...
+
+    async def second(self, who: Identity) -> Second:
+        """What one's own second factor is like."""
+        ...
+
+    async def begin_second(self, who: Identity) -> SecondOffer:
+        """A secret for one's own app, for half an hour. `Refused` where there is a second factor already."""
+        ...
+
+    async def complete_second(self, who: Identity, code: str) -> tuple[str, ...]:
+        """Ask for codes from now on; recovery codes, shown this once. All other sessions end.
+
+        `Refused` for a code that is not right, `Expired` where no secret waits.
+        """
+        ...
+
+    async def end_second(self, who: Identity, password: str, client: Client) -> None:
+        """Ask for codes no more; `Refused` where the password is another one."""
+        ...
+
+    async def remove_second(self, who: Identity, name: str) -> AccountRow:
+        """Take the second factor away from somebody else: the sessions end. `Refused` where there is none."""
         ...
 
     async def accounts(self) -> list[AccountRow]:

@@ -1,6 +1,6 @@
 """The desk of access of this installation: accounts, sessions, tokens and the audit trail over the embedded store.
 
-Owns the accounts, sessions and tokens in memory, and their being up to date: nobody else writes them while this program
+Owns the accounts and what is theirs in memory, and their being up to date: nobody else writes them while this program
 has the folder. What opens anything is known here while it is made and while it is looked for, and never stored.
 """
 
@@ -12,24 +12,38 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from service_monitoring.access import passwords, sessions, setup, tokens
+from service_monitoring.access import passwords, second, sessions, setup, tokens
 from service_monitoring.access.accounts import Account, fit_name, same, still_led
 from service_monitoring.access.audit import Chain, Entry, Row, shortened
-from service_monitoring.access.desk import AccountRow, AuditRow, Client, NewToken, Opened, SessionRow, TokenRow
+from service_monitoring.access.desk import (
+    AccountRow,
+    AuditRow,
+    Client,
+    HalfOpened,
+    NewToken,
+    Opened,
+    Second,
+    SecondOffer,
+    SessionRow,
+    TokenRow,
+)
 from service_monitoring.access.identity import Identity
 from service_monitoring.access.permissions import OF_ROLE, Permission, Role, of_scopes
+from service_monitoring.access.second import RecoveryCode, SecondFactor
 from service_monitoring.access.sessions import Session
 from service_monitoring.access.throttle import Throttle, origin
 from service_monitoring.access.tokens import Token
 from service_monitoring.bootstrap.hashing import Hashing
 from service_monitoring.bootstrap.logs import log
-from service_monitoring.domain.instants import SECOND, Duration, Instant
-from service_monitoring.errors import Forbidden, NotFound, Refused, TooMuch, Unauthenticated, Unavailable
+from service_monitoring.bootstrap.second import KEY, Seconds
+from service_monitoring.domain.instants import MINUTE, SECOND, Duration, Instant
+from service_monitoring.errors import Expired, Forbidden, NotFound, Refused, TooMuch, Unauthenticated, Unavailable
 from service_monitoring.ports import Clock, Tick
 from service_monitoring.storage.access import Change
 from service_monitoring.storage.sqlite import SqliteStore
 
 _NOT_LET_IN = "this name and this password let nobody in here"
+_TOO_LATE = "that took too long: sign in anew"
 _NO_SETUP = "this token opens nothing: a program without accounts prints a new one when it starts"
 
 
@@ -48,19 +62,25 @@ class StoreAccess:
         self._make = make
         self._hashing = hashing or Hashing(make)
         self._throttle = Throttle()
+        self._digits = Throttle(tries=second.TRIES, within=second.WITHIN)
+        self._half = Seconds(lambda: store.secret(KEY, make), make)
         self._changing = asyncio.Lock()
         self._stale = False
         self._setup: setup.Setup | None = None
         self._accounts: dict[str, Account] = {}
         self._sessions: dict[str, Session] = {}
         self._tokens: dict[str, Token] = {}
+        self._seconds: dict[str, SecondFactor] = {}
+        self._codes: dict[str, RecoveryCode] = {}
 
     async def load(self) -> StoreAccess:
         """Read what is stored."""
-        accounts, begun, made = await self._store.people()
-        self._accounts = {same(each.name): each for each in accounts}
-        self._sessions = {each.hash: each for each in begun}
-        self._tokens = {each.hash: each for each in made}
+        people = await self._store.people()
+        self._accounts = {same(each.name): each for each in people.accounts}
+        self._sessions = {each.hash: each for each in people.sessions}
+        self._tokens = {each.hash: each for each in people.tokens}
+        self._seconds = {same(each.account): each for each in people.seconds}
+        self._codes = {each.hash: each for each in people.codes}
         self._stale = False
         return self
 
@@ -101,8 +121,8 @@ class StoreAccess:
 
     # Coming in --------------------------------------------------------------------------------------------------------
 
-    async def sign_in(self, name: str, password: str, client: Client) -> Opened:
-        """Begin a session."""
+    async def sign_in(self, name: str, password: str, client: Client) -> Opened | HalfOpened:
+        """Begin a session, or ask for a code."""
         await self._fresh()
         tried = self._try([f"account {same(name.strip())[:100]}", f"address {origin(client.address)}"])
         account = self._accounts.get(same(name.strip()))
@@ -121,8 +141,48 @@ class StoreAccess:
                 await self._refused("session.begin", known, client)
                 raise Unauthenticated(_NOT_LET_IN)
             renewed = replace(account, password=encoded) if encoded != account.password else None
-            opened = await self._begin(renewed or account, client, put=renewed)
+            factor = self._seconds.get(same(account.name))
+            if factor is None:
+                opened: Opened | HalfOpened = await self._begin(renewed or account, client, put=renewed)
+            else:
+                now = self._clock.now()
+                entry = Entry(now, "", "", "session.half", account.name, "done", _from(client))
+                await self._write(Change(entry, put=renewed))
+                opened = HalfOpened(self._half.let_half_in(renewed or account, factor, now))
         self._succeeded(tried)
+        return opened
+
+    async def confirm(self, secret: str, code: str, client: Client) -> Opened:
+        """Begin the session for which a code was owed."""
+        await self._fresh()
+        half = self._half.half_in(secret, self._clock.now())
+        if half is None:
+            raise Expired(_TOO_LATE)
+        digits = second.six_digits(code)
+        tried = self._try([f"code {same(half.account)}", f"address {origin(client.address)}"])
+        # Nobody guesses a recovery code: whoever has one is let in, however often others tried their luck.
+        counted = self._try_digits(half.account) if digits else None
+        await self._half.ready()
+        async with self._changing:
+            now = self._clock.now()
+            account, factor = self._accounts.get(same(half.account)), self._seconds.get(same(half.account))
+            if (
+                account is None
+                or factor is None
+                or account.disabled
+                or self._half.half_in(secret, now) is None
+                or (account.password, factor.sealed) != (half.password, half.sealed)
+            ):
+                raise Expired(_TOO_LATE)
+            change = self._proved(factor, code, digits, now)
+            if change is None:
+                await self._refused("session.confirm", account.name, client)
+                raise Unauthenticated("this code is not right, or was used already")
+            self._half.let_go(secret)
+            opened = await self._begin(account, client, put=None, proved=change)
+        self._succeeded(tried)
+        if counted is not None:
+            self._digits.forgive(*counted)
         return opened
 
     async def admit(self, subject: str, name: str, role: Role | None, client: Client) -> Opened:
@@ -216,12 +276,79 @@ class StoreAccess:
         self._succeeded(tried)
         return opened
 
+    # Second factors ---------------------------------------------------------------------------------------------------
+
+    async def second(self, who: Identity) -> Second:
+        """What one's own second factor is like."""
+        account = await self._account(who.name)
+        return Second(same(account.name) in self._seconds, self._left(account.name))
+
+    async def begin_second(self, who: Identity) -> SecondOffer:
+        """A secret for one's own app."""
+        account = await self._account(who.name)
+        if account.subject:
+            raise Refused("an identity provider answers for this account: what is asked for is decided there")
+        if same(account.name) in self._seconds:
+            raise Refused("this account has a second factor already: turn it off first")
+        await self._half.ready()
+        return SecondOffer(*self._half.offer(account.name, self._clock.now()))
+
+    async def complete_second(self, who: Identity, code: str) -> tuple[str, ...]:
+        """Ask for codes from now on."""
+        await self._half.ready()
+        async with self._changing:
+            account, now = await self._account(who.name), self._clock.now()
+            if not self._half.offered(account.name, now) or same(account.name) in self._seconds:
+                raise Expired("no secret waits for a code: begin anew")
+            factor = self._half.taken(account.name, code, now)
+            if factor is None:
+                raise Refused("this code is not right: look whether the clock of the device is")
+            codes = self._half.recovery(account.name, now)
+            entry = _entry(now, who, "second.create", account.name)
+            others = tuple(
+                each.hash
+                for each in self._sessions.values()
+                if each.account == account.name and each.handle != who.handle
+            )
+            await self._write(
+                Change(entry, loosened=account.name, second=factor, codes=tuple(codes.values()), ended=others)
+            )
+            self._half.forget(account.name)
+        return tuple(codes)
+
+    async def end_second(self, who: Identity, password: str, client: Client) -> None:
+        """Ask for codes no more."""
+        account = await self._account(who.name)
+        tried = self._try([f"account {same(account.name)}", f"address {origin(client.address)}"])
+        if await self._hashing.verify(account.password, passwords.plain(password[:1024])) is None:
+            await self._refused("second.remove", account.name, client)
+            raise Refused("the password is another one")
+        async with self._changing:
+            if self._accounts.get(same(account.name)) != account or same(account.name) not in self._seconds:
+                raise Refused("the account was changed meanwhile: look again")
+            entry = _entry(self._clock.now(), who, "second.remove", account.name)
+            await self._write(Change(entry, loosened=account.name))
+        self._succeeded(tried)
+
+    async def remove_second(self, who: Identity, name: str) -> AccountRow:
+        """Take the second factor away from somebody else."""
+        _administers(who)
+        async with self._changing:
+            account = await self._account(name)
+            if same(account.name) == same(who.name):
+                raise Refused("one's own second factor is turned off on the page of the account, with the password")
+            if same(account.name) not in self._seconds:
+                raise Refused(f"{account.name} has no second factor")
+            entry = _entry(self._clock.now(), who, "second.remove", account.name)
+            await self._write(Change(entry, loosened=account.name, ended=self._sessions_of(account.name)))
+        return self._row(account)
+
     # Accounts ---------------------------------------------------------------------------------------------------------
 
     async def accounts(self) -> list[AccountRow]:
         """By name."""
         await self._fresh()
-        return [_account_row(self._accounts[name]) for name in sorted(self._accounts)]
+        return [self._row(self._accounts[name]) for name in sorted(self._accounts)]
 
     async def create_account(self, who: Identity, name: str, role: Role, password: str) -> AccountRow:
         """Make an account."""
@@ -235,7 +362,7 @@ class StoreAccess:
             now = self._clock.now()
             account = Account(name, role, encoded, now, now)
             await self._write(Change(_entry(now, who, "account.create", name, detail=f"role {role}"), put=account))
-        return _account_row(account)
+        return self._row(account)
 
     async def change_account(
         self,
@@ -264,13 +391,13 @@ class StoreAccess:
                 password=account.password if encoded is None else encoded,
             )
             if changed == account:
-                return _account_row(account)
+                return self._row(account)
             changed = replace(changed, changed_at=now)
             if account.leads:
                 still_led((self._accounts | {same(name): changed}).values())
             entry = _entry(now, who, "account.change", account.name, detail=_difference(account, changed))
             await self._write(Change(entry, put=changed, ended=self._sessions_of(account.name)))
-        return _account_row(changed)
+        return self._row(changed)
 
     async def remove_account(self, who: Identity, name: str) -> None:
         """Remove an account with its sessions and tokens."""
@@ -392,12 +519,18 @@ class StoreAccess:
         self._end(change)  # once more: it may have been read again meanwhile
         if change.removed:
             self._accounts.pop(same(change.removed), None)
+        if gone := change.removed or change.loosened:
+            self._seconds.pop(same(gone), None)
+            self._codes = {digest: each for digest, each in self._codes.items() if each.account != gone}
         if change.put is not None:
             self._accounts[same(change.put.name)] = change.put
         if change.begun is not None:
             self._sessions[change.begun.hash] = change.begun
         if change.made is not None:
             self._tokens[change.made.hash] = change.made
+        if change.second is not None:
+            self._seconds[same(change.second.account)] = change.second
+        self._codes |= {each.hash: each for each in (*change.codes, change.used) if each is not None}
 
     def _end(self, change: Change) -> None:
         for digest in change.ended:
@@ -427,12 +560,18 @@ class StoreAccess:
         put: Account | None,
         what: str = "session.begin",
         ended: tuple[str, ...] = (),
+        proved: SecondFactor | RecoveryCode | None = None,
     ) -> Opened:
         now = self._clock.now()
         opened, session = self._begun(account, client, now)
         gone = ended or self._over(account.name, now)
-        entry = _entry(now, opened.identity, what, account.name, detail=_from(client))
-        await self._write(Change(entry, put=put, begun=session, ended=gone))
+        said, factor, code = _from(client), None, None
+        if isinstance(proved, SecondFactor):
+            said, factor = f"{said} with a code".strip(), proved
+        elif proved is not None:
+            said, code = f"{said} with a recovery code, {self._left(account.name) - 1} left".strip(), proved
+        entry = _entry(now, opened.identity, what, account.name, detail=said)
+        await self._write(Change(entry, put=put, begun=session, ended=gone, second=factor, used=code))
         return opened
 
     async def _without_role(self, account: Account | None, client: Client) -> None:
@@ -443,6 +582,30 @@ class StoreAccess:
             return
         entry = Entry(self._clock.now(), "", "", "session.begin", account.name, "refused", _from(client))
         await self._write(Change(entry, ended=ended))
+
+    def _proved(self, factor: SecondFactor, code: str, digits: str, now: Instant) -> SecondFactor | RecoveryCode | None:
+        """What is to be stored where the code is right, so that it is not a second time."""
+        if digits:
+            step = self._half.proved(factor, digits, now)
+            return None if step is None else replace(factor, step=step)
+        found = self._codes.get(second.recovery_digest(code))
+        if found is None or same(found.account) != same(factor.account) or found.used_at is not None:
+            return None
+        return replace(found, used_at=now)
+
+    def _left(self, account: str) -> int:
+        return sum(each.account == account and each.used_at is None for each in self._codes.values())
+
+    def _row(self, account: Account) -> AccountRow:
+        return AccountRow(
+            account.name,
+            account.role,
+            account.disabled,
+            str(account.made_at),
+            str(account.changed_at),
+            account.subject,
+            second=same(account.name) in self._seconds,
+        )
 
     def _over(self, account: str, now: Instant) -> tuple[str, ...]:
         """The sessions of an account that are over, and those that make room for one more."""
@@ -463,6 +626,15 @@ class StoreAccess:
 
     def _succeeded(self, tried: tuple[list[str], Tick]) -> None:
         self._throttle.forgive(*tried)
+
+    def _try_digits(self, account: str) -> tuple[list[str], Tick]:
+        names, at = [same(account)], self._clock.tick()
+        if wait := self._digits.ask(names, at):
+            minutes = -(-wait // MINUTE)
+            raise TooMuch(
+                f"too many codes were tried: wait {minutes} minutes, or use a recovery code", -(-wait // SECOND)
+            )
+        return names, at
 
     async def _refused(self, what: str, subject: str, client: Client) -> None:
         """Write down that somebody was not let in; the throttle bounds how often."""
@@ -504,17 +676,6 @@ def _difference(before: Account, after: Account) -> str:
     if after.password != before.password:
         said.append("password")
     return ", ".join(said)
-
-
-def _account_row(account: Account) -> AccountRow:
-    return AccountRow(
-        account.name,
-        account.role,
-        account.disabled,
-        str(account.made_at),
-        str(account.changed_at),
-        account.subject,
-    )
 
 
 def _session_row(session: Session, who: Identity) -> SessionRow:

@@ -1,12 +1,13 @@
-"""Access in `facts.db`: accounts, sessions, tokens and the audit trail; statements alone.
+"""Access in `facts.db`: accounts with their second factors, sessions, tokens and the audit trail; statements alone.
 
-What opens anything is never here, only hashes. Knows tables; knows no clock, and does not decide who is let in.
+What opens anything is never here, only hashes and what is sealed. Knows tables; knows no clock, and does not decide who
+is let in.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from service_monitoring.access import sessions
 from service_monitoring.access.accounts import Account
 from service_monitoring.access.audit import BEGINNING, FORGOTTEN, Entry, Row, chained
 from service_monitoring.access.permissions import Permission, Role
+from service_monitoring.access.second import RecoveryCode, SecondFactor
 from service_monitoring.access.sessions import Session
 from service_monitoring.access.tokens import Token
 from service_monitoring.domain.instants import DAY, Duration, Instant
@@ -32,7 +34,8 @@ _AUDIT: Final = "position, at, by, via, what, subject, outcome, detail, hash"
 class Change(Struct, frozen=True):
     """What changes together: an account put or removed, sessions and tokens begun and ended, and the entry about it.
 
-    Sessions and tokens are ended by their hashes.
+    Sessions and tokens are ended by their hashes. `loosened` is an account that has no second factor and no recovery
+    codes any more; `codes` are new ones, `used` is one that was used.
     """
 
     entry: Entry | None
@@ -42,9 +45,20 @@ class Change(Struct, frozen=True):
     made: Token | None = None
     ended: tuple[str, ...] = ()
     revoked: tuple[str, ...] = ()
+    second: SecondFactor | None = None
+    codes: tuple[RecoveryCode, ...] = ()
+    used: RecoveryCode | None = None
+    loosened: str = ""
 
 
-People = tuple[list[Account], list[Session], list[Token]]
+class People(Struct, frozen=True):
+    """Who may be let in, and with what."""
+
+    accounts: list[Account]
+    sessions: list[Session]
+    tokens: list[Token]
+    seconds: list[SecondFactor]
+    codes: list[RecoveryCode]
 
 
 class Write:
@@ -60,18 +74,24 @@ class Write:
         connection.executemany("DELETE FROM tokens WHERE hash = ?", [(each,) for each in change.revoked])
         if change.removed:
             connection.execute("DELETE FROM accounts WHERE name = ?", (change.removed,))
+        if gone := change.removed or change.loosened:
+            connection.execute("DELETE FROM second_factors WHERE account = ?", (gone,))
+            connection.execute("DELETE FROM recovery WHERE account = ?", (gone,))
         if change.put is not None:
             _put(connection, change.put)
         if change.begun is not None:
             _begin(connection, change.begun)
         if change.made is not None:
             _make(connection, change.made)
+        if change.second is not None:
+            _ask(connection, change.second)
+        _recover(connection, change.codes if change.used is None else (*change.codes, change.used))
         if change.entry is not None:
             append(connection, change.entry)
 
 
 class Everything:
-    """Read all accounts, sessions and tokens, after all that is being written."""
+    """Read all accounts with what is theirs, after all that is being written."""
 
     def run(self, connection: sqlite3.Connection) -> People:
         """Those that are over are among them."""
@@ -152,7 +172,7 @@ def append(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 def everything(connection: sqlite3.Connection) -> People:
-    """All accounts, sessions and tokens, those included that are over."""
+    """All accounts, sessions, tokens and second factors, those included that are over."""
     accounts = [
         Account(name, Role(role), password, Instant(made), Instant(changed), bool(disabled), subject)
         for name, role, password, disabled, made, changed, subject in connection.execute(
@@ -175,7 +195,17 @@ def everything(connection: sqlite3.Connection) -> People:
             "SELECT hash, handle, name, account, scopes, made_at, expires_at, used_at FROM tokens"
         )
     ]
-    return accounts, begun, tokens
+    seconds = [
+        SecondFactor(account, sealed, step, Instant(made))
+        for account, sealed, step, made in connection.execute(
+            "SELECT account, sealed, step, made_at FROM second_factors"
+        )
+    ]
+    codes = [
+        RecoveryCode(digest, account, Instant(made), None if used is None else Instant(used))
+        for digest, account, made, used in connection.execute("SELECT hash, account, made_at, used_at FROM recovery")
+    ]
+    return People(accounts, begun, tokens, seconds, codes)
 
 
 def latest(connection: sqlite3.Connection, before: int | None, limit: int) -> list[Row]:
@@ -231,4 +261,23 @@ def _make(connection: sqlite3.Connection, token: Token) -> None:
             *(token.hash, token.handle, token.name, token.account, " ".join(token.scopes), token.made_at.ns),
             *(None if at is None else at.ns for at in (token.expires_at, token.used_at)),
         ),
+    )
+
+
+def _ask(connection: sqlite3.Connection, second: SecondFactor) -> None:
+    connection.execute(
+        "INSERT INTO second_factors (account, sealed, step, made_at) VALUES (?, ?, ?, ?) ON CONFLICT (account) "
+        "DO UPDATE SET sealed = excluded.sealed, step = excluded.step, made_at = excluded.made_at",
+        (second.account, second.sealed, second.step, second.made_at.ns),
+    )
+
+
+def _recover(connection: sqlite3.Connection, codes: Iterable[RecoveryCode]) -> None:
+    connection.executemany(
+        "INSERT INTO recovery (hash, account, made_at, used_at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (hash) DO UPDATE SET used_at = excluded.used_at",
+        [
+            (each.hash, each.account, each.made_at.ns, None if each.used_at is None else each.used_at.ns)
+            for each in codes
+        ],
     )

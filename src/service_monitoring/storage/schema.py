@@ -269,6 +269,30 @@ tokens: Final = Table(
 )
 Index("tokens_account", tokens.c.account)
 
+# What accounts are asked besides their passwords. `sealed` can be opened with a key that is in no table; `step` is the
+# last step of time whose code was used.
+second_factors: Final = Table(
+    "second_factors",
+    facts,
+    _text("account", primary_key=True),
+    _text("sealed"),
+    _integer("step"),
+    _integer("made_at"),
+    sqlite_with_rowid=False,
+)
+
+# What stands in for a second factor, by its SHA-256, once.
+recovery: Final = Table(
+    "recovery",
+    facts,
+    _text("hash", primary_key=True),
+    _text("account"),
+    _integer("made_at"),
+    Column("used_at", Integer),
+    sqlite_with_rowid=False,
+)
+Index("recovery_account", recovery.c.account)
+
 # `hash` is that of the row and of the hash before it, so that no row can be another without all after it being others.
 audit: Final = Table(
     "audit",

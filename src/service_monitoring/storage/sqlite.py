@@ -47,7 +47,7 @@ from service_monitoring.ports import (
 from service_monitoring.storage import access, answers, archive, explaining, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
-from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, make, make_file
+from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, kept_secret, make, make_file
 from service_monitoring.storage.heard import last_heard, last_reported
 from service_monitoring.storage.history.own import History
 from service_monitoring.storage.keys import Key, Replace, Revoke, all_keys, pings
@@ -382,12 +382,16 @@ class SqliteStore:
 
     # Access -----------------------------------------------------------------------------------------------------------
 
+    async def secret(self, name: str, make_secret: Callable[[], str]) -> bytes:
+        """A secret in a file of the folder, made when it is needed first; no backup has it. See `kept_secret`."""
+        return await asyncio.to_thread(kept_secret, self._folder / name, make_secret)
+
     async def people(self) -> access.People:
-        """All accounts, sessions and tokens, those included that are over, after all that is being written."""
+        """All accounts with what is theirs, that included which is over, after all that is being written."""
         return await self._facts.write(access.Everything())
 
     async def change_access(self, change: access.Change) -> None:
-        """Store what changes together of accounts, sessions and tokens, with the entry about it."""
+        """Store what changes together of accounts and what is theirs, with the entry about it."""
         await self._facts.write(access.Write(change))
 
     async def seen(
