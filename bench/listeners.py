@@ -129,7 +129,7 @@ def _quantile(counts: list[tuple[float, float]], share: float) -> float:
     return float("inf")
 
 
-def _verdict(held: bool) -> str:  # noqa: FBT001 - nothing else could be meant
+def _verdict(held: bool) -> str:
     return "held" if held else "MISSED"
 
 
