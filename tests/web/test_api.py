@@ -257,6 +257,7 @@ async def test_the_description_of_the_api_names_every_route(http: aiohttp.Client
         "/api/v1/silences/preview",
         "/api/v1/silences/{id}/expire",
         "/api/v1/outbox",
+        "/api/v1/outbox/{key}",
         "/api/v1/outbox/{key}/requeue",
         "/api/v1/rules",
         "/api/v1/rules/{service}/{rule}",
