@@ -44,9 +44,7 @@ class House:
         self.going_on = asyncio.Event()
         self.go_on = asyncio.Event()
         self.identity = OWNER
-        self.app = application(
-            Faces("1", inside.desk, access=access, answers=StoreAnswers(inside.store, inside.clock))
-        )
+        self.app = application(Faces("1", inside.desk, access=access, answers=StoreAnswers(inside.store, inside.clock)))
         self.app.include_router(self._routes().router)
 
     def _routes(self) -> Routes:
@@ -98,7 +96,7 @@ async def sender(inside: Inside) -> AsyncIterator[Sender]:
         async with AsyncExitStack() as stack:
             while not path.exists():
                 await asyncio.sleep(0.002)
-            connector = aiohttp.UnixConnector(path=str(path))
+            connector = aiohttp.UnixConnector(path=str(path), force_close=True)
             http = await stack.enter_async_context(aiohttp.ClientSession("http://monitor", connector=connector))
             yield Sender(house, http)
         serving.cancel()
@@ -175,7 +173,7 @@ async def test_of_a_long_answer_it_is_kept_that_there_was_one(sender: Sender) ->
     assert said["detail"].startswith("this was answered with 200 before")
 
 
-async def test_what_is_shown_once_and_what_is_a_password_is_kept_nowhere(sender: Sender, inside: Inside) -> None:
+async def test_what_is_shown_once_and_what_is_a_password_is_kept_nowhere(sender: Sender, tmp_path: Path) -> None:
     account = {"name": "ada", "role": "admin", "password": "correct horse battery"}
     token = {"name": "script", "scopes": ["read"], "account": "ada"}
     assert (await sender.send("/api/v1/accounts", account))[0] == 201
@@ -186,7 +184,7 @@ async def test_what_is_shown_once_and_what_is_a_password_is_kept_nowhere(sender:
     for path, body in (("accounts", account), ("tokens", token), ("keys", {"check": "shop.backup"})):
         status, said, again = await sender.send(f"/api/v1/{path}", body)
         assert (status, again, "not kept" in said["detail"]) == (409, True, True)
-    kept = b"".join(each.read_bytes() for each in inside.store.path.glob("facts.db*"))
+    kept = b"".join(each.read_bytes() for each in (tmp_path / "data").glob("facts.db*"))
     for secret in (made["secret"], key["key"], account["password"]):
         assert secret.encode() not in kept
 
