@@ -60,7 +60,7 @@ faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys
 
 oracle: setup-development ## every zone minute by minute, the real Alertmanager, days without number
-	$(BIN)/pytest -s -m oracle tests/domain tests/rehearsals
+	$(BIN)/pytest -s -m oracle tests/domain tests/rehearsals tests/web
 
 format: setup-development ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix-only $(SOURCES)

@@ -103,8 +103,10 @@ _NEXT: Final = {
     "Link": {"description": 'The next page, with rel="next", where there is one', "schema": {"type": "string"}}
 }
 _HEALTH: Final = ("/healthz", "/readyz")
-_BY_NAME: Final = ("service", "person")
+_BY_NAME: Final = ("service", "person", "account")
 """What is asked for by a name in the query, and may not be there."""
+_NAMING: Final = ("/api/v1/keys", "/api/v1/tokens")
+"""Where acts name in their body what may not be there."""
 
 
 def answers(kind: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
@@ -170,7 +172,7 @@ def _may_answer(path: str, method: str, operation: dict[str, Any]) -> Iterator[i
         yield from (400, 403, 421)
     if operation[NEEDS] not in EVERYBODY:
         yield 401
-    if "{" in path or any(each["name"] in _BY_NAME for each in asked):
+    if "{" in path or (act and path in _NAMING) or any(each["name"] in _BY_NAME for each in asked):
         yield 404
     if asked or act:
         yield from (409, 422)

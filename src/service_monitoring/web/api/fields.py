@@ -90,9 +90,18 @@ Moment = Annotated[
 
 def _matcher(given: object) -> Matcher:
     """A matcher as people write it."""
-    if not isinstance(given, str) or len(given) > _LONGEST_MATCHER:
+    # Half a character, as JSON can hold it, is no text: nothing could store it.
+    if not isinstance(given, str) or len(given) > _LONGEST_MATCHER or not _is_text(given):
         raise InvalidValue("a matcher is expected here", _MATCHER_REMEDY)
     return matcher(given)
+
+
+def _is_text(given: str) -> bool:
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 MatcherField = Annotated[
