@@ -42,7 +42,7 @@ class Change:
 
 
 def offset(zone: ZoneInfo, at: int) -> int:
-    shown = (EPOCH + timedelta(minutes=at)).astimezone(zone).utcoffset()
+    shown = datetime.fromtimestamp(60 * at, zone).utcoffset()
     assert shown is not None
     return shown // timedelta(minutes=1)
 

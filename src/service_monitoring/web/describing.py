@@ -8,6 +8,8 @@ OpenAPI.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -111,8 +113,13 @@ _NAMING: Final = ("/api/v1/keys", "/api/v1/tokens")
 
 def answers(kind: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that answers a value of this kind."""
+    return {status: {"content": {"application/json": {"schema": deepcopy(_schema(kind))}}}}
+
+
+@cache
+def _schema(kind: Any) -> dict[str, Any]:
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=_TEMPLATE)
-    return {status: {"content": {"application/json": {"schema": schema}}}}
+    return schema
 
 
 def texts(*kinds: str) -> dict[int | str, dict[str, Any]]:
@@ -125,12 +132,13 @@ def describe(app: FastAPI, *kinds: Any, cookie: str) -> None:
 
     `cookie` is how the cookie of a session is called.
     """
-    _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is not None:
             return app.openapi_schema
+        # Not before somebody asks: most programs serve for ever and are never asked.
+        _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
         description = described()
         held = description.setdefault("components", {})
         schemas = held.setdefault("schemas", {})
