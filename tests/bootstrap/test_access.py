@@ -338,6 +338,16 @@ async def test_an_identity_provider_answers_for_its_accounts(house: House) -> No
         await house.desk.admit("issuer|1", "oda", Role.ADMIN, HERE)
 
 
+async def test_who_was_sent_away_at_the_door_is_written_down_a_few_times_a_minute(house: House) -> None:
+    ada, rob = (await house.enter()).identity, (await house.enter("rob")).identity
+    for _ in range(20):
+        await house.desk.turned_away(ada, "POST /logout", "sent by a page of somebody else")
+    await house.desk.turned_away(rob, "POST /logout", "sent by a page of somebody else")
+    rows = [row for row in await house.desk.audit(before=None, limit=100) if row.what == "POST /logout"]
+    assert [row.by for row in rows] == ["rob", *["ada"] * 5]
+    assert {row.outcome for row in rows} == {"refused"}
+
+
 async def test_every_change_of_accounts_is_written_down_with_who_did_it(house: House) -> None:
     ada = (await house.enter()).identity
     await house.desk.change_account(ada, "vic", role=Role.RESPONDER)

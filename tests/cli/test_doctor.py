@@ -18,6 +18,7 @@ from service_monitoring.cli.doctor import machine, program
 from service_monitoring.cli.doctor.findings import Level
 from service_monitoring.domain.instants import Instant
 from service_monitoring.ports import Tick
+from service_monitoring.web import serve
 from tests.cli.conftest import FILE, Command, happen, inhabit, running
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
@@ -85,6 +86,9 @@ def test_a_libcurl_that_blocks_on_name_servers_is_wrong() -> None:
 
 def test_descriptors_must_suffice_for_all_checks_at_once() -> None:
     assert machine.descriptors((1024, 1024), 400).level is Level.FINE
+    assert machine.CONNECTIONS == serve.MOST_CONNECTIONS
+    crowded = machine.descriptors((1024, 524288), 400, machine.CONNECTIONS)
+    assert (crowded.level, crowded.remedy) == (Level.DOUBTFUL, "start it after: ulimit -n 2928")
     few = machine.descriptors((1024, 524288), 5000)
     assert few.level is Level.WRONG and "10128" in few.what and "ulimit -n 10128" in few.remedy
     assert "LimitNOFILE" in machine.descriptors((1024, 1024), 5000).remedy

@@ -178,6 +178,9 @@ class Lodge:
     async def verify_audit(self) -> str:
         return self.broken
 
+    async def turned_away(self, who: Identity, what: str, detail: str) -> None:
+        await self.note(who, what, "", "refused", detail)
+
     async def note(self, who: Identity, what: str, subject: str, outcome: str, detail: str = "") -> None:
         self.trail.append(
             AuditRow(len(self.trail) + 1, AT, who.name, who.via, what, subject, outcome, detail, "0" * 64)

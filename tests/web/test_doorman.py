@@ -260,6 +260,18 @@ async def test_the_word_of_another_session_or_said_twice_does_not_count(browser:
     assert (await browser.ask("POST", f"/logout?csrf={mine}")).status == 403
 
 
+async def test_what_a_known_one_was_refused_at_the_door_is_written_down_and_of_strangers_nothing(
+    browser: Browser,
+) -> None:
+    await browser.form("/login", name="ada", password=PASSWORD, headers={"Origin": "https://evil.example"})
+    assert browser.lodge.trail == []
+    await browser.sign_in()
+    await browser.form("/logout", csrf="of another")
+    await browser.form("/logout", csrf=await browser.csrf(), headers={"Origin": "https://evil.example"})
+    assert [(row.by, row.what, row.outcome) for row in browser.lodge.trail] == [("ada", "POST /logout", "refused")] * 2
+    assert ["not from here" in row.detail for row in browser.lodge.trail] == [True, False]
+
+
 async def test_the_word_may_stand_in_a_field_of_either_sort_of_form_or_in_a_header(browser: Browser) -> None:
     await browser.sign_in()
     csrf = await browser.csrf()

@@ -241,3 +241,7 @@ class AccessDesk(Protocol):
     async def note(self, who: Identity, what: str, subject: str, outcome: str, detail: str = "") -> None:
         """Write down what somebody did, or tried."""
         ...
+
+    async def turned_away(self, who: Identity, what: str, detail: str) -> None:
+        """Write down that somebody who is known was sent away at the door; some times a minute each, and no more."""
+        ...

@@ -64,6 +64,7 @@ class StoreAccess:
         self._throttle = Throttle()
         self._digits = Throttle(tries=second.TRIES, within=second.WITHIN)
         self._half = Seconds(lambda: store.secret(KEY, make), make)
+        self._turned_away = Throttle()
         self._changing = asyncio.Lock()
         self._stale = False
         self._setup: setup.Setup | None = None
@@ -500,6 +501,11 @@ class StoreAccess:
             await self._store.change_access(Change(entry))
         except Unavailable as error:
             log().warning("not in the audit trail", by=entry.by, what=entry.what, problem=str(error))
+
+    async def turned_away(self, who: Identity, what: str, detail: str) -> None:
+        """Write down that somebody was sent away: a page of others may make his browser come again and again."""
+        if not self._turned_away.ask([f"{who.via} {who.name} {who.handle}"], self._clock.tick()):
+            await self.note(who, what, "", "refused", detail)
 
     # ------------------------------------------------------------------------------------------------------------------
 

@@ -293,8 +293,10 @@ class StoreDesk:
         )
 
     async def backup(self, target: str) -> str:
-        """Write a backup to a new file; a path of the caller's that must be absolute."""
+        """Write a backup to a new file, named by its whole path; `Refused` for any other."""
         path = Path(target)
+        if not path.is_absolute():
+            raise Refused("name the file by its whole path, as /var/backups/monitor.backup: here nothing is relative")
         await self._store.backup(path)
         return str(path)
 

@@ -40,6 +40,19 @@ def log() -> Any:
     return structlog.get_logger("service_monitoring")
 
 
+def announce(sentence: str) -> None:
+    """Say what a person has to read now. Blocks.
+
+    On a terminal it stands alone in plain words: lines of the log run on, and this one has to be found again. Elsewhere
+    it is a warning like others, as whoever reads those reads events and nothing between them.
+    """
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\n{sentence[:1].upper()}{sentence[1:]}\n\n")
+        sys.stderr.flush()
+    else:
+        log().warning(sentence)
+
+
 def _configure(level: int) -> None:
     import structlog  # noqa: PLC0415 - as the module says
 

@@ -25,7 +25,7 @@ from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
-from service_monitoring.bootstrap.logs import log
+from service_monitoring.bootstrap.logs import announce, log
 from service_monitoring.bootstrap.metering import Parts, ProgramMeter
 from service_monitoring.bootstrap.rehearsal_jobs import RehearsalJobs
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
@@ -316,7 +316,7 @@ class Program:
     def _offer_setup(self, url: str) -> None:
         """Where nobody can sign in yet, say with what the first account is made. It is said here, and nowhere kept."""
         if self._access is not None and (token := self._access.begin_setup()):
-            log().warning(f"no account yet: open {url}/setup within 30 minutes with this token: {token}")
+            announce(f"no account yet: open {url}/setup within 30 minutes with this token: {token}")
 
     async def _observed(self, observed: Observed) -> None:
         """An observation on its way in: what our own network is to blame for is not the service's fault."""
@@ -407,6 +407,7 @@ class Program:
             self._uplink,
             self._outcomes,
             self._requests,
+            listeners=lambda: self._board.feed.statistics().listeners,
             troubles=lambda: len(self._not_ready()),
         )
 
@@ -423,6 +424,7 @@ class Program:
             "listens": "" if self._door is None else self._door.address,
             "heartbeat": to_builtins(self._pulse.statistics()) or {},
             "feed": to_builtins(self._board.feed.statistics()),
+            "listeners": self._board.feed.statistics().listeners,
             "lag_seconds": {
                 "event_loop": in_seconds(self._watchdog.lag),
                 "longest": in_seconds(self._watchdog.longest),

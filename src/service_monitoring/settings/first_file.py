@@ -42,6 +42,18 @@ routes:
   - notify: [channel.log]            # everything else
 
 self: {notify: [channel.log]}        # what concerns the monitor itself
+
+# Where the console, the API and status pages are. The first start prints how the first account is made.
+# web:
+#   listen: 127.0.0.1:8080           # as it is where this is left out; for others: docs/how-to/put-it-on-the-network.md
+#   url: https://monitor.example.com # where people reach it, perhaps through a proxy: notices link to it
+#   authentication: accounts         # or none, on loopback alone: whoever is on this machine may do everything
+
+# What anybody may see, at /status/public: nothing but what is listed here.
+# status_pages:
+#   public:
+#     title: How our services are
+#     services: [{service}]
 """
 
 
@@ -67,8 +79,9 @@ def initial(urls: Sequence[str]) -> str:
         parts.append(_NETWORK.format(networks=", ".join(networks)))
     parts.append("services:\n")
     taken: set[str] = set()
-    services = [_service(_named(target, taken), target) for target in targets]
-    return "".join((*parts, *services, _TAIL))
+    names = [_named(target, taken) for target in targets]
+    services = [_service(name, target) for name, target in zip(names, targets, strict=True)]
+    return "".join((*parts, *services, _TAIL.replace("{service}", names[0])))
 
 
 def _target(url: str) -> _Target:

@@ -134,10 +134,9 @@ class Status(Struct, frozen=True):
     """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well.
 
     `listens` is the address where reports and samples arrive, if there is one. `heartbeat` is how the outward heartbeat
-    stands, empty where nobody is called. `feed` is who hears of changes as they come.
-    stands, empty where nobody is called. `lag_seconds` is how late the event loop is (`event_loop`), how late it was at
-    most (`longest`), and how long ago everything was judged (`judging`). `configuration` has the file and the revision
-    that are in force, `listeners` is how many readers of live changes are connected.
+    stands, empty where nobody is called. `feed` is who hears of changes as they come, `listeners` how many these are.
+    `lag_seconds` is how late the event loop is (`event_loop`), how late it was at most (`longest`), and how long ago
+    everything was judged (`judging`). `configuration` has the file and the revision that are in force.
     """
 
     version: str

@@ -65,7 +65,15 @@ class _Refusal(Exception):
 
     def __init__(self, status: int, title: str, detail: str) -> None:
         super().__init__(detail)
+        self.detail = detail
         self.answer: Answer = problem(status, title, detail)
+
+
+class _NotMeant(_Refusal):
+    """Somebody's browser sent what he did not mean to send, or so it looks: he may want to know."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(403, "forbidden", detail)
 
 
 class Doorman:
@@ -93,6 +101,7 @@ class Doorman:
             return
         except _Refusal as refusal:
             await respond(scope, send, refusal.answer)
+            await self._noted(scope, refusal)
             return
         except MonitoringError as error:
             status, title, headers = status_of(error)
@@ -102,6 +111,12 @@ class Doorman:
         if scope["method"] == "HEAD":
             scope["method"], send = "GET", bodiless(send)
         await self._inside(scope, meant, send)
+
+    async def _noted(self, scope: Scope, refusal: _Refusal) -> None:
+        """Have it written down, where somebody is known; there is no end of strangers."""
+        identity: Identity = scope.get(IDENTITY, STRANGER)
+        if isinstance(refusal, _NotMeant) and identity.via and self._access is not None:
+            await self._access.turned_away(identity, f"{scope['method']} {scope['path']}", refusal.detail)
 
     def _greet(self, scope: Scope, caller: Caller) -> None:
         """Send away who came under a name that is not ours, or past the proxy."""
@@ -151,7 +166,7 @@ class Doorman:
             given = values(scope, b"x-csrf-token", parted=False) or fields
             if len(given) != 1 or not identity.csrf or not compare_digest(given[0].encode(), identity.csrf.encode()):
                 detail = "the form is too old, or not from here: open its page again and send it anew"
-                raise _Refusal(403, "forbidden", detail)
+                raise _NotMeant(detail)
         return read_again(body, receive)
 
     def _from_here(self, scope: Scope, caller: Caller) -> None:
@@ -163,7 +178,7 @@ class Doorman:
         if any(each.strip() not in {"same-origin", "none"} for each in site) or any(
             each.strip().lower() not in ours | itself for each in origins
         ):
-            raise _Refusal(403, "forbidden", "this was sent by a page of somebody else")
+            raise _NotMeant("this was sent by a page of somebody else")
 
 
 def _name(host: str) -> str:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc import jwt
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, GuestProtocol, Key, OKPKey, RSAKey, import_key
-from joserfc.jws import JWSAlgModel, JWSRegistry
+from joserfc.jws import JWSRegistry
 
 from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.errors import Unauthenticated
@@ -24,7 +24,11 @@ ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 LEEWAY: Final = 60
 """Seconds by which clocks may differ."""
 
-_KINDS: Final = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
+_KINDS: Final[Mapping[str, type[RSAKey] | type[ECKey] | type[OKPKey]]] = {
+    "RS256": RSAKey,
+    "ES256": ECKey,
+    "EdDSA": OKPKey,
+}
 _SHORTEST_RSA: Final = 2_048
 _LONGEST_SUBJECT: Final = 255
 
@@ -42,7 +46,7 @@ class _Registry(JWSRegistry):
         # What else a header says is of no consequence; what it calls critical is looked at.
         super().__init__(algorithms=ALGORITHMS, strict_check_header=False)
 
-    def get_alg(self, name: str) -> JWSAlgModel:
+    def get_alg(self, name: str) -> Any:
         if name not in ALGORITHMS:
             raise UnsupportedAlgorithmError(f"Algorithm of '{name}' is not allowed")
         return self.algorithms[name]

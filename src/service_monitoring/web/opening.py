@@ -18,19 +18,20 @@ from service_monitoring.web.door import Door
 from service_monitoring.web.encrypting import Encryption
 
 _ONE_AT_A_TIME: Final = Lock()
-"""Applications are made one after the other: FastAPI quietens warnings meanwhile, which two threads cannot at once."""
+"""Applications are made one after the other, their modules too: FastAPI quietens warnings whenever a route is made,
+which two threads cannot at once."""
 
 
 async def open_api(faces: Faces, *, path: Path, beat: Callable[[], None]) -> None:
     """Serve the whole API at `path` until cancelled. Cancelled while it imports, nothing was opened."""
 
     def prepared() -> Callable[[], Awaitable[None]]:
-        from service_monitoring.web.api.application import api  # noqa: PLC0415 - as the module says
-        from service_monitoring.web.arrivals import Arrivals  # noqa: PLC0415 - as the module says
-        from service_monitoring.web.entering import AsOwner  # noqa: PLC0415 - as the module says
-        from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the module says
-
         with _ONE_AT_A_TIME:
+            from service_monitoring.web.api.application import api  # noqa: PLC0415 - as the module says
+            from service_monitoring.web.arrivals import Arrivals  # noqa: PLC0415 - as the module says
+            from service_monitoring.web.entering import AsOwner  # noqa: PLC0415 - as the module says
+            from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the module says
+
             inside = AsOwner(api(faces))
         app = inside if faces.intake is None else Arrivals(faces.intake, inside)
         return lambda: serve(app, path, beat)
@@ -53,10 +54,13 @@ async def open_door(
     """
 
     def prepared() -> Callable[[], Awaitable[None]]:
-        from service_monitoring.web.composing import composed  # noqa: PLC0415 - as the module says
-        from service_monitoring.web.serve import serve_door  # noqa: PLC0415 - as the module says
-
         with _ONE_AT_A_TIME:
+            from service_monitoring.web.composing import composed  # noqa: PLC0415 - as the module says
+            from service_monitoring.web.serve import serve_door  # noqa: PLC0415 - as the module says
+
+            if faces.provider is not None:
+                from service_monitoring.web import id_tokens  # noqa: F401, PLC0415 - before somebody waits for it
+
             app = composed(faces, web, csrf=csrf)
         return lambda: serve_door(app, door, beat, encryption=encryption, proxies=web.behind_proxy)
 

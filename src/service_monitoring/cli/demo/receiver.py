@@ -25,9 +25,9 @@ class Receiver:
         """Listen on a free port of 127.0.0.1 until the block ends."""
         app = web.Application()
         app.router.add_post("/hook", self._accept)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1).start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.port = runner.addresses[0][1]
         try:
             yield self

@@ -7,6 +7,7 @@ have happened: an act goes on until its steps are there, and a step that does no
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -19,6 +20,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from service_monitoring import bootstrap
+from service_monitoring.bootstrap.logs import configure_logs
 from service_monitoring.cli import BAD_ANSWER
 from service_monitoring.cli.demo.narrate import Narrator
 from service_monitoring.cli.demo.receiver import Receiver
@@ -29,11 +31,15 @@ from service_monitoring.domain.inputs import Admitted, Delivery, Observed, Settl
 from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.samples import Outcome
+from service_monitoring.errors import Unavailable
 from service_monitoring.ports import Clock, Tick
+from service_monitoring.settings import Redactor
 
 _PATIENCE: Final = Duration(30 * SECOND)
 """How long one act may take before the steps that are missing are named."""
 _GLANCE: Final = Duration(200 * MILLISECOND)
+_LIKED: Final = 8080
+"""The port at which people may look, unless somebody else has it."""
 
 
 class Seen(Struct):
@@ -105,6 +111,7 @@ SCRIPT: Final = (
 def tell(*, once: bool, data: Path | None) -> int:
     """Run the demonstration; blocks until it ended. The exit code: 0 when every step happened, or after Ctrl-C."""
     console = Console(highlight=False)
+    configure_logs("warning", Redactor(()))  # that it listens is in the first lines
     with _folder(data) as folder:
         return asyncio.run(_perform(console, folder, once=once))
 
@@ -119,8 +126,14 @@ async def _perform(console: Console, folder: Path, *, once: bool) -> int:
     async with AsyncExitStack() as stack:
         shop = await stack.enter_async_context(Shop(clock).open())
         receiver = await stack.enter_async_context(Receiver(heard).open())
-        config = _configuration(folder, shop, receiver)
-        console.print(f"The shop listens on 127.0.0.1:{shop.http_port}; its monitor runs {config}\n", soft_wrap=True)
+        # Nobody looks at a story that is told once: it listens nowhere, and needs no port.
+        listen = "none" if once else f"127.0.0.1:{_free_port()}"
+        config = _configuration(folder, shop, receiver, listen)
+        console.print(f"The shop listens on 127.0.0.1:{shop.http_port}; its monitor runs {config}", soft_wrap=True)
+        if not once:
+            look = f"Look at it meanwhile: http://{listen}/, and as the public: http://{listen}/status/public"
+            console.print(look, soft_wrap=True)
+        console.print()
         program = await stack.enter_async_context(bootstrap.opened(bootstrap.load(config), clock))
         running = asyncio.create_task(program.run())
         performing = asyncio.create_task(_Performance(program, shop, receiver, narrator, clock).perform())
@@ -218,7 +231,21 @@ def _told_of(seen: Seen, rule: str) -> bool:
     return any(told == rule for told, _ in seen.told)
 
 
-def _configuration(folder: Path, shop: Shop, receiver: Receiver) -> Path:
+def _free_port() -> int:
+    """A port of loopback that nobody has now: the one that people know, where it is free."""
+    for port in (_LIKED, 0):
+        with socket.socket() as tried:
+            # As whoever serves there will: what is left of connections that have ended is in nobody's way.
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(tried.getsockname()[1])
+    raise Unavailable("there is no free port on 127.0.0.1")
+
+
+def _configuration(folder: Path, shop: Shop, receiver: Receiver, listen: str) -> Path:
     template = Template((resources.files(__package__) / "monitoring.yaml").read_text(encoding="utf-8"))
     config = folder / "monitoring.yaml"
     config.write_text(
@@ -227,6 +254,7 @@ def _configuration(folder: Path, shop: Shop, receiver: Receiver) -> Path:
             http_port=shop.http_port,
             database_port=shop.database_port,
             hook_port=receiver.port,
+            listen=listen,
         ),
         encoding="utf-8",
     )

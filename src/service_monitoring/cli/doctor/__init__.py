@@ -33,7 +33,9 @@ def findings(config: Path, *, reach: bool) -> list[Finding]:
     clock = bootstrap.the_clock()
     read = configuration.read(config)
     checks = len(read.settings.checks) if read.settings is not None else 0
-    found = [*machine.look(clock, checks=checks), *read.findings]
+    listens = read.settings is not None and read.settings.web is not None
+    connections = machine.CONNECTIONS if listens else 0
+    found = [*machine.look(clock, checks=checks, connections=connections), *read.findings]
     if read.settings is None:
         return found
     found += configuration.look(read.settings)

@@ -20,6 +20,8 @@ OLDEST_PYTHON: Final = (3, 11)
 SPARE_DESCRIPTORS: Final = 128
 """For the store, the socket, logs and deliveries."""
 PER_CHECK: Final = 2
+CONNECTIONS: Final = 2_000
+"""What the address of the console takes at once; beyond its descriptors nobody gets in, and checks get none either."""
 
 _BUILT: Final = Instant.parse("2026-01-01T00:00:00Z")
 _ZONES_AGE: Final = Duration(540 * DAY)
@@ -29,12 +31,12 @@ _FEATURES: Final = {"AsynchDNS": 1 << 7, "SSL": 1 << 2, "IPv6": 1 << 0}
 """Of libcurl's `curl_version_info`."""
 
 
-def look(clock: Clock, *, checks: int) -> list[Finding]:
-    """Everything about the machine."""
+def look(clock: Clock, *, checks: int, connections: int = 0) -> list[Finding]:
+    """Everything about the machine. `connections` are those that others may open to us."""
     return [
         python(sys.version_info[:3]),
         libcurl(),
-        descriptors(resource.getrlimit(resource.RLIMIT_NOFILE), checks),
+        descriptors(resource.getrlimit(resource.RLIMIT_NOFILE), checks, connections),
         wall_clock(clock.now()),
         synchronised(_time_state()),
         boot_clock(sys.platform, clock.tick(), clock.awake()),
@@ -72,13 +74,20 @@ def curl_build(version: str, features: int, protocols: frozenset[str]) -> Findin
     return fine("libcurl", version)
 
 
-def descriptors(limits: tuple[int, int], checks: int) -> Finding:
-    """Whether all checks could run at once."""
+def descriptors(limits: tuple[int, int], checks: int, connections: int = 0) -> Finding:
+    """Whether all checks could run at once, and beside them everybody be connected."""
     soft, hard = limits
-    needed = SPARE_DESCRIPTORS + PER_CHECK * checks
-    if soft in {resource.RLIM_INFINITY, -1} or soft >= needed:
+    needed, wanted = SPARE_DESCRIPTORS + PER_CHECK * checks, SPARE_DESCRIPTORS + PER_CHECK * checks + connections
+    if soft in {resource.RLIM_INFINITY, -1} or soft >= wanted:
         return fine("file descriptors", f"{'unlimited' if soft < 0 else soft} for {checks} checks")
-    raised = f"ulimit -n {needed}" if hard < 0 or hard >= needed else f"LimitNOFILE={needed} in the unit, or as root"
+    raised = f"ulimit -n {wanted}" if hard < 0 or hard >= wanted else f"LimitNOFILE={wanted} in the unit, or as root"
+    if soft >= needed:
+        return doubtful(
+            "file descriptors",
+            f"{soft}, enough for {checks} checks, and {connections} connections may need {wanted}",
+            "with many open pages of the console nobody else is let in, and checks end as unknown",
+            f"start it after: {raised}",
+        )
     return wrong(
         "file descriptors",
         f"{soft}, and {checks} checks may need {needed}",
