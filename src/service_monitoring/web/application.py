@@ -19,6 +19,7 @@ from service_monitoring.web.pages.incidents import incident_pages
 from service_monitoring.web.pages.oncall import oncall_pages
 from service_monitoring.web.pages.outbox import outbox_pages
 from service_monitoring.web.pages.rehearsals import rehearsal_pages
+from service_monitoring.web.pages.second import second_pages
 from service_monitoring.web.pages.service import service_pages
 from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
@@ -40,6 +41,7 @@ def _pages(faces: Faces) -> Iterator[Routes]:
     if faces.access is not None:
         yield access_pages(faces.access)
         yield account_pages(faces.access)
+        yield second_pages(faces.access)
         yield accounts_pages(faces.access)
     if faces.board is not None:
         yield board_pages(faces.board)
