@@ -4,7 +4,7 @@
 
 Writes FOLDER/monitoring.yaml, and FOLDER/data as a program leaves it that decided two runs of every check up to now: of
 the services that fail, some are down (critical) and some slow (warning), and somebody took on a tenth of the incidents.
-Others use `crowd`, or `write_crowd` and `fill` one after the other.
+Others use `crowd`, or `write_crowd` and `fill` one after the other; those that fail are the same for a target (`fails`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Final
 
 from service_monitoring import bootstrap
 from service_monitoring.application import Monitor
-from service_monitoring.domain.configuration import Configuration
+from service_monitoring.domain.configuration import Configuration, Service
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, Marked, MarkKind, Observed, Stamp
-from service_monitoring.domain.instants import MILLISECOND, MINUTE, Duration, Instant
+from service_monitoring.domain.instants import DAY, MILLISECOND, MINUTE, Duration, Instant
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.storage.sqlite import SqliteStore
@@ -58,14 +58,14 @@ _SERVICE: Final = """\
 """
 
 
-def write_crowd(file: Path, services: int = 10_000, *, target: str = "http://127.0.0.1:9") -> None:
-    """A configuration of so many services, with two checks and two rules each."""
+def write_crowd(file: Path, services: int = 10_000, *, target: str = "http://127.0.0.1:9", more: str = "") -> None:
+    """A configuration of so many services, with two checks and two rules each; `more` is what else it says."""
     text = [_HEAD.format()]
     text += [
         _SERVICE.format(number=number, team=number % 40, tier=number % 3, region=number % 7, target=target)
         for number in range(services)
     ]
-    file.write_text("".join(text))
+    file.write_text("".join([*text, more]))
 
 
 def _observation(check: str, place: int, *, failing: bool) -> Observation:
@@ -76,21 +76,48 @@ def _observation(check: str, place: int, *, failing: bool) -> Observation:
     return Observation(Outcome.OK, measurements=measured)
 
 
+def fails(number: int, services: int, incidents: int) -> str:
+    """The check of a service that fails, if any: spread over all services, every other one slow and not down."""
+    place, between = divmod(number, max(1, services // max(1, incidents)))
+    return "" if between or place >= incidents else ("health", "page")[place % 2]
+
+
 def _failing(configuration: Configuration, incidents: int) -> set[str]:
-    """The checks that fail: spread over all services, every other one slow and not down."""
-    names = [service.name for service in configuration.services]
-    step = max(1, len(names) // max(1, incidents))
-    return {f"{name}.{('health', 'page')[n % 2]}" for n, name in enumerate(names[::step][:incidents])}
+    services = configuration.services
+    found = {each.name: fails(number, len(services), incidents) for number, each in enumerate(services)}
+    return {f"{name}.{check}" for name, check in found.items() if check}
 
 
-async def fill(folder: Path, configuration: Configuration, *, incidents: int = 500) -> None:
-    """Decide and keep two runs of every check, up to now, of which so many open an incident."""
+async def _remember(monitor: Monitor, service: Service, since: Instant, until: Instant) -> None:
+    """Decide and keep a run a minute of each check of one service: what charts and days show."""
+    batch: list[Admitted] = []
+    for place, at in enumerate(range(since.ns, until.ns, MINUTE)):
+        stamp = Stamp(0, Instant(at))
+        failing = place % 3_000 < 40
+        for check in service.checks:
+            observation = _observation(check.name, place, failing=failing)
+            batch.append(Admitted(stamp, Observed(service.name, check.name, observation, stamp.at)))
+        batch.append(Admitted(stamp, Marked(MarkKind.ALIVE)))
+        if len(batch) >= 3_000:
+            await monitor.keep(monitor.judge(batch))
+            batch = []
+    if batch:
+        await monitor.keep(monitor.judge(batch))
+
+
+async def fill(folder: Path, configuration: Configuration, *, incidents: int = 500, days: int = 0) -> None:
+    """Decide and keep two runs of every check, up to now, of which so many open an incident.
+
+    Before that, the first service was watched for so many days, and failed now and then.
+    """
     clock = SystemClock()
     checks = [check for service in configuration.services for check in service.checks]
     began = clock.now().ns - MINUTE
     async with await SqliteStore.open(folder, clock) as store:
         monitor = await Monitor.resume(store, expected=configuration)
-        await monitor.keep(monitor.judge([Admitted(Stamp(0, Instant(began - 1)), Configured(configuration))]))
+        first = Instant(began - days * DAY - 1)
+        await monitor.keep(monitor.judge([Admitted(Stamp(0, first), Configured(configuration))]))
+        await _remember(monitor, configuration.services[0], first.plus(Duration(1)), Instant(began))
         between = MINUTE // 2 // len(checks)
         failing = _failing(configuration, incidents)
         for run in range(2):

@@ -20,8 +20,10 @@ import pytest
 IN_CI = os.environ.get("CI") == "true"
 LONGEST_SLEEP = 0.05
 # Here programs run on the real clock; everywhere else a test that must wait says why: @pytest.mark.real_time("...").
-ON_REAL_TIME = {"docs": "stories", "faults": "faults", "journeys": "stories"}
-"""Folders, and the group whose tests run one at a time: faults come at their time, stories only wait."""
+ON_REAL_TIME = {"browser", "docs", "faults", "journeys"}
+"""Folders whose tests run one at a time: in each something comes at its time."""
+GROUPS = ["patience", "faults", "journeys", "docs", "browser"]
+"""What is begun first, because it takes longest; `patience` is for tests that wait for minutes and need no processor."""
 
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True)
@@ -121,14 +123,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A real-time mark states its reason; of a group that starts programs on the real clock one test runs at a time."""
+    """A real-time mark states its reason; of a group that starts programs on the real clock one test runs at a time.
+
+    Groups come first, for a group that is begun last is waited for by everybody (with --no-loadscope-reorder).
+    """
     for item in items:
-        group = next((ON_REAL_TIME[part] for part in item.path.parts if part in ON_REAL_TIME), None)
-        if group is not None:
+        group = next((part for part in item.path.parts if part in ON_REAL_TIME), None)
+        if group is not None and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(group))
         mark = item.get_closest_marker("real_time")
         if mark is not None and not mark.args:
             raise pytest.UsageError(f"{item.nodeid}: real_time needs its reason")
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    return len(GROUPS) if group is None else GROUPS.index(group.args[0])
 
 
 @pytest.fixture(scope="session")

@@ -326,7 +326,9 @@ async def test_an_identity_provider_answers_for_its_accounts(house: House) -> No
     opened = await house.desk.admit("issuer|1", "oda", Role.VIEWER, HERE)
     assert opened.identity.name == "oda"
     assert (await house.desk.admit("issuer|1", "renamed", Role.RESPONDER, HERE)).identity.role is Role.RESPONDER
-    assert (await house.desk.admit("issuer|1", "renamed", None, HERE)).identity.role is Role.RESPONDER
+    with pytest.raises(Unauthenticated, match="no role"):
+        await house.desk.admit("issuer|1", "renamed", None, HERE)
+    assert not await house.lets_in(opened)
     with pytest.raises(Unauthenticated):
         await house.enter("oda", "")
     with pytest.raises(Refused, match="identity provider"):

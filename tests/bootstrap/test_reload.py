@@ -294,7 +294,7 @@ async def test_who_may_come_in_changes_after_a_restart_only(tmp_path: Path) -> N
     loaded = bootstrap.load(written(tmp_path, "web: {listen: 127.0.0.1:0, authentication: none}"))
     kept, restart = _lasting(before, loaded)
     assert kept.web == before.web
-    assert restart == ("web: authentication, tls and behind_proxy are used after a restart; until then all stays",)
+    assert restart == ("web: authentication, tls, behind_proxy and oidc change with a restart; until then all stays",)
 
 
 def written(folder: Path, web: str) -> Path:

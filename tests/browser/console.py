@@ -6,10 +6,11 @@ failure, whatever else the test looks at.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 WIDE = (1280, 860)
 PHONE = (390, 844)
+STANDARDS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
+FEWER = """() => {
+  for (const list of document.querySelectorAll("tbody, ul, ol, svg g, svg")) while (list.children.length > 12) list.lastChild.remove();
+}"""
 PASSWORD = "correct horse battery staple"
 
 CONFIGURATION = """
@@ -67,6 +72,18 @@ class Console:
         self.world = world
         self.url = url
         self.config = config
+        self._program: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the program, and wait until it answers."""
+        self._program = self.world.start(self.config)
+        wait_for(self.world.answers, "an answer on the socket")
+
+    def stop(self) -> None:
+        """End it in order, as whoever stops a service does."""
+        if self._program is not None:
+            stop(self._program)
+            self._program = None
 
     def setup_token(self) -> str:
         """What the program printed for the first to come."""
@@ -90,23 +107,27 @@ def free_port() -> int:
 
 
 @contextmanager
-def a_console(folder: Path, text: str = CONFIGURATION) -> Iterator[Console]:
-    """A program on a data folder of its own; ended in order afterwards."""
+def a_console(
+    folder: Path, text: str = CONFIGURATION, *, before: Callable[[Console], None] = lambda console: None
+) -> Iterator[Console]:
+    """A program on a data folder of its own, in which `before` may leave something; ended in order afterwards."""
     port = free_port()
     with a_world(folder) as world:
         config = world.configure(text + f"\nweb: {{listen: 127.0.0.1:{port}, url: http://127.0.0.1:{port}}}\n")
-        program: subprocess.Popen[bytes] = world.start(config)
+        console = Console(world, f"http://127.0.0.1:{port}", config)
+        before(console)
+        console.start()
         try:
-            wait_for(world.answers, "an answer on the socket")
-            yield Console(world, f"http://127.0.0.1:{port}", config)
+            yield console
         finally:
-            stop(program)
+            console.stop()
 
 
 class Watched:
     """A page whose every complaint is kept."""
 
-    def __init__(self, context: BrowserContext) -> None:
+    def __init__(self, context: BrowserContext, expected: str) -> None:
+        self._expected = re.compile(expected)
         self.page = context.new_page()
         self.complaints: list[str] = []
         self.page.on("dialog", self._dialog)
@@ -118,15 +139,17 @@ class Watched:
         dialog.dismiss()
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and "status of 4" not in message.text:
+        if message.type == "error" and not self._expected.search(message.text):
             self.complaints.append(f"console: {message.text}")
 
 
 @contextmanager
-def a_page(browser: Browser, size: tuple[int, int] = WIDE, *, scheme: Any = "light", **more: Any) -> Iterator[Page]:
-    """A page in a context of its own; at its end there must be nothing that it complained of."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **more)
-    watched = Watched(context)
+def a_page(
+    browser: Browser, size: tuple[int, int] = WIDE, *, expected: str = "status of 4", **more: Any
+) -> Iterator[Page]:
+    """A page in a context of its own; at its end there must be nothing that it complained of but what is `expected`."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **more)
+    watched = Watched(context, expected)
     try:
         yield watched.page
         assert watched.complaints == []
@@ -145,11 +168,32 @@ def sign_up(page: Page, console: Console, name: str = "ada") -> None:
     page.wait_for_url(f"{console.url}/")
 
 
-def accessible(page: Page) -> list[str]:
-    """What axe finds serious or critical on a page (WCAG 2.2 A and AA), a line each."""
-    page.evaluate(AXE)
+def sign_in(page: Page, console: Console, name: str, password: str = PASSWORD) -> None:
+    """By the form."""
+    page.goto(f"{console.url}/login")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def csrf(page: Page, console: Console, path: str) -> str:
+    """What the forms of a page prove themselves with."""
+    page.goto(console.url + path)
+    token = page.locator('input[name="csrf"]').first.get_attribute("value")
+    assert token is not None
+    return token
+
+
+def accessible(page: Page, rules: Sequence[str] = ()) -> list[str]:
+    """What axe finds serious or critical on a page (WCAG 2.1 A and AA, or these `rules`), a line each.
+
+    Rows of a list beyond the first few are like those: they are taken out before, and the page is not to be used after.
+    """
+    page.evaluate(FEWER)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
     found = page.evaluate(
-        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+        "only => axe.run(document, {runOnly: only, resultTypes: ['violations']})", list(rules) or list(STANDARDS)
     )
     return [
         f"{each['id']}: {each['help']}: {', '.join(str(node['target']) for node in each['nodes'][:3])}"
@@ -159,7 +203,9 @@ def accessible(page: Page) -> list[str]:
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep how a page looks."""
+    """Keep how a page looks, where pictures are wanted: they take longer than all the rest."""
+    if "PICTURES" not in os.environ:
+        return
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 

@@ -131,7 +131,7 @@ def test_a_day_of_changes_by_signal_and_by_saving_the_file(journey: Journey) -> 
     # A service less.
     journey.write(SHOP % (700, DOWN))
     journey.wait_for_rules(2, 1)
-    assert journey.status()["polling"]["checks"] == 1
+    wait_for(lambda: journey.status()["polling"]["checks"] == 1, "the end of what was checked", 30)
 
 
 @pytest.mark.timeout(180)

@@ -11,7 +11,9 @@ from typing import Any
 
 import aiohttp
 
+from service_monitoring.access.desk import AccessDesk
 from service_monitoring.access.permissions import Role
+from service_monitoring.access.provider import Provider
 from service_monitoring.settings import WebSettings
 from service_monitoring.views.faces import Faces
 from service_monitoring.web.composing import composed
@@ -88,13 +90,16 @@ async def at_the_door(
     lodge: Lodge | None = None,
     encryption: Encryption | None = None,
     trust: ssl.SSLContext | None = None,
+    access: AccessDesk | None = None,
+    provider: Provider | None = None,
 ) -> AsyncIterator[Browser]:
-    """A door with an admin, a responder and a viewer behind it."""
+    """A door with an admin, a responder and a viewer behind it, or with a desk of access that one brings along."""
     if lodge is None:
         lodge = Lodge()
         for name, role in (("ada", Role.ADMIN), ("rita", Role.RESPONDER), ("vera", Role.VIEWER)):
             lodge.account(name, role)
-    app = composed(Faces("1", inside.desk, inside.intake, access=lodge), web, csrf="of the process")
+    faces = Faces("1", inside.desk, inside.intake, access=access or lodge, provider=provider)
+    app = composed(faces, web, csrf="of the process")
     door = Door("127.0.0.1", 0).open()
     url = f"{'https' if encryption else 'http'}://{door.address}"
     serving = asyncio.create_task(serve_door(app, door, lambda: None, encryption=encryption, proxies=web.behind_proxy))

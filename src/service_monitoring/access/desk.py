@@ -136,7 +136,10 @@ class AccessDesk(Protocol):
         ...
 
     async def admit(self, subject: str, name: str, role: Role | None, client: Client) -> Opened:
-        """Begin a session of somebody for whom an identity provider answers; without a role, that of the account."""
+        """Begin a session of somebody for whom an identity provider answers, and who has this role from now on.
+
+        Without a role he is `Unauthenticated`, and his sessions end. `Refused` where the name is somebody else's.
+        """
         ...
 
     async def session(self, secret: str, client: Client) -> Identity | None:

@@ -192,14 +192,16 @@ class StoreAccess:
             now = self._clock.now()
             account = next((each for each in self._accounts.values() if each.subject == subject != ""), None)
             put: Account | None = None
+            if role is None:
+                await self._without_role(account, client)
+                raise Unauthenticated("the identity provider gives this account no role here")
             if account is None:
-                if not subject or role is None:
-                    await self._refused("session.begin", "", client)
-                    raise Unauthenticated("the identity provider gives this account no role here")
+                if not subject:
+                    raise Unauthenticated(_NOT_LET_IN)
                 if same(fit_name(name)) in self._accounts:
                     raise Refused(f"there is an account {name.strip()} already, and it is somebody else's")
                 account = put = Account(fit_name(name), role, "", now, now, subject=subject)
-            elif role is not None and role is not account.role:
+            elif role is not account.role:
                 account = put = replace(account, role=role, changed_at=now)
             if account.disabled:
                 await self._refused("session.begin", account.name, client)
@@ -571,6 +573,15 @@ class StoreAccess:
         entry = _entry(now, opened.identity, what, account.name, detail=said)
         await self._write(Change(entry, put=put, begun=session, ended=gone, second=factor, used=code))
         return opened
+
+    async def _without_role(self, account: Account | None, client: Client) -> None:
+        """Write down that somebody has nothing to do here any more; where he is known, his sessions have ended."""
+        ended = () if account is None else self._sessions_of(account.name)
+        if account is None or not ended:
+            await self._refused("session.begin", "" if account is None else account.name, client)
+            return
+        entry = Entry(self._clock.now(), "", "", "session.begin", account.name, "refused", _from(client))
+        await self._write(Change(entry, ended=ended))
 
     def _proved(self, factor: SecondFactor, code: str, digits: str, now: Instant) -> SecondFactor | RecoveryCode | None:
         """What is to be stored where the code is right, so that it is not a second time."""

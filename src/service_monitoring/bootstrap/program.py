@@ -18,6 +18,7 @@ from msgspec import to_builtins
 import service_monitoring
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.access import StoreAccess
+from service_monitoring.bootstrap.answers import StoreAnswers
 from service_monitoring.bootstrap.board import StoreBoard
 from service_monitoring.bootstrap.days import StoreDays
 from service_monitoring.bootstrap.desk import StoreDesk
@@ -44,6 +45,7 @@ from service_monitoring.bootstrap.wiring import (
     open_sources,
     open_tracing,
     opening,
+    provider_of,
     socket_path,
 )
 from service_monitoring.domain.configuration import Configuration
@@ -166,12 +168,20 @@ class Program:
         self.intake = StoreIntake(keyring, clock, course=lambda: self._cycle.course, ask=self._cycle.ask)
         days = StoreDays(store, course=lambda: self._cycle.course)
         self._rehearsals = RehearsalJobs(lambda: self._reloader.settings, clock, new_key, environment=os.environ)
+        outside = provider_of(
+            settings,
+            clock,
+            lambda: self._reloader.settings.network,
+            lambda sentence: log().warning("not let in by the identity provider", problem=sentence),
+        )
+        provider, self._fetcher = (None, None) if outside is None else outside
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
             access=access,
+            provider=provider,
             board=self._board,
             live=self._board.feed,
             service=StoreServiceDesk(
@@ -184,6 +194,7 @@ class Program:
             requests=self._requests,
             tracing=tracing,
             status=StoreStatus(store, days, clock, course=lambda: self._cycle.course, pages=self._public),
+            answers=StoreAnswers(store, clock),
         )
         self._access = access
         self._door: Door | None = None
@@ -233,6 +244,8 @@ class Program:
     async def close(self) -> None:
         """Let go of what sources and sinks share."""
         await self._reloader.close()
+        if self._fetcher is not None:
+            await self._fetcher.close()
 
     def _news(self) -> list[Input]:
         """The configuration, when it is another than the one that was in force."""

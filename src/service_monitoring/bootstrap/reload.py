@@ -221,7 +221,7 @@ def _lasting(before: Settings, loaded: Settings) -> tuple[Settings, tuple[str, .
         there, here = other.url or "none", one.url or "none"
         warnings.append(f"web.url: {there} is used after a restart; until then it is {here}")
     if one and other and _who_may_come(one) != _who_may_come(other):
-        warnings.append("web: authentication, tls and behind_proxy are used after a restart; until then all stays")
+        warnings.append("web: authentication, tls, behind_proxy and oidc change with a restart; until then all stays")
     if loaded.telemetry != before.telemetry:
         warnings.append("telemetry: it is as the file says after a restart; until then it stays as it is")
     store = replace(loaded.store, path=before.store.path)
@@ -230,4 +230,5 @@ def _lasting(before: Settings, loaded: Settings) -> tuple[Settings, tuple[str, .
 
 def _who_may_come(web: WebSettings) -> tuple[object, ...]:
     files = web.tls and (web.tls.certificate, web.tls.key)
-    return web.authentication, files, web.behind_proxy
+    provider = web.oidc and replace(web.oidc, place=Place(""))
+    return web.authentication, files, web.behind_proxy, provider

@@ -8,18 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_hex  # noqa: TID251 - the one place that makes keys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from service_monitoring import plugins, settings
+from service_monitoring.access.provider import Provider
 from service_monitoring.domain.configuration import Check, Configuration
 from service_monitoring.errors import Refused
 from service_monitoring.ports import (
+    AddressPolicy,
     Clock,
     Links,
     Onward,
@@ -49,6 +52,9 @@ from service_monitoring.settings import (
 from service_monitoring.settings.anchoring import named_files
 from service_monitoring.views.wording import complaint, complaint_of_channel
 from service_monitoring.web.encrypting import Encryption
+
+if TYPE_CHECKING:
+    from service_monitoring.web.fetching import Fetcher
 
 
 def the_clock() -> Clock:
@@ -268,6 +274,26 @@ def encryption_of(web: WebSettings, troubled: Callable[[str], None]) -> Encrypti
     except Refused as refused:
         remedy = "name a certificate and its key in PEM that the user of the program may read"
         raise InvalidSettings([Complaint(web.tls.place, "web.tls", str(refused), remedy)]) from None
+
+
+def provider_of(
+    chosen: Settings, clock: Clock, network: Callable[[], AddressPolicy], troubled: Callable[[str], None]
+) -> tuple[Provider, Fetcher] | None:
+    """The identity provider, where there is one, and what is closed at the end; `InvalidSettings` without its library.
+
+    `network` is the policy in force. The library is imported when somebody signs in, as it takes a while.
+    """
+    web = chosen.web
+    if web is None or web.oidc is None:
+        return None
+    if find_spec("joserfc") is None:
+        problem, remedy = "joserfc is not installed", "pip install 'service-monitoring[oidc]'"
+        raise InvalidSettings([Complaint(web.oidc.place, "web.oidc", problem, remedy)])
+    from service_monitoring.web.fetching import Fetcher  # noqa: PLC0415 - its library takes a while, too
+    from service_monitoring.web.oidc import Oidc  # noqa: PLC0415 - likewise
+
+    fetcher = Fetcher(network)
+    return Oidc(web.oidc, web.url, fetch=fetcher.fetch, clock=clock, make=new_secret, troubled=troubled), fetcher
 
 
 def checks_of(chosen: Settings) -> list[Check]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from service_monitoring.access.permissions import Role
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.network import network
@@ -19,6 +20,7 @@ from service_monitoring.settings.validation import faults_of_given
 from service_monitoring.settings.values import (
     CheckSettings,
     HeartbeatSettings,
+    OidcSettings,
     SmtpSettings,
     StoreSettings,
     TelemetrySettings,
@@ -78,6 +80,7 @@ def read_web(shape: FileShape, folder: Path, reading: Reading) -> WebSettings | 
         shape.web.authentication,
         _tls(shape.web.tls, folder, reading),
         tuple(network(text) for text in shape.web.behind_proxy),
+        _oidc(shape, reading),
     )
     _guarded(made, shape.web.listen, reading)
     return made
@@ -93,6 +96,34 @@ def _tls(shape: TlsShape | None, folder: Path, reading: Reading) -> TlsSettings 
         folder / shape.certificate.replace("\0", ""),
         folder / shape.key.replace("\0", ""),
         reading.gathered.place_of_key(("web", "tls")),
+    )
+
+
+def _oidc(shape: FileShape, reading: Reading) -> OidcSettings | None:
+    """The identity provider, where there is one."""
+    oidc, path = shape.web.oidc, ("web", "oidc")
+    if oidc is None:
+        return None
+    roles = {Role.ADMIN: oidc.roles.admin, Role.RESPONDER: oidc.roles.responder, Role.VIEWER: oidc.roles.viewer}
+    if shape.web.url is None:
+        problem = "the provider leads people back to web.url, and there is none"
+        reading.complain(path, problem, "write url: https://monitor.example.com beside it")
+    if shape.web.authentication == "none":
+        reading.complain(path, "nobody signs in here", "leave authentication out, or leave oidc out")
+    if "openid" not in oidc.scopes:
+        reading.complain((*path, "scopes"), "without openid it does not say who signs in", "add openid")
+    if not any(roles.values()):
+        reading.complain((*path, "roles"), "nobody would be let in", "write viewer: [GROUP]")
+    return OidcSettings(
+        oidc.issuer,
+        oidc.client_id,
+        oidc.client_secret,
+        oidc.name,
+        tuple(dict.fromkeys(oidc.scopes)),
+        oidc.account,
+        oidc.claim,
+        tuple((role, frozenset(groups)) for role, groups in roles.items()),
+        reading.gathered.place_of_key(path),
     )
 
 

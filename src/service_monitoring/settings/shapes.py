@@ -25,7 +25,7 @@ from service_monitoring.settings.calendars import (
     ZoneField,
 )
 from service_monitoring.settings.matchers import MatchersField
-from service_monitoring.settings.network import network
+from service_monitoring.settings.network import is_loopback, network
 from service_monitoring.settings.problems import InvalidValue, shown
 from service_monitoring.settings.quantities import DurationField
 from service_monitoring.settings.rule_shapes import LabelsField, RuleField
@@ -85,6 +85,20 @@ def _public(text: str) -> str:
     if not whole or not plain:
         raise InvalidValue(f"{shown(text)} is not a URL that links may begin with", "write https://monitor.example.com")
     return text.rstrip("/")
+
+
+def _issuer(text: str) -> str:
+    _public(text)
+    parts = urlsplit(text)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise InvalidValue(f"{shown(text)} is not encrypted: anybody on the way could sign in", "write https://...")
+    return text
+
+
+def _scope(text: str) -> str:
+    if not re.fullmatch(r"[!#-\[\]-~]+", text, re.ASCII):
+        raise InvalidValue(f"{shown(text)} is not a scope", "write openid")
+    return text
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -318,6 +332,31 @@ class TlsShape(Shape):
     key: str = Field(min_length=1, description="The file of its private key, without a passphrase.")
 
 
+class OidcRolesShape(Shape):
+    """Groups of the provider whose members have a role here; of several roles, the highest."""
+
+    admin: list[str] = Field(default_factory=list)
+    responder: list[str] = Field(default_factory=list)
+    viewer: list[str] = Field(default_factory=list)
+
+
+class OidcShape(Shape):
+    """An identity provider that speaks OpenID Connect, with whose accounts people sign in."""
+
+    issuer: Annotated[str, AfterValidator(_issuer)] = Field(
+        description="Its URL, as it calls itself; what it is asked for stands below it."
+    )
+    client_id: str = Field(min_length=1, description="What it calls this program.")
+    client_secret: Secret = Field(description="With what this program shows it who it is.")
+    name: PublicText = Field("single sign-on", description="What people call it: the button says it.")
+    scopes: list[Annotated[str, AfterValidator(_scope)]] = Field(
+        default=["openid", "email", "profile"], description="What it is asked for."
+    )
+    account: str = Field("email", min_length=1, description="The claim that names the account here.")
+    claim: str = Field("groups", min_length=1, description="The claim that has the groups.")
+    roles: OidcRolesShape
+
+
 class WebShape(Shape):
     """Pages and API."""
 
@@ -336,6 +375,7 @@ class WebShape(Shape):
     url: Annotated[str, AfterValidator(_public)] | None = Field(
         None, description="Where people reach this address, for links in notices; without it there are none."
     )
+    oidc: OidcShape | None = None
 
 
 class PublicGroupShape(Shape):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from service_monitoring.access.permissions import Role
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import DAY, Duration
 from service_monitoring.ports import NO_TEMPLATE, Template
@@ -81,6 +82,24 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """An identity provider with whose accounts people sign in, and which of its groups have which role, highest first.
+
+    `issuer` is as it was written. `account` and `claim` are the claims that name an account and its groups.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: Secret
+    name: str
+    scopes: tuple[str, ...]
+    account: str
+    claim: str
+    roles: tuple[tuple[Role, frozenset[str]], ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """Where the console, the API, reports and samples are. `place` is where that is written, for complaints.
 
@@ -95,6 +114,7 @@ class WebSettings:
     authentication: Literal["accounts", "none"] = "accounts"
     tls: TlsSettings | None = None
     behind_proxy: tuple[Network, ...] = ()
+    oidc: OidcSettings | None = None
 
     @property
     def local(self) -> bool:

@@ -20,10 +20,9 @@ from service_monitoring.access.second import RecoveryCode, SecondFactor
 from service_monitoring.access.sessions import Session
 from service_monitoring.access.tokens import Token
 from service_monitoring.domain.instants import DAY, Duration, Instant
+from service_monitoring.storage import answers
 from service_monitoring.storage.retention import PIECE
 
-ANSWERS_KEPT: Final = DAY
-"""How long an act with a key of its sender's is answered the same."""
 TOKENS_SHOWN: Final = Duration(30 * DAY)
 """How long a token is listed after it has expired."""
 _OVERDUE: Final = Duration(7 * DAY)
@@ -127,7 +126,7 @@ class PruneSessions:
         idle, begun = self._at.ns - sessions.IDLE, self._at.ns - sessions.ABSOLUTE
         gone = connection.execute("DELETE FROM sessions WHERE seen_at <= ? OR made_at <= ?", (idle, begun)).rowcount
         connection.execute("DELETE FROM tokens WHERE expires_at <= ?", (self._at.ns - TOKENS_SHOWN,))
-        connection.execute("DELETE FROM answers WHERE made_at <= ?", (self._at.ns - ANSWERS_KEPT,))
+        connection.execute("DELETE FROM answers WHERE made_at <= ?", (self._at.ns - answers.KEPT,))
         return gone
 
 

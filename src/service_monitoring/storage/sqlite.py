@@ -44,7 +44,7 @@ from service_monitoring.ports import (
     Settlement,
     Stored,
 )
-from service_monitoring.storage import access, archive, explaining, outbox, reading, recall, recorded, watching
+from service_monitoring.storage import access, answers, archive, explaining, outbox, reading, recall, recorded, watching
 from service_monitoring.storage.failures import translated
 from service_monitoring.storage.files import Synchronous, connect, look, prepare_writer
 from service_monitoring.storage.folder import FACTS, SAMPLES, Connect, Lock, Reserve, kept_secret, make, make_file
@@ -407,6 +407,20 @@ class SqliteStore:
     async def trail(self, *, after: int = 0, limit: int = _PAGE) -> list[Row]:
         """Entries of the audit trail after a position, the oldest first."""
         return await self._facts_readers.read(lambda one: access.trail(one, after, limit))
+
+    # Answers ----------------------------------------------------------------------------------------------------------
+
+    async def begin_answer(self, key: str, request: str, at: Instant) -> answers.Found | None:
+        """Put a key down as begun; what was there already, where it was."""
+        return await self._facts.write(answers.Begin(key, request, at))
+
+    async def end_answer(self, key: str, status: int, answer: bytes) -> None:
+        """Keep the answer under a key that was begun."""
+        await self._facts.write(answers.End(key, status, answer))
+
+    async def forget_answer(self, key: str) -> None:
+        """Let a key be used anew that was begun and came to nothing."""
+        await self._facts.write(answers.Forget(key))
 
     # ------------------------------------------------------------------------------------------------------------------
 

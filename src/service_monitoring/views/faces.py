@@ -8,7 +8,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from service_monitoring.access.desk import AccessDesk
+from service_monitoring.access.provider import Provider
 from service_monitoring.ports import Tracing
+from service_monitoring.views.answers import Answers
 from service_monitoring.views.board import BoardDesk
 from service_monitoring.views.days import Days
 from service_monitoring.views.desk import Desk
@@ -30,6 +32,7 @@ class Faces(Struct, frozen=True):
     intake: Intake | None = None
     links: LinkDesk | None = None
     access: AccessDesk | None = None
+    provider: Provider | None = None
     board: BoardDesk | None = None
     live: Live | None = None
     service: ServiceDesk | None = None
@@ -40,3 +43,4 @@ class Faces(Struct, frozen=True):
     requests: RequestCounts | None = None
     tracing: Tracing | None = None
     status: StatusDesk | None = None
+    answers: Answers | None = None

@@ -189,3 +189,26 @@ async def body_of(receive: Receive, most: int) -> tuple[bytes, bool]:
         size += len(part)
         if size > most or not message.get("more_body", False):
             return b"".join(parts)[:most], size > most
+
+
+def read_again(body: bytes, after: Receive) -> Receive:
+    """What was read, to be read once more."""
+    parts = [body]
+
+    async def receive() -> MutableMapping[str, Any]:
+        if parts:
+            return {"type": "http.request", "body": parts.pop(), "more_body": False}
+        return await after()
+
+    return receive
+
+
+def bodiless(send: Send) -> Send:
+    """Sends the headers of an answer, and nothing else of it."""
+
+    async def headers(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b""})
+
+    return headers

@@ -11,13 +11,13 @@ from service_monitoring.web.acts import Acts
 from service_monitoring.web.application import application
 from service_monitoring.web.arrivals import Arrivals, Asgi
 from service_monitoring.web.doorman import Doorman
-from service_monitoring.web.doorstep import Doorstep
+from service_monitoring.web.doorstep import Doorstep, cookie_of
 from service_monitoring.web.pages.readable import Readable
 
 
 def composed(faces: Faces, web: WebSettings, *, csrf: str) -> Asgi:
     """The application with its door in front."""
-    inside: Asgi = Readable(Doorman(application(faces), web, faces.access, csrf=csrf))
+    inside: Asgi = Readable(Doorman(application(faces, cookie=cookie_of(web)), web, faces.access, csrf=csrf))
     if faces.intake is not None:
         inside = Arrivals(faces.intake, inside)
     if faces.links is not None:

@@ -7,7 +7,6 @@ in front of the application: what it sends away, nothing behind it has seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from functools import partial
 from hmac import compare_digest
 from typing import Any, Final
@@ -25,7 +24,19 @@ from service_monitoring.errors import MonitoringError
 from service_monitoring.settings import WebSettings
 from service_monitoring.settings.network import is_loopback
 from service_monitoring.web.api.problems import status_of
-from service_monitoring.web.arrivals import Answer, Asgi, Gone, Receive, Scope, Send, body_of, problem, respond
+from service_monitoring.web.arrivals import (
+    Answer,
+    Asgi,
+    Gone,
+    Receive,
+    Scope,
+    Send,
+    bodiless,
+    body_of,
+    problem,
+    read_again,
+    respond,
+)
 from service_monitoring.web.doorstep import CALLER, Caller, values
 from service_monitoring.web.permitting import ASKED_AGAIN, IDENTITY
 
@@ -89,7 +100,7 @@ class Doorman:
             await respond(scope, send, problem(status, title, str(error), **named))
             return
         if scope["method"] == "HEAD":
-            scope["method"], send = "GET", _bodiless(send)
+            scope["method"], send = "GET", bodiless(send)
         await self._inside(scope, meant, send)
 
     def _greet(self, scope: Scope, caller: Caller) -> None:
@@ -141,7 +152,7 @@ class Doorman:
             if len(given) != 1 or not identity.csrf or not compare_digest(given[0].encode(), identity.csrf.encode()):
                 detail = "the form is too old, or not from here: open its page again and send it anew"
                 raise _Refusal(403, "forbidden", detail)
-        return _again(body, receive)
+        return read_again(body, receive)
 
     def _from_here(self, scope: Scope, caller: Caller) -> None:
         """Send away what a page of somebody else made a browser send."""
@@ -188,7 +199,7 @@ def _shallow(body: bytes) -> None:
 
 async def _csrf_fields(scope: Scope, body: bytes) -> list[str]:
     """The values of the field `csrf` of a form; what is no form is refused here, so that nobody behind us meets it."""
-    request = Request(dict(scope), _again(body, _nothing))
+    request = Request(dict(scope), read_again(body, _nothing))
     try:
         async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=MOST_SENT) as form:
             return [each for each in form.getlist("csrf") if isinstance(each, str)]
@@ -196,28 +207,5 @@ async def _csrf_fields(scope: Scope, body: bytes) -> list[str]:
         raise _Refusal(400, "not understood", "this is no form") from None
 
 
-def _again(body: bytes, after: Receive) -> Receive:
-    """What was read, to be read once more."""
-    parts = [body]
-
-    async def receive() -> Any:
-        if parts:
-            return {"type": "http.request", "body": parts.pop(), "more_body": False}
-        return await after()
-
-    return receive
-
-
 async def _nothing() -> Any:
     return {"type": "http.disconnect"}
-
-
-def _bodiless(send: Send) -> Callable[[Any], Awaitable[None]]:
-    """Sends the headers of an answer, and nothing else of it."""
-
-    async def headers(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            await send(message)
-            await send({"type": "http.response.body", "body": b""})
-
-    return headers

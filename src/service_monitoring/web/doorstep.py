@@ -76,7 +76,7 @@ class Doorstep:
     def __init__(self, inside: Asgi, web: WebSettings) -> None:
         self._inside = inside
         self._web = web
-        self._cookie = "__Host-session" if web.encrypted else "session"
+        self._cookie = cookie_of(web)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -113,6 +113,11 @@ class Doorstep:
             through,
             self._cookie,
         )
+
+
+def cookie_of(web: WebSettings) -> str:
+    """How the cookie of a session is called; browsers bind the longer name to this host and to encryption."""
+    return "__Host-session" if web.encrypted else "session"
 
 
 def values(scope: Scope, name: bytes, *, parted: bool = True) -> list[str]:

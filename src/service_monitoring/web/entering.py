@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service_monitoring.access.identity import OWNER
-from service_monitoring.web.arrivals import Asgi, Receive, Scope, Send
+from service_monitoring.web.arrivals import Asgi, Receive, Scope, Send, bodiless
 from service_monitoring.web.permitting import IDENTITY
 
 
@@ -16,4 +16,6 @@ class AsOwner:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         scope[IDENTITY] = OWNER
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope["method"], send = "GET", bodiless(send)
         await self._inside(scope, receive, send)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from service_monitoring.errors import Unusable
@@ -279,7 +280,8 @@ class _Connection(H11Protocol):
         cycle = cast("RequestResponseCycle | None", self.cycle)  # before the first request there is none
         ours = cycle is not None and not cycle.response_complete and not cycle.more_body
         self._waited = 0 if ours else self._waited + 1
-        self._unread = self._unread + 1 if self.flow.write_paused else 0
+        flow = cast("FlowControl | None", self.flow)  # before a handshake is over there is none
+        self._unread = self._unread + 1 if flow is not None and flow.write_paused else 0
         if (self._waited > _SLOWEST or self._unread > _UNREAD) and not self.transport.is_closing():
             self.transport.abort()
 

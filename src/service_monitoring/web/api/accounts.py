@@ -5,16 +5,17 @@ Knows HTTP and the desk of access. Signing in is a page's: a program sends a tok
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query, Request, Response
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from msgspec import Struct
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from service_monitoring.access.desk import AccessDesk, AccountRow, AuditRow, NewToken, SessionRow, TokenRow
 from service_monitoring.access.permissions import Permission, Role
 from service_monitoring.domain.instants import Duration
 from service_monitoring.settings.problems import InvalidValue
-from service_monitoring.web.api.fields import length
+from service_monitoring.web.api.fields import Body, length
 from service_monitoring.web.api.problems import json
 from service_monitoring.web.describing import answers
 from service_monitoring.web.permitting import Routes, identity_of
@@ -23,15 +24,15 @@ _LONGEST = 1_024
 """Characters of a password in a request: the desk says what is too long, up to here."""
 
 
-class NewAccount(BaseModel):
+class NewAccount(Body):
     """Who is to be let in."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=100, examples=["ada"])
     role: Role
     password: str = Field(max_length=_LONGEST, description="12 characters at least")
 
 
-class ChangedAccount(BaseModel):
+class ChangedAccount(Body):
     """What of an account is to be another. What is left out stays."""
 
     role: Role | None = None
@@ -39,10 +40,10 @@ class ChangedAccount(BaseModel):
     password: str | None = Field(default=None, max_length=_LONGEST)
 
 
-class WantedToken(BaseModel):
+class WantedToken(Body):
     """A token for a program: what it is for, and what it may do."""
 
-    name: str = Field(min_length=1, max_length=100, description="What it is for")
+    name: str = Field(min_length=1, max_length=100, examples=["deploy"], description="What it is for")
     scopes: list[Permission] = Field(min_length=1, max_length=10)
     lasts: Annotated[
         Duration | None,
@@ -57,9 +58,29 @@ class WantedToken(BaseModel):
     account: str = Field(default="", max_length=100, description="Whose it is; needed over the owner's socket alone")
 
 
+class Who(Struct, frozen=True):
+    """Who asks. A token has the permissions of its scopes alone."""
+
+    name: str
+    role: Role | None
+    via: str
+    permissions: tuple[Permission, ...]
+
+
+class Verified(Struct, frozen=True):
+    """Whether the audit trail can be what was written; if not, why."""
+
+    whole: bool
+    problem: str
+
+
+ACCESS_SHAPES: Final = (AccountRow, SessionRow, TokenRow, NewToken, AuditRow, Who, Verified)
+"""What these routes answer."""
+
+
 def accounts(desk: AccessDesk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="access")
     _accounts(routes, desk)
     _sessions(routes, desk)
     _tokens(routes, desk)
@@ -68,10 +89,15 @@ def accounts(desk: AccessDesk) -> Routes:
 
 
 def _accounts(routes: Routes, desk: AccessDesk) -> None:
-    @routes.get("/api/v1/account", needs=Permission.ACCOUNT, summary="Who asks, and what that one may do")
+    @routes.get(
+        "/api/v1/account",
+        needs=Permission.ACCOUNT,
+        summary="Who asks, and what that one may do",
+        responses=answers(Who),
+    )
     async def account(request: Request) -> Response:
         who = identity_of(request)
-        return json({"name": who.name, "role": who.role, "via": who.via, "permissions": sorted(who.permissions)})
+        return json(Who(who.name, who.role, who.via, tuple(sorted(who.permissions))))
 
     @routes.get(
         "/api/v1/accounts",
@@ -83,7 +109,13 @@ def _accounts(routes: Routes, desk: AccessDesk) -> None:
         return json(await desk.accounts())
 
     @routes.post(
-        "/api/v1/accounts", needs=Permission.ADMINISTER, summary="Make an account", status_code=201, noted=True
+        "/api/v1/accounts",
+        needs=Permission.ADMINISTER,
+        summary="Make an account",
+        status_code=201,
+        responses=answers(AccountRow, 201),
+        noted=True,
+        secret=True,
     )
     async def create_account(request: Request, given: NewAccount) -> Response:
         return json(await desk.create_account(identity_of(request), given.name, given.role, given.password), 201)
@@ -94,6 +126,7 @@ def _accounts(routes: Routes, desk: AccessDesk) -> None:
         summary="Change an account: its sessions end",
         responses=answers(AccountRow),
         noted=True,
+        secret=True,
     )
     async def change_account(request: Request, name: str, given: ChangedAccount) -> Response:
         if not given.model_fields_set:
@@ -162,8 +195,9 @@ def _tokens(routes: Routes, desk: AccessDesk) -> None:
         needs=Permission.ACCOUNT,
         summary="Make a token: it is shown this once",
         status_code=201,
-        responses={201: answers(NewToken)[200]},
+        responses=answers(NewToken, 201),
         noted=True,
+        secret=True,
     )
     async def create_token(request: Request, given: WantedToken) -> Response:
         made = await desk.create_token(
@@ -196,7 +230,8 @@ def _audit(routes: Routes, desk: AccessDesk) -> None:
         "/api/v1/audit/verify",
         needs=Permission.ADMINISTER,
         summary="Whether the audit trail can be what was written, and if not, why",
+        responses=answers(Verified),
     )
     async def verify() -> Response:
         broken = await desk.verify_audit()
-        return json({"whole": not broken, "problem": broken})
+        return json(Verified(not broken, broken))

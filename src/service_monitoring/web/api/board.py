@@ -20,7 +20,7 @@ from service_monitoring.web.permitting import Routes
 
 def board(desk: BoardDesk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="board")
 
     @routes.get(
         "/api/v1/services",

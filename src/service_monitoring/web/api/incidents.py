@@ -17,9 +17,9 @@ from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Drafts
 from service_monitoring.settings.problems import InvalidValue
-from service_monitoring.views.desk import Desk
+from service_monitoring.views.desk import Desk, IncidentDetail
 from service_monitoring.views.explanation import Explanation
-from service_monitoring.views.incidents import Narrow
+from service_monitoring.views.incidents import IncidentRow, Narrow
 from service_monitoring.web.api.fields import LENGTH, ByPerson, Moment, Person, actor, length
 from service_monitoring.web.api.paging import USUAL, After, Limit, key_of, paged
 from service_monitoring.web.api.problems import json
@@ -50,12 +50,7 @@ class Snooze(ByPerson):
         Duration,
         Field(alias="for"),
         BeforeValidator(length),
-        WithJsonSchema(
-            {
-                "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}],
-                "description": "How long: 2h, 90s, 1h30m, or a number of seconds.",
-            }
-        ),
+        WithJsonSchema(LENGTH),
     ]
 
 
@@ -71,20 +66,25 @@ class SeveralAtOnce(ByPerson):
 class Assignment(ByPerson):
     """Who assigns an incident, and to whom."""
 
-    to: str = Field(min_length=1, max_length=200, description="Who is to take care of it")
+    to: str = Field(min_length=1, max_length=200, examples=["grace"], description="Who is to take care of it")
 
 
 class Note(Person):
     """Who notes something on an incident, and what."""
 
-    text: str = Field(min_length=1, max_length=4096)
+    text: str = Field(min_length=1, max_length=4096, examples=["the disk of db1 is full"])
 
 
 def incidents(desk: Desk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="incidents")
 
-    @routes.get("/api/v1/incidents", needs=Permission.READ, summary="Incidents, newest first")
+    @routes.get(
+        "/api/v1/incidents",
+        needs=Permission.READ,
+        summary="Incidents, newest first",
+        responses=answers(list[IncidentRow]),
+    )
     async def incidents(  # noqa: PLR0913 - one argument a filter
         request: Request,
         *,
@@ -132,7 +132,10 @@ def incidents(desk: Desk) -> Routes:
         return json(await each_of(desk, acts))
 
     @routes.get(
-        "/api/v1/incidents/{id}", needs=Permission.READ, summary="One incident with its transitions and notices"
+        "/api/v1/incidents/{id}",
+        needs=Permission.READ,
+        summary="One incident with its transitions and notices",
+        responses=answers(IncidentDetail),
     )
     async def incident(id: str) -> Response:
         return json(await desk.incident(id))
@@ -150,13 +153,23 @@ def incidents(desk: Desk) -> Routes:
     ) -> Response:
         return json(await desk.explain(id, at, person))
 
-    @routes.post("/api/v1/incidents/{id}/acknowledge", needs=Permission.RESPOND, summary="Take an incident on")
+    @routes.post(
+        "/api/v1/incidents/{id}/acknowledge",
+        needs=Permission.RESPOND,
+        summary="Take an incident on",
+        responses=answers(IncidentRow),
+    )
     async def acknowledge(request: Request, id: str, given: Acknowledgement) -> Response:
         return json(
             await desk.act(Acted(id, Act.ACKNOWLEDGE, actor(request, given.by), given.comment, given.expires_after))
         )
 
-    @routes.post("/api/v1/incidents/{id}/resolve", needs=Permission.RESPOND, summary="End an incident")
+    @routes.post(
+        "/api/v1/incidents/{id}/resolve",
+        needs=Permission.RESPOND,
+        summary="End an incident",
+        responses=answers(IncidentRow),
+    )
     async def resolve(request: Request, id: str, person: ByPerson) -> Response:
         return json(await desk.act(Acted(id, Act.RESOLVE, actor(request, person.by), person.comment)))
 
@@ -164,18 +177,25 @@ def incidents(desk: Desk) -> Routes:
         "/api/v1/incidents/{id}/snooze",
         needs=Permission.RESPOND,
         summary="Hear nothing more of an incident for a while",
+        responses=answers(IncidentRow),
     )
     async def snooze(request: Request, id: str, given: Snooze) -> Response:
         return json(await desk.act(Acted(id, Act.SNOOZE, actor(request, given.by), given.comment, given.lasts)))
 
     @routes.post(
-        "/api/v1/incidents/{id}/assign", needs=Permission.RESPOND, summary="Say who is to take care of an incident"
+        "/api/v1/incidents/{id}/assign",
+        needs=Permission.RESPOND,
+        summary="Say who is to take care of an incident",
+        responses=answers(IncidentRow),
     )
     async def assign(request: Request, id: str, given: Assignment) -> Response:
         return json(await desk.act(Acted(id, Act.ASSIGN, actor(request, given.by), given.comment, to=given.to)))
 
     @routes.post(
-        "/api/v1/incidents/{id}/note", needs=Permission.RESPOND, summary="Keep a text with an incident, over or not"
+        "/api/v1/incidents/{id}/note",
+        needs=Permission.RESPOND,
+        summary="Keep a text with an incident, over or not",
+        responses=answers(IncidentRow),
     )
     async def note(request: Request, id: str, given: Note) -> Response:
         return json(await desk.act(Acted(id, Act.NOTE, actor(request, given.by), given.text)))

@@ -39,7 +39,7 @@ class Events(StreamingResponse):
 
 def live(desk: Live) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="board")
 
     @routes.get(
         "/api/v1/events",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from fastapi import Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from service_monitoring.access.permissions import Permission
 from service_monitoring.views.measures import Measures, Meter
+from service_monitoring.web.describing import texts
 from service_monitoring.web.permitting import Routes
 
 _Values = Mapping[str, float] | Mapping[str, int] | Mapping[tuple[str, str], int]
@@ -28,10 +30,14 @@ _PREFIX: Final = "service_monitoring_"
 
 def metrics(meter: Meter) -> Routes:
     """Its route."""
-    routes = Routes()
+    routes = Routes(area="monitor")
 
     @routes.get(
-        "/metrics", needs=Permission.METRICS, summary="Figures of the monitor itself, for Prometheus or OpenMetrics"
+        "/metrics",
+        needs=Permission.METRICS,
+        summary="Figures of the monitor itself, for Prometheus or OpenMetrics",
+        response_class=PlainTextResponse,
+        responses=texts("text/plain", "application/openmetrics-text"),
     )
     async def exposed(request: Request) -> Response:
         encode, kind = choose_encoder(request.headers.get("accept", ""))

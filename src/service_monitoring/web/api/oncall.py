@@ -22,7 +22,7 @@ _AHEAD: Final = Duration(28 * DAY)
 
 def oncall(rotas: RotaDesk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="on call")
 
     @routes.get(
         "/api/v1/oncall",

@@ -22,7 +22,7 @@ from service_monitoring.web.permitting import Routes
 
 def outbox(desk: Desk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="outbox")
 
     @routes.get(
         "/api/v1/outbox",

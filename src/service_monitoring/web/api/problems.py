@@ -41,6 +41,10 @@ STATUS: Final[tuple[tuple[type[MonitoringError], int, str], ...]] = (
 LATER: Final = "5"
 """Seconds after which to ask again."""
 
+_NAMED: Final = 10
+"""How many things that are wrong with one request are named, and how much is shown of what each is called."""
+_SHOWN: Final = 100
+
 
 def status_of(error: MonitoringError) -> tuple[int, str, dict[str, str]]:
     """The status of an error, its title, and the headers that go with it."""
@@ -81,12 +85,16 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def answer_nonsense(request: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        return problem(422, "not understood", said)
+        found = error.errors()
+        said = [f"{'.'.join(str(part)[:_SHOWN] for part in each['loc'])}: {each['msg']}" for each in found[:_NAMED]]
+        if len(found) > _NAMED:
+            said.append(f"and {len(found) - _NAMED} more")
+        return problem(422, "not understood", "; ".join(said))
 
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: object) -> Response:
-    """An error as problem+json (RFC 9457)."""
+    """An error as problem+json (RFC 9457). Of what was sent, what is no text is replaced."""
+    detail = detail.encode(errors="replace").decode()
     body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail, **more})
     return Response(body, status, headers, media_type="application/problem+json")
 

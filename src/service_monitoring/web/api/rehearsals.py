@@ -10,8 +10,8 @@ from hashlib import sha256
 from typing import Annotated, Final
 
 from fastapi import Query, Request, Response
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import Field
 
 from service_monitoring.access.permissions import Permission
 from service_monitoring.views.rehearsals import (
@@ -25,15 +25,17 @@ from service_monitoring.views.rehearsals import (
     Wanted,
     WrongRehearsal,
 )
-from service_monitoring.web.api.fields import Person, actor
+from service_monitoring.web.api.fields import Body, Person, actor
 from service_monitoring.web.api.problems import json, problem
-from service_monitoring.web.describing import answers
+from service_monitoring.web.describing import answers, texts
 from service_monitoring.web.permitting import Routes
 
 _BASE: Final = "/api/v1/rehearsals"
+_STARTED: Final = answers(JobRow, 202)
+_STARTED[202]["headers"] = {"Location": {"description": "Where the job is", "schema": {"type": "string"}}}
 
 
-class ChangeField(BaseModel):
+class ChangeField(Body):
     """One value in place of what the file says."""
 
     key: str = Field(min_length=1, max_length=400, examples=["shop.slow.above"])
@@ -53,7 +55,7 @@ class NewRehearsal(Person):
 
 def rehearsals(port: Rehearsals) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="rehearsals")
 
     @routes.get(
         f"{_BASE}/options",
@@ -67,7 +69,7 @@ def rehearsals(port: Rehearsals) -> Routes:
     ) -> Response:
         return json(await port.options(tuple(service or ()), search))
 
-    @routes.post(_BASE, needs=Permission.RESPOND, summary="Rehearse a change", status_code=202)
+    @routes.post(_BASE, needs=Permission.RESPOND, summary="Rehearse a change", status_code=202, responses=_STARTED)
     async def start(request: Request, given: NewRehearsal) -> Response:
         wanted = Wanted(
             by=actor(request, given.by),
@@ -126,11 +128,22 @@ def rehearsals(port: Rehearsals) -> Routes:
     async def report(id: str) -> Response:
         return json(await port.report(id))
 
-    @routes.get(f"{_BASE}/{{id}}/report.html", needs=Permission.READ, summary="The whole report as a page")
+    @routes.get(
+        f"{_BASE}/{{id}}/report.html",
+        needs=Permission.READ,
+        summary="The whole report as a page",
+        response_class=HTMLResponse,
+    )
     async def page(id: str) -> Response:
         return document(await port.page(id))
 
-    @routes.get(f"{_BASE}/{{id}}/ledger.jsonl", needs=Permission.READ, summary="Every decision as JSON lines")
+    @routes.get(
+        f"{_BASE}/{{id}}/ledger.jsonl",
+        needs=Permission.READ,
+        summary="Every decision as JSON lines",
+        response_class=StreamingResponse,
+        responses=texts("application/jsonl"),
+    )
     async def ledger(
         id: str, side: Annotated[str, Query(pattern="^(before|after)$", description="before or after")] = "after"
     ) -> Response:

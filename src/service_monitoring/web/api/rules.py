@@ -26,7 +26,7 @@ class Retirement(Person):
 
 def rules(desk: Desk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="rules")
 
     @routes.get(
         "/api/v1/rules", needs=Permission.READ, summary="All rules, and what they say", responses=answers(list[RuleRow])

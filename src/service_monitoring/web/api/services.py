@@ -5,7 +5,7 @@ Knows HTTP and the desks.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query, Response
 
@@ -19,13 +19,13 @@ from service_monitoring.web.describing import answers
 from service_monitoring.web.permitting import Routes
 from service_monitoring.web.ranges import chosen
 
-DESCRIBED = (ServiceDetail, RunPage, SeriesPage, Line)
+SERVICE_SHAPES: Final = (ServiceDetail, RunPage, SeriesPage, Line)
 """What the routes of one service answer."""
 
 
 def services(desk: Desk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="services")
 
     @routes.get(
         "/api/v1/services/{service}/uptime",
@@ -58,7 +58,7 @@ def services(desk: Desk) -> Routes:
 
 def one_service(desk: ServiceDesk) -> Routes:
     """The routes of what one service looks like."""
-    routes = Routes()
+    routes = Routes(area="services")
 
     @routes.get(
         "/api/v1/services/{service}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import Query, Request, Response
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from service_monitoring.access.permissions import Permission
 from service_monitoring.domain.instants import Duration, Instant
@@ -19,14 +19,14 @@ from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.maintenance import MaintenanceRow
 from service_monitoring.views.silences import SilencePage, SilencePreview, SilenceRow
-from service_monitoring.web.api.fields import LENGTH, MatcherField, Moment, Person, actor, length
+from service_monitoring.web.api.fields import LENGTH, Body, MatcherField, Moment, Person, actor, length
 from service_monitoring.web.api.paging import USUAL, After, Limit, key_of, paged
 from service_monitoring.web.api.problems import json
 from service_monitoring.web.describing import answers
 from service_monitoring.web.permitting import Routes
 
 
-class Preview(BaseModel):
+class Preview(Body):
     """What might be silenced."""
 
     matchers: list[MatcherField] = Field(min_length=1, max_length=100, description="What all must hold")
@@ -35,7 +35,7 @@ class Preview(BaseModel):
 class NewSilence(Preview, Person):
     """What is to be silenced, from when and until when, by whom and why."""
 
-    comment: str = Field(min_length=1, max_length=4096, description="Why")
+    comment: str = Field(min_length=1, max_length=4096, examples=["moving the database"], description="Why")
     begins: Moment | None = None
     ends: Moment | None = None
     lasts: Annotated[
@@ -64,7 +64,7 @@ class Longer(Person):
 
 def silences(desk: Desk) -> Routes:
     """Its routes."""
-    routes = Routes()
+    routes = Routes(area="silences")
 
     @routes.get(
         "/api/v1/silences",
@@ -87,7 +87,11 @@ def silences(desk: Desk) -> Routes:
         return paged(request, rows, limit, place)
 
     @routes.post(
-        "/api/v1/silences", needs=Permission.RESPOND, summary="Hear nothing of something for a while", status_code=201
+        "/api/v1/silences",
+        needs=Permission.RESPOND,
+        summary="Hear nothing of something for a while",
+        status_code=201,
+        responses=answers(SilenceRow, 201),
     )
     async def silence(request: Request, given: NewSilence) -> Response:
         wanted = Wanted(

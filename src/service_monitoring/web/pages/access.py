@@ -28,15 +28,15 @@ _LONGEST_HALF_OPEN: Final = 5 * 60
 _NOT_THE_SAME: Final = "The two passwords are not the same."
 
 
-def access_pages(access: AccessDesk) -> Routes:
-    """Their routes."""
+def access_pages(access: AccessDesk, provider: str = "") -> Routes:
+    """Their routes. `provider` is what people call the identity provider, where there is one."""
     routes = Routes(described=False)
 
     @routes.get("/setup", needs=Permission.PUBLIC)
     async def setup(request: Request) -> Response:
         if not await access.setup_needed():
             return RedirectResponse("/login", 303)
-        return page(request, "setup.html", name="", wrong="")
+        return page(request, "setup.html", name="", wrong="", provider=provider)
 
     @routes.post("/setup", needs=Permission.PUBLIC)
     async def set_up(request: Request) -> Response:
@@ -52,7 +52,7 @@ def access_pages(access: AccessDesk) -> Routes:
                 wrong, status = sentence(error), status_of(error)[0]
             else:
                 return let_in(RedirectResponse(FIRST, 303), opened, caller)
-        return page(request, "setup.html", status=status, name=given["name"], wrong=wrong)
+        return page(request, "setup.html", status=status, name=given["name"], wrong=wrong, provider=provider)
 
     @routes.get("/login", needs=Permission.PUBLIC)
     async def login(request: Request, next: str = FIRST) -> Response:  # noqa: A002 - how the address says it
@@ -61,7 +61,7 @@ def access_pages(access: AccessDesk) -> Routes:
             return RedirectResponse(onwards, 303)
         if await access.setup_needed():
             return RedirectResponse("/setup", 303)
-        return page(request, "login.html", name="", onwards=onwards, wrong="")
+        return page(request, "login.html", name="", onwards=onwards, wrong="", provider=provider)
 
     @routes.post("/login", needs=Permission.PUBLIC)
     async def sign_in(request: Request) -> Response:
@@ -72,7 +72,13 @@ def access_pages(access: AccessDesk) -> Routes:
         except WRONG as error:
             status, _, headers = status_of(error)
             answer = page(
-                request, "login.html", status=status, name=given["name"], onwards=onwards, wrong=sentence(error)
+                request,
+                "login.html",
+                status=status,
+                name=given["name"],
+                onwards=onwards,
+                wrong=sentence(error),
+                provider=provider,
             )
             if "Retry-After" in headers:
                 answer.headers["Retry-After"] = headers["Retry-After"]
@@ -84,7 +90,7 @@ def access_pages(access: AccessDesk) -> Routes:
         await end_session(request, access)
         caller = caller_of(request)
         answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(caller.cookie, path="/", secure=_secure(caller), httponly=True, samesite="lax")
+        answer.delete_cookie(caller.cookie, path="/", secure=secured(caller), httponly=True, samesite="lax")
         return answer
 
     return routes
@@ -111,7 +117,7 @@ def let_in(answer: Response, opened: Opened, caller: Caller) -> Response:
         opened.secret,
         max_age=_LONGEST_SESSION,
         path="/",
-        secure=_secure(caller),
+        secure=secured(caller),
         httponly=True,
         samesite="lax",
     )
@@ -150,5 +156,6 @@ def sentence(error: MonitoringError) -> str:
     return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")
 
 
-def _secure(caller: Caller) -> bool:
+def secured(caller: Caller) -> bool:
+    """Whether cookies go to encrypted addresses alone."""
     return caller.cookie.startswith("__Host-")

@@ -3,8 +3,9 @@
 const unit = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
 
 export function ago(seconds) {
+  if (seconds < 2) return "now";
   const [size, letter] = unit.find(([size]) => seconds >= size) ?? [1, "s"];
-  return `${Math.floor(seconds / size)} ${letter} ago`;
+  return `${Math.floor(seconds / size)}\u00a0${letter}\u00a0ago`; // of one piece, in the narrowest column
 }
 
 export function tellTimes(root = document) {
@@ -17,12 +18,17 @@ export function tellTimes(root = document) {
   }
 }
 
+// On a phone the areas do not all fit: where one is stands in view.
+const here = document.querySelector(".bar nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 40;
+
 tellTimes();
 setInterval(tellTimes, 10_000);
 
-// g and a letter lead to an area, / to the search, j and k through a list, Enter opens.
+// g and a letter lead to an area, / to the search, Escape out of it, j and k through a list, Enter opens.
 let awaited = false;
 addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target.id === "search") event.target.blur();
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
   if (awaited) {
     awaited = false;
