@@ -132,7 +132,7 @@ def let_half_in(onwards: str, opened: HalfOpened, caller: Caller) -> Response:
         opened.secret,
         max_age=_LONGEST_HALF_OPEN,
         path="/",
-        secure=_secure(caller),
+        secure=secured(caller),
         httponly=True,
         samesite="strict",
     )
@@ -146,7 +146,7 @@ def half_cookie(caller: Caller) -> str:
 
 def no_more_half_in(answer: Response, caller: Caller) -> Response:
     """The answer, which takes that cookie away."""
-    answer.delete_cookie(half_cookie(caller), path="/", secure=_secure(caller), httponly=True, samesite="strict")
+    answer.delete_cookie(half_cookie(caller), path="/", secure=secured(caller), httponly=True, samesite="strict")
     return answer
 
 
