@@ -6,16 +6,20 @@ import json
 import re
 import sqlite3
 import sys
+from base64 import b32decode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service_monitoring import bootstrap
-from service_monitoring.access.desk import Client
+from service_monitoring.access.codes import code_of
+from service_monitoring.access.desk import Client, Opened
+from service_monitoring.access.identity import OWNER
 from service_monitoring.access.permissions import SCOPES, Role
 from service_monitoring.cli.app import RoleName, ScopeName
 from service_monitoring.errors import Unauthenticated
+from service_monitoring.runtime.clock import SystemClock
 from tests.cli.conftest import Command, running
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
@@ -126,9 +130,37 @@ def test_an_account_made_before_the_first_start_may_sign_in(
         async with bootstrap.open_access(settings) as desk:
             with pytest.raises(Unauthenticated):
                 await desk.sign_in("ada", f"{PASSWORD}\r", HERE)
-            return (await desk.sign_in("ada", PASSWORD, HERE)).identity.role
+            opened = await desk.sign_in("ada", PASSWORD, HERE)
+            assert isinstance(opened, Opened)
+            return opened.identity.role
 
     assert asyncio.run(sign_in()) is Role.ADMIN
+
+
+def test_a_second_factor_is_told_and_taken_away(configured: Path, command: Command) -> None:
+    settings = bootstrap.load(configured / "monitoring.yaml")
+
+    async def turn_on() -> None:
+        async with bootstrap.open_access(settings) as desk:
+            await desk.create_account(OWNER, "ada", Role.ADMIN, PASSWORD)
+            opened = await desk.sign_in("ada", PASSWORD, HERE)
+            assert isinstance(opened, Opened)
+            secret = b32decode((await desk.begin_second(opened.identity)).secret)
+            await desk.complete_second(opened.identity, code_of(secret, SystemClock().now()))
+
+    asyncio.run(turn_on())
+    assert re.search(r"^ada +admin +by password and code$", command("users", "list").out, re.MULTILINE)
+    assert command("users", "second-factor", "Ada").out == "ada is asked for a code besides the password\n"
+    with running(configured):
+        row = answered(command, "users", "second-factor", "ada", "--remove")
+        assert (row["name"], row["second"]) == ("ada", False)
+    assert command("users", "second-factor", "ada").out == "ada has no second factor\n"
+    again = command("users", "second-factor", "ada", "--remove")
+    assert again.code == 5 and "ada has no second factor" in again.err
+    assert command("users", "second-factor", "nobody").code == 5
+    assert command("users", "second-factor", "nobody", "--remove").code == 5
+    (newest, *_) = answered(command, "audit", "list")
+    assert (newest["what"], newest["subject"], newest["via"]) == ("second.remove", "ada", "socket")
 
 
 def test_what_others_do_over_the_socket_is_in_the_trail_by_its_route(configured: Path, command: Command) -> None:

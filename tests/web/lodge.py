@@ -5,11 +5,21 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from service_monitoring.access.desk import AccountRow, AuditRow, Client, NewToken, Opened, SessionRow, TokenRow
+from service_monitoring.access.desk import (
+    AccountRow,
+    AuditRow,
+    Client,
+    NewToken,
+    Opened,
+    Second,
+    SecondOffer,
+    SessionRow,
+    TokenRow,
+)
 from service_monitoring.access.identity import Identity
 from service_monitoring.access.permissions import OF_ROLE, Permission, Role, of_scopes
 from service_monitoring.domain.instants import Duration
-from service_monitoring.errors import NotFound, Refused, TooMuch, Unauthenticated
+from service_monitoring.errors import Expired, NotFound, Refused, TooMuch, Unauthenticated
 
 AT = "2026-01-05T12:00:00Z"
 SETUP = "the-token-of-the-first-start"
@@ -94,6 +104,24 @@ class Lodge:
         self.passwords[who.name] = new
         self.end(who.name)
         return self.opened(who.name, client)
+
+    async def confirm(self, secret: str, code: str, client: Client) -> Opened:
+        raise Expired("nobody owes a code here")
+
+    async def second(self, who: Identity) -> Second:
+        return Second(on=False)
+
+    async def begin_second(self, who: Identity) -> SecondOffer:
+        raise Refused("there are no second factors here")
+
+    async def complete_second(self, who: Identity, code: str) -> tuple[str, ...]:
+        raise Expired("no secret waits")
+
+    async def end_second(self, who: Identity, password: str, client: Client) -> None:
+        raise Refused("there is none")
+
+    async def remove_second(self, who: Identity, name: str) -> AccountRow:
+        raise Refused("there is none")
 
     async def accounts(self) -> list[AccountRow]:
         return [self.rows[name] for name in sorted(self.rows)]

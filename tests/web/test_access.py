@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service_monitoring.access.desk import Client
+from service_monitoring.access.desk import Client, Opened
 from service_monitoring.access.identity import OWNER, STRANGER, Identity
 from service_monitoring.access.permissions import EVERYBODY, Permission, Role
 from service_monitoring.bootstrap.access import StoreAccess
@@ -49,6 +49,7 @@ class Console:
 
     async def sign_in(self, name: str) -> Identity:
         opened = await self.desk.sign_in(name, PASSWORD, HERE)
+        assert isinstance(opened, Opened)
         self.be(opened.identity)
         return opened.identity
 

@@ -6,7 +6,6 @@ is elsewhere, and recovery codes by their hashes.
 
 from __future__ import annotations
 
-from base64 import b32encode
 from hashlib import sha256
 from typing import Final
 
@@ -27,7 +26,8 @@ WITHIN: Final = Duration(HOUR)
 
 _BYTES: Final = 10
 """Of a recovery code: nobody guesses 80 bits, nor finds them again from their hash."""
-_GROUP: Final = 4
+_LENGTH: Final = 25
+_GROUP: Final = 5
 
 
 class SecondFactor(Struct, frozen=True):
@@ -58,14 +58,14 @@ class HalfOpen(Struct, frozen=True):
 
 
 def recovery_code(digits: str) -> str:
-    """The recovery code of random hexadecimal digits, as it is shown: four groups of letters and numbers."""
-    code = b32encode(bytes.fromhex(digits)[:_BYTES]).decode()
-    return "-".join(code[place : place + _GROUP] for place in range(0, len(code), _GROUP)).lower()
+    """The recovery code of random hexadecimal digits, as it is shown: five groups of digits, which any keyboard has."""
+    code = f"{int(digits[: 2 * _BYTES], 16):0{_LENGTH}d}"
+    return "-".join(code[place : place + _GROUP] for place in range(0, _LENGTH, _GROUP))
 
 
 def recovery_digest(code: str) -> str:
-    """What is kept of a recovery code, however its letters and groups were written."""
-    plain = "".join(code.split()).replace("-", "").lower()
+    """What is kept of a recovery code, however its groups were written."""
+    plain = "".join(code.split()).replace("-", "")
     return sha256(f"recovery {plain}".encode(errors="replace")).hexdigest()
 
 

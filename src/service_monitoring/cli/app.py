@@ -764,6 +764,20 @@ def users_remove(name: UserName, config: Config = _FILE, *, json: Json = False) 
     users.remove(name, config, _form(json=json))
 
 
+@users_app.command("second-factor")
+def users_second_factor(
+    name: UserName,
+    config: Config = _FILE,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Take it away; the sessions end.")] = False,
+    json: Json = False,
+) -> None:
+    """Say whether an account has a second factor, or take it away."""
+    from service_monitoring.cli import users
+
+    users.second_factor(name, users.Removing.YES if remove else users.Removing.NO, config, _form(json=json))
+
+
 @tokens_app.command("create")
 def tokens_create(
     name: Annotated[str, typer.Argument(help="What it is for.")],

@@ -26,6 +26,7 @@ def accounts(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(title)
     for row in rows:
         how = "no" if row["disabled"] else "by an identity provider" if row["outside"] else "by password"
+        how += " and code" if row["second"] and not row["disabled"] else ""
         table.add_row(word(row["name"], "bold"), word(row["role"]), how)
     lines(table)
 

@@ -7,10 +7,12 @@ arguments of programs are shown to everybody on the machine.
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from service_monitoring.access.accounts import same
 from service_monitoring.access.identity import OWNER
 from service_monitoring.access.permissions import Role
 from service_monitoring.cli import Form, Typed, show, show_access
@@ -19,6 +21,13 @@ from service_monitoring.errors import NotFound, Refused
 
 _MOST_READ = 4_096
 """Characters of the input: a password is shorter, and what is not is told so."""
+
+
+class Removing(Enum):
+    """Whether something is to be taken away, or only looked at."""
+
+    YES = "yes"
+    NO = "no"
 
 
 def add(name: str, role: str, typed: Typed, config: Path, form: Form) -> None:
@@ -86,6 +95,27 @@ def remove(name: str, config: Path, form: Form) -> None:
     except EmptyError:
         raise _nobody(name) from None
     say(form, {"name": name, "removed": True}, f"{name} is gone, with all sessions and tokens")
+
+
+def second_factor(name: str, removing: Removing, config: Path, form: Form) -> None:
+    """Say whether an account has a second factor, or take it away: for somebody who lost the app and all codes."""
+    try:
+        if removing is Removing.YES:
+            row: dict[str, Any] = ask(
+                config,
+                "DELETE",
+                f"/api/v1/accounts/{quote(name, safe='')}/second",
+                lambda desk: desk.remove_second(OWNER, name),
+                access=True,
+            )
+            said = "has no second factor any more; whoever was signed in under that name is not any more"
+        else:
+            rows = ask(config, "GET", "/api/v1/accounts", lambda desk: desk.accounts(), access=True)
+            row = next(each for each in rows if same(each["name"]) == same(name))
+            said = "is asked for a code besides the password" if row["second"] else "has no second factor"
+    except (EmptyError, StopIteration):
+        raise _nobody(name) from None
+    say(form, row, f"{row['name']} {said}")
 
 
 def _change(name: str, change: dict[str, Any], config: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from service_monitoring.web.pages.oncall import oncall_pages
 from service_monitoring.web.pages.outbox import outbox_pages
 from service_monitoring.web.pages.provider import provider_pages
 from service_monitoring.web.pages.rehearsals import rehearsal_pages
+from service_monitoring.web.pages.second import second_pages
 from service_monitoring.web.pages.service import service_pages
 from service_monitoring.web.pages.silences import silence_pages
 from service_monitoring.web.pages.static_files import statics
@@ -41,6 +42,7 @@ def _pages(faces: Faces) -> Iterator[Routes]:
     if faces.access is not None:
         yield access_pages(faces.access, "" if faces.provider is None else faces.provider.name)
         yield account_pages(faces.access)
+        yield second_pages(faces.access)
         yield accounts_pages(faces.access)
         if faces.provider is not None:
             yield provider_pages(faces.provider, faces.access)

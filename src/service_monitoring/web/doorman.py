@@ -50,8 +50,8 @@ DEEPEST: Final = 32
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
 """What load balancers and watchdogs ask, by whatever name and way: the answer says nothing but yes or no."""
-_SIGN_IN: Final = "/login"
-"""Its form is for strangers, who have no word yet; somebody may send it who signed in meanwhile in another window."""
+_SIGN_IN: Final = frozenset({"/login", "/login/second"})
+"""Their forms are for strangers, who have no word yet; somebody may send one who signed in meanwhile elsewhere."""
 _TOKEN: Final = "sm_"  # noqa: S105 - how tokens begin
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _MOST_FIELDS: Final = 1_000
@@ -162,7 +162,7 @@ class Doorman:
         if not kind or kind.endswith("json"):
             _shallow(body)
         fields = await _csrf_fields(scope, body) if kind in _FORMS else []
-        if identity.via in {"session", "open"} and scope["path"] != _SIGN_IN:
+        if identity.via in {"session", "open"} and scope["path"] not in _SIGN_IN:
             given = values(scope, b"x-csrf-token", parted=False) or fields
             if len(given) != 1 or not identity.csrf or not compare_digest(given[0].encode(), identity.csrf.encode()):
                 detail = "the form is too old, or not from here: open its page again and send it anew"

@@ -147,6 +147,16 @@ def _accounts(routes: Routes, desk: AccessDesk) -> None:
         await desk.remove_account(identity_of(request), name)
         return Response(status_code=204)
 
+    @routes.delete(
+        "/api/v1/accounts/{name}/second",
+        needs=Permission.ADMINISTER,
+        summary="Take the second factor away from somebody else: the sessions of the account end",
+        responses=answers(AccountRow),
+        noted=True,
+    )
+    async def remove_second(request: Request, name: str) -> Response:
+        return json(await desk.remove_second(identity_of(request), name))
+
 
 def _sessions(routes: Routes, desk: AccessDesk) -> None:
     @routes.get(

@@ -7,11 +7,12 @@ an address: it is sent in forms and cookies alone.
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from service_monitoring.access.desk import AccessDesk, Opened
+from service_monitoring.access.desk import AccessDesk, HalfOpened, Opened
 from service_monitoring.access.permissions import Permission
 from service_monitoring.errors import Conflict, MonitoringError, Refused, TooMuch, Unauthenticated
 from service_monitoring.web.api.problems import status_of
@@ -23,6 +24,7 @@ from service_monitoring.web.permitting import Routes, identity_of
 WRONG: Final = (Conflict, Refused, TooMuch, Unauthenticated)
 """What somebody may try again in other words: the form is shown anew, with a sentence."""
 _LONGEST_SESSION: Final = 7 * 86_400
+_LONGEST_HALF_OPEN: Final = 5 * 60
 _NOT_THE_SAME: Final = "The two passwords are not the same."
 
 
@@ -81,8 +83,7 @@ def access_pages(access: AccessDesk, provider: str = "") -> Routes:
             if "Retry-After" in headers:
                 answer.headers["Retry-After"] = headers["Retry-After"]
             return answer
-        await end_session(request, access)
-        return let_in(RedirectResponse(onwards, 303), opened, caller)
+        return await _onwards(request, access, onwards, opened)
 
     @routes.post("/logout", needs=Permission.ACCOUNT, noted=True)
     async def sign_out(request: Request) -> Response:
@@ -93,6 +94,14 @@ def access_pages(access: AccessDesk, provider: str = "") -> Routes:
         return answer
 
     return routes
+
+
+async def _onwards(request: Request, access: AccessDesk, onwards: str, opened: Opened | HalfOpened) -> Response:
+    """Where somebody goes whose password was right."""
+    if isinstance(opened, HalfOpened):
+        return let_half_in(onwards, opened, caller_of(request))
+    await end_session(request, access)
+    return let_in(RedirectResponse(onwards, 303), opened, caller_of(request))
 
 
 async def end_session(request: Request, access: AccessDesk) -> None:
@@ -112,6 +121,32 @@ def let_in(answer: Response, opened: Opened, caller: Caller) -> Response:
         httponly=True,
         samesite="lax",
     )
+    return answer
+
+
+def let_half_in(onwards: str, opened: HalfOpened, caller: Caller) -> Response:
+    """On to where a code is asked for, with a cookie that is good for that alone."""
+    answer = RedirectResponse(f"/login/second?next={quote(onwards, safe='/')}", 303)
+    answer.set_cookie(
+        half_cookie(caller),
+        opened.secret,
+        max_age=_LONGEST_HALF_OPEN,
+        path="/",
+        secure=secured(caller),
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
+def half_cookie(caller: Caller) -> str:
+    """How the cookie of somebody is called who owes a code."""
+    return f"{caller.cookie}-half"
+
+
+def no_more_half_in(answer: Response, caller: Caller) -> Response:
+    """The answer, which takes that cookie away."""
+    answer.delete_cookie(half_cookie(caller), path="/", secure=secured(caller), httponly=True, samesite="strict")
     return answer
 
 

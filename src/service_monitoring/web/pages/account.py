@@ -29,6 +29,7 @@ _SAID: Final = {
     "password": "The password was changed; all other sessions have ended.",
     "session": "The session has ended.",
     "token": "The token was revoked.",
+    "second": "The second factor is off: your password alone lets you in.",
 }
 
 
@@ -39,7 +40,7 @@ def account_pages(access: AccessDesk) -> Routes:
     async def shown(
         request: Request, *, status: int = 200, wrong: str = "", said: str = "", made: str = ""
     ) -> Response:
-        who = _somebody(request)
+        who = somebody(request)
         own = [token for token in await access.tokens(who) if token.account == who.name]
         return page(
             request,
@@ -52,6 +53,7 @@ def account_pages(access: AccessDesk) -> Routes:
             tokens=own,
             scopes=[scope for scope in SCOPES if who.may(scope)],
             days=_DAYS,
+            second=await access.second(who),
         )
 
     @routes.get("/account", needs=Permission.ACCOUNT)
@@ -60,24 +62,24 @@ def account_pages(access: AccessDesk) -> Routes:
 
     @routes.post("/account/password", needs=Permission.ACCOUNT, noted=True)
     async def change_password(request: Request) -> Response:
-        who, caller = _somebody(request), caller_of(request)
+        who, caller = somebody(request), caller_of(request)
         given = await sent(request, "old", "password", "again")
         if given["password"] != given["again"]:
             return await shown(request, status=422, wrong="The two passwords are not the same.")
         try:
             opened = await access.change_password(who, given["old"], given["password"], caller.client)
         except WRONG as error:
-            return await shown(request, status=_status(error), wrong=sentence(error))
+            return await shown(request, status=status_here(error), wrong=sentence(error))
         return let_in(RedirectResponse(f"{_HERE}?said=password", 303), opened, caller)
 
     @routes.post("/account/sessions/{handle}/end", needs=Permission.ACCOUNT, noted=True)
     async def end_session(request: Request, handle: str) -> Response:
-        await access.end_session(_somebody(request), handle)
+        await access.end_session(somebody(request), handle)
         return RedirectResponse(f"{_HERE}?said=session", 303)
 
     @routes.post("/account/tokens", needs=Permission.ACCOUNT, noted=True)
     async def create_token(request: Request) -> Response:
-        who = _somebody(request)
+        who = somebody(request)
         given = await sent(request, "name", "days")
         scopes = [scope for scope in SCOPES if scope in await chosen(request, "scope")]
         days = int(given["days"]) if given["days"] in _DAYS else 90
@@ -86,19 +88,19 @@ def account_pages(access: AccessDesk) -> Routes:
         try:
             token = await access.create_token(who, given["name"].strip(), scopes, Duration(days * DAY))
         except WRONG as error:
-            return await shown(request, status=_status(error), wrong=sentence(error))
+            return await shown(request, status=status_here(error), wrong=sentence(error))
         # Answered in place: whoever is led elsewhere would have to be told there.
         return await shown(request, made=token.secret)
 
     @routes.post("/account/tokens/{handle}/revoke", needs=Permission.ACCOUNT, noted=True)
     async def revoke_token(request: Request, handle: str) -> Response:
-        await access.revoke_token(_somebody(request), handle)
+        await access.revoke_token(somebody(request), handle)
         return RedirectResponse(f"{_HERE}?said=token", 303)
 
     return routes
 
 
-def _somebody(request: Request) -> Identity:
+def somebody(request: Request) -> Identity:
     """Who signed in."""
     who = identity_of(request)
     if who.via != "session":
@@ -106,7 +108,7 @@ def _somebody(request: Request) -> Identity:
     return who
 
 
-def _status(error: Exception) -> int:
+def status_here(error: Exception) -> int:
     """The status of a form that is shown anew. That of who is not known would end the session on its way."""
     status = status_of(error)[0]  # type: ignore[arg-type]  # all of WRONG are errors of ours
     return 422 if status == 401 else status

@@ -5,12 +5,14 @@ Knows forms and the desk of access.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from service_monitoring.access.desk import AccessDesk
+from service_monitoring.access.identity import Identity
 from service_monitoring.access.permissions import Permission, Role
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.pages.access import WRONG, sentence
@@ -23,6 +25,7 @@ _SAID: Final = {
     "created": "The account was made.",
     "changed": "The account was changed; its sessions have ended.",
     "removed": "The account was removed, with its sessions and tokens.",
+    "loosened": "The second factor was taken away; the sessions of the account have ended.",
     "revoked": "The token was revoked.",
 }
 
@@ -63,22 +66,12 @@ def accounts_pages(access: AccessDesk) -> Routes:
     @routes.post("/accounts/{name}", needs=Permission.ADMINISTER, noted=True)
     async def change_account(request: Request, name: str) -> Response:
         given = await sent(request, "act", "role", "password")
-        who, said = identity_of(request), "changed"
         try:
-            match given["act"]:
-                case "role":
-                    await access.change_account(who, name, role=_role(given["role"]))
-                case "password":
-                    await access.change_account(who, name, password=given["password"])
-                case "disable" | "enable":
-                    await access.change_account(who, name, disabled=given["act"] == "disable")
-                case "remove":
-                    await access.remove_account(who, name)
-                    said = "removed"
-                case _:
-                    return await shown(request, status=422, wrong="Nothing was asked for.")
+            said = await _changed(access, identity_of(request), name, given)
         except WRONG as error:
             return await shown(request, status=status_of(error)[0], wrong=sentence(error))
+        if not said:
+            return await shown(request, status=422, wrong="Nothing was asked for.")
         return RedirectResponse(f"/accounts?said={said}", 303)
 
     @routes.get("/tokens", needs=Permission.ADMINISTER)
@@ -101,6 +94,26 @@ def accounts_pages(access: AccessDesk) -> Routes:
         return page(request, "audit.html", rows=rows, further=further, checked=bool(check), broken=broken)
 
     return routes
+
+
+async def _changed(access: AccessDesk, who: Identity, name: str, given: Mapping[str, str]) -> str:
+    """Do what a form asks for; what is said of it, or nothing where it asks for nothing."""
+    match given["act"]:
+        case "role":
+            await access.change_account(who, name, role=_role(given["role"]))
+        case "password":
+            await access.change_account(who, name, password=given["password"])
+        case "disable" | "enable":
+            await access.change_account(who, name, disabled=given["act"] == "disable")
+        case "second":
+            await access.remove_second(who, name)
+            return "loosened"
+        case "remove":
+            await access.remove_account(who, name)
+            return "removed"
+        case _:
+            return ""
+    return "changed"
 
 
 def _role(given: str) -> Role:
