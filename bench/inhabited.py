@@ -45,7 +45,7 @@ status_pages:
     services: [{services}]
 """
 _NAME: Final = "ann"
-_PASSWORD: Final = "a crowd of ten thousand"  # noqa: S105 - of an account that is gone in a quarter of an hour
+_PASSWORD: Final = "a crowd of ten thousand"
 _SETUP: Final = re.compile(r"with this token: ([0-9a-f]{64})")
 _CSRF: Final = re.compile(r'name="csrf" value="([^"]+)"')
 _SLOW: Final = 0.6
@@ -148,9 +148,7 @@ def inhabited(size: Size, folder: Path | None = None) -> Iterator[Running]:
 def _prepared(folder: Path, size: Size, port: int, target: int) -> Iterator[None]:
     names = ", ".join(f"service-{number:05}" for number in range(min(PAGES_OF, size.services)))
     file = folder / "monitoring.yaml"
-    write_crowd(
-        file, size.services, target=f"http://127.0.0.1:{target}", more=_MORE.format(port=port, services=names)
-    )
+    write_crowd(file, size.services, target=f"http://127.0.0.1:{target}", more=_MORE.format(port=port, services=names))
     configuration = bootstrap.load(file).configuration
     asyncio.run(fill(folder / "data", configuration, incidents=size.incidents, days=size.days))
     yield

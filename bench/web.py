@@ -96,7 +96,17 @@ class Bench:
         size = len(self.program.get(asked.path.replace("NUMBER", "0")))
         of_programs = asked.path.startswith(("/api/", "/metrics"))
         headers = self.program.bearer if of_programs else self.program.headers
-        command = ["wrk", "--threads", "1", "--connections", "2", "--duration", f"{self._seconds:g}s", "--timeout", "20"]
+        command = [
+            "wrk",
+            "--threads",
+            "1",
+            "--connections",
+            "2",
+            "--duration",
+            f"{self._seconds:g}s",
+            "--timeout",
+            "20",
+        ]
         command += [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
         command += ["--latency", "--script", str(self._script), f"http://127.0.0.1:{self.program.port}/"]
         before = self.program.loop_cpu(), self.program.cpu()
@@ -132,7 +142,9 @@ def everything(program: Running) -> Iterator[Asked]:
         Asked("services, label", f"/services?label={quote('team=team-7')}"),
         Asked("services, pattern", f"/services?label={quote('region=~region-[0-4]')}"),
         Asked("services, new pattern", f"/services?label={quote('service=~.*')}NUMBER.%2A"),
-        Asked("services, all at once", f"/services?q=orders&condition=down&condition=up&label={quote('team=~.*NUMBER')}"),
+        Asked(
+            "services, all at once", f"/services?q=orders&condition=down&condition=up&label={quote('team=~.*NUMBER')}"
+        ),
     )
     for reach in ("1h", "7d", "90d"):
         yield Asked(f"service, {reach}", f"/services/service-00000?range={reach}")

@@ -395,6 +395,7 @@ class Program:
             self._outcomes,
             self._requests,
             troubles=lambda: len(self._not_ready()),
+            listeners=lambda: self._board.feed.statistics().listeners,
         )
 
     def _vitals(self) -> dict[str, Any]:
@@ -410,6 +411,7 @@ class Program:
             "listens": "" if self._door is None else self._door.address,
             "heartbeat": to_builtins(self._pulse.statistics()) or {},
             "feed": to_builtins(self._board.feed.statistics()),
+            "listeners": self._board.feed.statistics().listeners,
             "lag_seconds": {
                 "event_loop": in_seconds(self._watchdog.lag),
                 "longest": in_seconds(self._watchdog.longest),

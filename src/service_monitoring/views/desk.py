@@ -134,10 +134,10 @@ class Status(Struct, frozen=True):
     """How the program itself is. `running` is false when only the store was asked; no `trouble` when all is well.
 
     `listens` is the address where reports and samples arrive, if there is one. `heartbeat` is how the outward heartbeat
-    stands, empty where nobody is called. `feed` is who hears of changes as they come.
-    stands, empty where nobody is called. `lag_seconds` is how late the event loop is (`event_loop`), how late it was at
-    most (`longest`), and how long ago everything was judged (`judging`). `configuration` has the file and the revision
-    that are in force, `listeners` is how many readers of live changes are connected.
+    stands, empty where nobody is called. `feed` is who hears of changes as they come. `lag_seconds` is how late the
+    event loop is (`event_loop`), how late it was at most (`longest`), and how long ago everything was judged
+    (`judging`). `configuration` has the file and the revision that are in force, `listeners` is how many readers of
+    live changes are connected.
     """
 
     version: str
@@ -259,8 +259,13 @@ class Desk(Protocol):
         """Have a parked notice sent once more, under the same key, which may be shortened to its beginning."""
         ...
 
-    async def rules(self) -> list[RuleRow]:
-        """All rules of the configuration in force, by service, in the order of the file."""
+    async def rules(
+        self, *, service: str | None = None, after: tuple[str, str] | None = None, limit: int | None = None
+    ) -> list[RuleRow]:
+        """Rules of the configuration in force, by the name of their service, then in the order of the file.
+
+        `after` is service and rule of the last one of the page before; `Refused` where that rule has gone meanwhile.
+        """
         ...
 
     async def rule(self, service: str, rule: str) -> RuleDetail:
