@@ -21,7 +21,8 @@ BENCH ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-development run test suite lint types contracts bench bench-rehearsal faults oracle format lock clean
+.PHONY: help setup setup-development run test suite lint types contracts bench bench-rehearsal bench-web faults oracle format \
+	lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -55,6 +56,9 @@ bench: setup-development ## measure; nothing else should run meanwhile
 
 bench-rehearsal: setup-development ## a rehearsal beside vmalert, promtool and pyarrow: about five minutes
 	$(BIN)/python -m bench rehearsal
+
+bench-web: setup-development ## pages and lists with 10,000 services by wrk, and 500 listeners: a quarter of an hour
+	$(BIN)/python -m bench web
 
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys

@@ -4,7 +4,7 @@
 
 Writes FOLDER/monitoring.yaml, and FOLDER/data as a program leaves it that decided two runs of every check up to now: of
 the services that fail, some are down (critical) and some slow (warning), and somebody took on a tenth of the incidents.
-Others use `crowd`, or `write_crowd` and `fill` one after the other; those that fail are the same for a target (`fails`).
+Others use `crowd`, or `write_crowd` and `fill` one after the other; `fails` tells a target which ones fail.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def _process(command: list[str], **named: Any) -> Iterator[subprocess.Popen[byte
 
 def _ready(program: Running) -> bool:
     try:
-        return program.ask("GET", "/readyz")[0] == 200
+        return program.ask("GET", "/healthz")[0] == 200
     except OSError:
         return False
 

@@ -147,9 +147,12 @@ class _Listening(asyncio.Protocol):
     """One that listens, and keeps when it heard of silences."""
 
     def __init__(self, port: int, token: str) -> None:
-        self._asked = (
-            f"GET /api/v1/events?topics=silences HTTP/1.1\r\nHost: localhost:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
-        ).encode()
+        asked = [
+            "GET /api/v1/events?topics=silences HTTP/1.1",
+            f"Host: localhost:{port}",
+            f"Authorization: Bearer {token}",
+        ]
+        self._asked = "\r\n".join([*asked, "", ""]).encode()
         self.greeted = asyncio.Event()
         self.heard: float | None = None
 

@@ -96,17 +96,8 @@ class Bench:
         size = len(self.program.get(asked.path.replace("NUMBER", "0")))
         of_programs = asked.path.startswith(("/api/", "/metrics"))
         headers = self.program.bearer if of_programs else self.program.headers
-        command = [
-            "wrk",
-            "--threads",
-            "1",
-            "--connections",
-            "2",
-            "--duration",
-            f"{self._seconds:g}s",
-            "--timeout",
-            "20",
-        ]
+        command = ["wrk", "--threads", "1", "--connections", "2", "--timeout", "20"]
+        command += ["--duration", f"{self._seconds:g}s"]
         command += [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
         command += ["--latency", "--script", str(self._script), f"http://127.0.0.1:{self.program.port}/"]
         before = self.program.loop_cpu(), self.program.cpu()

@@ -16,10 +16,12 @@ from service_monitoring.domain.course import Course
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Observed, Pushed
 from service_monitoring.domain.instants import DAY, Duration, Instant
+from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.oncall import next_change, who
 from service_monitoring.errors import MonitoringError
 from service_monitoring.ports import Clock
 from service_monitoring.runtime.feed import Feed
+from service_monitoring.runtime.reload import aside
 from service_monitoring.storage.reading import Wanted as Notices
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.board import OnCallRow, Overview, ServicePage, ServiceRow, Wanted, WorkRow
@@ -116,7 +118,9 @@ class StoreBoard:
     # What it is asked -------------------------------------------------------------------------------------------------
 
     async def services(self, wanted: Wanted) -> ServicePage:
-        """A page of them."""
+        """A page of them. A pattern that is new is asked of thousands of values, and nobody waits for it meanwhile."""
+        for matcher, values in self._board.unasked(wanted.matchers):
+            self._board.learn(matcher, await aside(_asked, matcher, values))
         return self._board.page(wanted)
 
     async def service(self, name: str) -> ServiceRow:
@@ -130,19 +134,19 @@ class StoreBoard:
     async def overview(self) -> Overview:
         """What is to be seen first."""
         at, board = self._clock.now(), self._board
-        configuration = board.configuration
-        waiting = [each for each in board.open() if each.state is State.OPEN]
+        open_now = board.open()
+        waiting = [each for each in open_now if each.state is State.OPEN]
         counted = dict.fromkeys(map(str, sorted(RANK, key=RANK.__getitem__)), 0)
         for each in waiting:
             counted[each.severity] += 1
         return Overview(
             at=str(at),
-            services=len(configuration.services),
+            services=len(board.configuration.services),
             checks=board.checks,
             conditions=board.counts(),
             unacknowledged=counted,
-            acknowledged=len(board.open()) - len(waiting),
-            needed=tuple(row(each, None, configuration) for each in waiting[:_MOST_NEEDED]),
+            acknowledged=len(open_now) - len(waiting),
+            needed=tuple(row(each, None, board.around(each)) for each in waiting[:_MOST_NEEDED]),
             parked=board.parked,
             trouble=tuple(self._trouble()),
             oncall=tuple(self._on_call(at)),
@@ -150,7 +154,7 @@ class StoreBoard:
                 WorkRow(each.name, None if until is None else str(until), services, each.comment)
                 for each, until, services in board.work()
             ),
-            lately=tuple(row(each, None, configuration) for each in board.lately()),
+            lately=tuple(row(each, None, board.around(each)) for each in board.lately()),
         )
 
     def _on_call(self, at: Instant) -> Iterator[OnCallRow]:
@@ -158,3 +162,7 @@ class StoreBoard:
             change = next_change(rota, at)
             person = next(iter(who(rota, at)), None)
             yield OnCallRow(rota.name, person, None if change is None else str(change))
+
+
+def _asked(matcher: Matcher, values: Iterable[str]) -> dict[str, bool]:
+    return {value: matcher.holds({matcher.label: value}) for value in values}

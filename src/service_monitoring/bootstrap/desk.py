@@ -6,7 +6,8 @@ Knows the store and the shapes of `views.desk`. Does not decide anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from service_monitoring.domain.inputs import Acted, Input, Requeued, Retired, Si
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.matchers import Matcher, all_hold
 from service_monitoring.domain.notices import Notice
+from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.silences import Wanted
 from service_monitoring.errors import NotFound, Refused, Unavailable
 from service_monitoring.ports import Clock, Drafts, Ended, Ping
@@ -171,6 +173,8 @@ class StoreDesk:
 
     async def maintenance(self) -> list[MaintenanceRow]:
         """The planned work of the configuration."""
+        if not self._configuration.maintenances:
+            return []
         at, around = self._at, self._around()
         alive = [each for each in self._course.incidents() if each.opened_at is not None and not each.draft]
         labels = [labels_now(each, around(each)) for each in alive]
@@ -229,17 +233,32 @@ class StoreDesk:
             raise Refused(f"several notices begin with {key!r}: write more of the key")
         return found[0]
 
-    async def rules(self) -> list[RuleRow]:
-        """All rules, by service."""
+    async def rules(
+        self, *, service: str | None = None, after: tuple[str, str] | None = None, limit: int | None = None
+    ) -> list[RuleRow]:
+        """Rules, by service; what stands on another page is not looked at."""
+        wanted = islice(self._rules_after(service, after), limit)
         found: list[RuleRow] = []
-        for service in self._configuration.services:
-            policy = self._course.policy(service.name)
+        for name, rules in groupby(wanted, lambda each: each.service):
+            policy = self._course.policy(name)
             alive = list(policy.incidents())
             found += [
                 rule_row(rule, policy.lifecycle(rule.name), policy.verdicts(rule.name).values(), alive)
-                for rule in service.rules
+                for rule in rules
             ]
         return found
+
+    def _rules_after(self, service: str | None, after: tuple[str, str] | None) -> Iterator[Rule]:
+        first, last = after or ("", "")
+        some = [each for each in self._configuration.services if service in {None, each.name} and each.name >= first]
+        for each in sorted(some, key=lambda known: known.name):
+            names = [rule.name for rule in each.rules]
+            if each.name != first:
+                yield from each.rules
+            elif last in names:
+                yield from each.rules[names.index(last) + 1 :]
+            else:
+                raise Refused(f"the rule {first}.{last} has gone meanwhile: begin with the first page")
 
     async def rule(self, service: str, rule: str) -> RuleDetail:
         """One of them with its series."""
@@ -274,11 +293,9 @@ class StoreDesk:
         """How it is."""
         services = self._configuration.services
         sizes = self._store.sizes()
-        alive = [state for state in State if state not in FINAL]
-        open_ones = await self._store.incidents(states=alive, limit=10_000, drafts=Drafts.LEFT_OUT)
         counted = {str(state): 0 for state in State if state not in FINAL}
-        for incident in open_ones:
-            counted[incident.state] += 1
+        for (state, _), number in (await self._store.alive()).items():
+            counted[state] += number
         return Status(
             version=service_monitoring.__version__,
             running=self._vitals is not None,

@@ -191,7 +191,7 @@ class StoreServiceDesk:
         found, span = self._service(service), Span(within.began.ns, within.ended.ns)
         around = await self._store.lines.around(found, span, self._configuration.maintenances, limit=_MOST_INCIDENTS)
         return Around(
-            incidents=tuple(row(each, None, self._configuration) for each in around.incidents),
+            incidents=tuple(row(each, None, Configuration((found,))) for each in around.incidents),
             unwatched=tuple(_span(each) for each in around.unwatched),
             maintenance=tuple(_span(each) for each in around.maintained),
         )

@@ -25,7 +25,8 @@ def list_outbox(config: Path, form: Form, *, states: list[str], limit: int) -> N
             "GET",
             "/api/v1/outbox",
             lambda desk: desk.outbox(states=states, limit=limit),
-            query={"state": states, "limit": limit},
+            query={"state": states},
+            most=limit,
         )
     except EmptyError:
         rows = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from sys import maxsize
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -23,10 +24,10 @@ def list_rules(service: str | None, config: Path, form: Form) -> None:
     """All rules, or those of one service."""
     rows: list[dict[str, Any]]
     try:
-        rows = ask(config, "GET", "/api/v1/rules", lambda desk: desk.rules())
+        query = {} if service is None else {"service": service}
+        rows = ask(config, "GET", "/api/v1/rules", lambda desk: desk.rules(service=service), query=query, most=maxsize)
     except EmptyError:
         rows = []
-    rows = [row for row in rows if service in {None, row["service"]}]
     if form is Form.JSON:
         show.as_json(rows)
     else:

@@ -112,9 +112,9 @@ class MonitoringPolicy:
 
     def incidents(self) -> Iterator[Incident]:
         """The incidents that are not over, in the order of rule and series; those of drafts too."""
-        for track in self._in_order():
-            if track.incident is not None:
-                yield track.incident
+        # Of most services nothing is open: what is asked of ten thousand does not sort for nothing.
+        alive = {key: track.incident for key, track in self._tracks.items() if track.incident is not None}
+        yield from (alive[key] for key in sorted(alive))
 
     def verdicts(self, rule: str) -> dict[tuple[tuple[str, str], ...], Code]:
         """What a rule says now, by the labels of its series."""

@@ -11,10 +11,11 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
+from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.events import IncidentMoved, SeriesFlapped, SilenceMoved
 from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.incidents import Incident
-from service_monitoring.domain.inputs import Admitted, Configured, Delivery, GapBegan, GapEnded, Order, Settled
+from service_monitoring.domain.inputs import Admitted, Delivery, GapBegan, GapEnded, Order, Settled
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.storage import reading
@@ -23,12 +24,34 @@ from service_monitoring.views.on_record import Attempted, Gap, OnRecord, Outcome
 from service_monitoring.wire.codec import decode
 
 _CHUNK: Final = 500
+_MOST_KEPT: Final = 256
+"""Configurations of a service."""
 _COLUMNS: Final = "position, epoch, at, kind, version, body"
 
 Body = TypeVar("Body")
 
 
-def on_record(connection: sqlite3.Connection, name: str) -> OnRecord:
+class Revisions:
+    """Configurations by their revision, as far as they are about one service. For any thread.
+
+    A revision never changes, and the page of an incident is asked for again and again: the latest are kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], Configuration] = {}
+
+    def about(self, connection: sqlite3.Connection, names: Iterable[str], service: str) -> dict[str, Configuration]:
+        """Those of these names that are stored."""
+        found = {name: kept for name in names if (kept := self._kept.get((name, service))) is not None}
+        read = reading.revisions(connection, set(names) - set(found), about=service)
+        for name, configuration in read.items():
+            self._kept[name, service] = configuration
+        for oldest in list(self._kept)[:-_MOST_KEPT]:
+            self._kept.pop(oldest, None)
+        return found | read
+
+
+def on_record(connection: sqlite3.Connection, name: str, known: Revisions) -> OnRecord:
     """Everything on record; the beginning of an id will do. `NotFound`, `Refused`."""
     story = reading.story(connection, name)
     incident = story.incident
@@ -57,7 +80,7 @@ def on_record(connection: sqlite3.Connection, name: str) -> OnRecord:
             if isinstance(each, Admitted) and isinstance(each.input, Settled)
         ),
         silences=_silences(connection, incident),
-        revisions=_revisions(connection, incident),
+        revisions=_revisions(connection, incident, known),
         gaps=_gaps(connection, incident),
         until=story.until,
     )
@@ -133,23 +156,21 @@ def _silences(connection: sqlite3.Connection, incident: Incident) -> tuple[Silen
     return tuple(each for each in records if isinstance(each, SilenceMoved))
 
 
-def _revisions(connection: sqlite3.Connection, incident: Incident) -> tuple[Revision, ...]:
+def _revisions(connection: sqlite3.Connection, incident: Incident, known: Revisions) -> tuple[Revision, ...]:
     """The configurations that were in force while the incident went on, each with the instant from which on.
 
     Where the journal has forgotten all of them, the one in force now stands for them.
     """
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM journal WHERE subject <> '' AND subject IN (SELECT revision FROM configurations) "
-        "AND kind = 'configured' ORDER BY position"
+        "SELECT position, epoch, at, subject FROM journal WHERE subject <> '' "
+        "AND subject IN (SELECT revision FROM configurations) AND kind = 'configured' ORDER BY position"
     ).fetchall()
     before = [place for place, row in enumerate(rows) if row[2] <= incident.breached_at.ns]
-    inputs = _inputs(connection, rows[before[-1] if before else 0 :])
-    found = [Revision(each.stamp.at, each.input.configuration) for each in inputs if isinstance(each.input, Configured)]
-    row = connection.execute("SELECT revision, at FROM progress").fetchone()
-    if not found and row is not None:
-        stored = reading.revisions(connection, [row[0]])
-        found = [Revision(Instant(row[1]), configuration) for configuration in stored.values()]
-    return tuple(found)
+    since = [(row[2], row[3]) for row in rows[before[-1] if before else 0 :]]
+    if not since:
+        since = connection.execute("SELECT at, revision FROM progress").fetchall()
+    stored = known.about(connection, [name for _, name in since], incident.service)
+    return tuple(Revision(Instant(at), stored[name]) for at, name in since if name in stored)
 
 
 def _gaps(connection: sqlite3.Connection, incident: Incident) -> tuple[Gap, ...]:

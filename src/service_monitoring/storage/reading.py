@@ -151,13 +151,14 @@ def _bodies(connection: sqlite3.Connection, wanted: type[Body], where: str) -> t
     return tuple(decode(wanted, body) for (body,) in connection.execute(f"SELECT body FROM {where}").fetchall())
 
 
-def revisions(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, Configuration]:
-    """Configurations by their revision; those that are not stored are left out."""
+def revisions(connection: sqlite3.Connection, names: Iterable[str], *, about: str = "") -> dict[str, Configuration]:
+    """Configurations by their revision; those that are not stored are left out. `about` one service alone, or all."""
     wanted = sorted(set(names))
     rows = connection.execute(
         f"SELECT revision, body FROM configurations WHERE revision IN ({marks(len(wanted))})", wanted
     ).fetchall()
-    return {name: configurations.read(body) for name, body in rows}
+    read = (lambda body: configurations.read_about(body, about)) if about else configurations.read
+    return {name: read(body) for name, body in rows}
 
 
 def incidents(
@@ -252,14 +253,14 @@ def _expiry(connection: sqlite3.Connection, incident: Incident) -> Instant | Non
 
 def lately(connection: sqlite3.Connection, since: Instant, limit: int) -> list[Incident]:
     """Incidents that were open after `since`, the latest opened first; drafts and what never opened excepted."""
+    columns = "opened_at, id, body"
     rows = connection.execute(
-        "SELECT body FROM incidents WHERE ended_at IS NULL AND opened_at IS NOT NULL UNION ALL "
-        "SELECT body FROM incidents WHERE ended_at IS NOT NULL AND ended_at > ? AND opened_at IS NOT NULL",
-        (since.ns,),
+        f"SELECT body FROM (SELECT {columns} FROM incidents WHERE ended_at IS NULL AND opened_at IS NOT NULL UNION ALL "
+        f"SELECT {columns} FROM incidents WHERE ended_at IS NOT NULL AND ended_at > ? AND opened_at IS NOT NULL) "
+        "WHERE NOT coalesce(json_extract(CAST(body AS TEXT), '$.draft'), 0) ORDER BY opened_at DESC, id DESC LIMIT ?",
+        (since.ns, limit),
     ).fetchall()
-    found = [incident for (body,) in rows if not (incident := decode(Incident, body)).draft]
-    found.sort(key=lambda each: (each.opened_at or each.breached_at, each.id), reverse=True)
-    return found[:limit]
+    return [decode(Incident, body) for (body,) in rows]
 
 
 def silences(connection: sqlite3.Connection, page: SilencePage, at: Instant) -> list[Silence]:

@@ -116,6 +116,7 @@ class SqliteStore:
         self.migration_backups: tuple[Path, ...] = opened.copies
         """Copies of the files that were made before a migration at this start."""
         self._recording = opened.recording
+        self._revisions = explaining.Revisions()
         self._broken: Unusable | None = None
         self._when_broken: Callable[[Unusable], None] | None = None
         self._facts = Writer(
@@ -259,7 +260,9 @@ class SqliteStore:
 
     async def on_record(self, name: str) -> OnRecord:
         """Everything on record about an incident and who was told of it; `NotFound`, `Refused`."""
-        return await self._facts_readers.read(lambda connection: explaining.on_record(connection, name))
+        return await self._facts_readers.read(
+            lambda connection: explaining.on_record(connection, name, self._revisions)
+        )
 
     async def held_back(self, ids: Sequence[str]) -> dict[str, Held]:
         """What holds the notices of incidents back, by the incident."""

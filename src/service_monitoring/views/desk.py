@@ -258,8 +258,13 @@ class Desk(Protocol):
         """Have a parked notice sent once more, under the same key, which may be shortened to its beginning."""
         ...
 
-    async def rules(self) -> list[RuleRow]:
-        """All rules of the configuration in force, by service, in the order of the file."""
+    async def rules(
+        self, *, service: str | None = None, after: tuple[str, str] | None = None, limit: int | None = None
+    ) -> list[RuleRow]:
+        """Rules of the configuration in force, by the name of their service, then in the order of the file.
+
+        `after` is service and rule of the last one of the page before; `Refused` where that rule has gone meanwhile.
+        """
         ...
 
     async def rule(self, service: str, rule: str) -> RuleDetail:

@@ -22,7 +22,7 @@ from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Delivery, Observed, Pushed, Settled, Stamp, Taken
 from service_monitoring.domain.instants import NANOSECOND, Instant
 from service_monitoring.domain.maintenance import Maintenance, Once, covers, maintained, window_at
-from service_monitoring.domain.matchers import Matcher
+from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome
 from service_monitoring.domain.uptime import FOR_EVER, Condition
@@ -49,6 +49,7 @@ _EPISODES: Final = 16
 """Incidents of one service that ended last: of them it is known when it failed."""
 _MATCHERS: Final = 8
 """Matchers of which it is kept what they said of each value."""
+_PATTERNS: Final = frozenset({MatchOperator.MATCHES, MatchOperator.MATCHES_NOT})
 _DURATION: Final = "duration_seconds"
 
 
@@ -432,6 +433,11 @@ class Board:
         """How many services have each label."""
         return Counter(name for row in self._rows.values() for name, _ in row.service.labels)
 
+    def around(self, incident: Incident) -> Configuration:
+        """So much of the configuration as is about the service of an incident: nobody has to look for it."""
+        row = self._rows.get(incident.service)
+        return Configuration() if row is None else Configuration((row.service,))
+
     def service(self, name: str) -> ServiceRow:
         """One of them; `NotFound`."""
         if name not in self._rows:
@@ -486,6 +492,16 @@ class Board:
             return True
 
         return holds
+
+    def unasked(self, matchers: Iterable[Matcher]) -> Iterator[tuple[Matcher, list[str]]]:
+        """Matchers with a pattern that nothing is known of, with all values that they will be asked of."""
+        for matcher in matchers:
+            if matcher.operator in _PATTERNS and matcher not in self._matches:
+                yield matcher, list({row.labels.get(matcher.label, "") for row in self._rows.values()})
+
+    def learn(self, matcher: Matcher, known: Mapping[str, bool]) -> None:
+        """What a matcher says of values."""
+        self._matched(matcher).update(known)
 
     def _matched(self, matcher: Matcher) -> dict[str, bool]:
         """What is known of a matcher: lists are asked for again and again."""

@@ -30,6 +30,19 @@ def _text(nanoseconds: int) -> str:
     return f"{_second(seconds)}{fraction:09d}Z"
 
 
+@lru_cache(maxsize=4_096)
+def _second_read(text: str) -> int:
+    return Instant.parse(f"{text}Z").ns
+
+
+def _read(text: str) -> Instant:
+    """The same as `Instant.parse`, sooner where it is as `_text` writes it; a test compares the two."""
+    second, dot, fraction = text[:-1].partition(".")
+    if dot and len(fraction) == 9 and fraction.isascii() and fraction.isdecimal() and text.endswith("Z"):
+        return Instant(_second_read(second) + int(fraction))
+    return Instant.parse(text)
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, Instant):
         return _text(value.ns)
@@ -38,7 +51,7 @@ def _plain(value: Any) -> str:
 
 def _value(wanted: type[Any], plain: Any) -> Instant:
     if wanted is Instant:
-        return Instant.parse(plain)
+        return _read(plain)
     raise NotImplementedError(f"no form on the wire for {wanted.__name__}")
 
 

@@ -14,7 +14,7 @@ from service_monitoring.domain.inputs import Requeued
 from service_monitoring.settings.problems import InvalidValue
 from service_monitoring.views.desk import Desk, NoticeDetail, OutboxRow
 from service_monitoring.web.api.fields import ByPerson, actor
-from service_monitoring.web.api.paging import After, key_of, paged
+from service_monitoring.web.api.paging import USUAL, After, Limit, key_of, paged
 from service_monitoring.web.api.problems import json
 from service_monitoring.web.describing import answers
 from service_monitoring.web.permitting import Routes
@@ -35,7 +35,7 @@ def outbox(desk: Desk) -> Routes:
         state: Annotated[list[str] | None, Query(description="Only these states: parked, waiting, ...")] = None,
         channel: Annotated[str, Query(max_length=200, description="Only those to this channel")] = "",
         text: Annotated[str, Query(max_length=200, description="Only those that this is written in")] = "",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+        limit: Limit = USUAL,
         after: After = "",
     ) -> Response:
         rows = await desk.outbox(

@@ -5,7 +5,9 @@ Knows HTTP and the desk.
 
 from __future__ import annotations
 
-from fastapi import Request, Response
+from typing import Annotated
+
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from service_monitoring.access.permissions import Permission
@@ -13,6 +15,7 @@ from service_monitoring.domain.inputs import Retired
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.rules import RuleDetail, RuleRow
 from service_monitoring.web.api.fields import Person, actor
+from service_monitoring.web.api.paging import USUAL, After, Limit, key_of, paged
 from service_monitoring.web.api.problems import json
 from service_monitoring.web.describing import answers
 from service_monitoring.web.permitting import Routes
@@ -29,10 +32,20 @@ def rules(desk: Desk) -> Routes:
     routes = Routes(area="rules")
 
     @routes.get(
-        "/api/v1/rules", needs=Permission.READ, summary="All rules, and what they say", responses=answers(list[RuleRow])
+        "/api/v1/rules",
+        needs=Permission.READ,
+        summary="Rules, and what they say, by service, in pages",
+        responses=answers(list[RuleRow]),
     )
-    async def rules() -> Response:
-        return json(await desk.rules())
+    async def rules(
+        request: Request,
+        service: Annotated[str | None, Query(max_length=200, description="Only those of this service")] = None,
+        limit: Limit = USUAL,
+        after: After = "",
+    ) -> Response:
+        last = key_of(after, 2) if after else None
+        rows = await desk.rules(service=service, after=None if last is None else (last[0], last[1]), limit=limit + 1)
+        return paged(request, rows, limit, lambda row: (row.service, row.rule))
 
     @routes.get(
         "/api/v1/rules/{service}/{rule}",

@@ -6,7 +6,8 @@ Knows SVG, without styles of its own: classes and attributes alone. A state has 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -34,32 +35,42 @@ _COLOURS: Final = {
 
 
 class Bars(Struct, frozen=True):
-    """A drawing of days: a path for each state, and what is to be said of the days on which not all was well."""
+    """A drawing of days: a path for each state, and what is to be said of the days on which not all was well.
+
+    A remark is where it begins, how wide it is, and the words: days in a row of which the same is to be said share one.
+    """
 
     width: int
     paths: tuple[tuple[str, str], ...]
-    remarks: tuple[tuple[int, str], ...]
+    remarks: tuple[tuple[int, int, str], ...]
     text: str
 
 
 def bars(days: Sequence[DayRow]) -> Bars:
     """The drawing of these days, a bar each."""
     paths: dict[PublicState, list[str]] = {}
-    remarks: list[tuple[int, str]] = []
     counted: Counter[PublicState] = Counter()
     for place, day in enumerate(days):
         state = state_of(day)
         counted[state] += 1
         paths.setdefault(state, []).append(_FORMS[state].format(x=place * _STEP))
-        if state is not PublicState.OPERATIONAL:
-            remarks.append((place * _STEP, f"{day.day}: {_remark(day)}"))
     said = ", ".join(f"{counted[state]} {_WORDS[state]}" for state in PublicState if counted[state])
     return Bars(
         width=max(1, len(days) * _STEP - 1),
         paths=tuple((str(state), "".join(parts)) for state, parts in paths.items()),
-        remarks=tuple(remarks),
+        remarks=tuple(_remarks(days)),
         text=f"Of {len(days)} days: {said}",
     )
+
+
+def _remarks(days: Sequence[DayRow]) -> Iterator[tuple[int, int, str]]:
+    place = 0
+    for words, run in groupby(days, _remark):
+        some = list(run)
+        if state_of(some[0]) is not PublicState.OPERATIONAL:
+            when = some[0].day if len(some) == 1 else f"{some[0].day} to {some[-1].day}"
+            yield place * _STEP, len(some) * _STEP, f"{when}: {words}"
+        place += len(some)
 
 
 _WORDS: Final = {
