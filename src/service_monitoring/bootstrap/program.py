@@ -407,6 +407,7 @@ class Program:
             self._uplink,
             self._outcomes,
             self._requests,
+            listeners=lambda: self._board.feed.statistics().listeners,
             troubles=lambda: len(self._not_ready()),
         )
 
@@ -423,6 +424,7 @@ class Program:
             "listens": "" if self._door is None else self._door.address,
             "heartbeat": to_builtins(self._pulse.statistics()) or {},
             "feed": to_builtins(self._board.feed.statistics()),
+            "listeners": self._board.feed.statistics().listeners,
             "lag_seconds": {
                 "event_loop": in_seconds(self._watchdog.lag),
                 "longest": in_seconds(self._watchdog.longest),
