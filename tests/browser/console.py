@@ -26,7 +26,9 @@ WIDE = (1280, 860)
 PHONE = (390, 844)
 STANDARDS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
 FEWER = """() => {
-  for (const list of document.querySelectorAll("tbody, ul, ol, svg g, svg")) while (list.children.length > 12) list.lastChild.remove();
+  for (const list of document.querySelectorAll("tbody, ul, ol, svg g, svg")) {
+    while (list.children.length > 12) list.lastChild.remove();
+  }
 }"""
 PASSWORD = "correct horse battery staple"
 

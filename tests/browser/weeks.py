@@ -55,8 +55,16 @@ services:
     checks:
       page: {http: $target}
     rules:
-      down: {when: {check: page, metric: up, below: 1}, for: 2m, severity: critical, summary: "{{ service }} is down: {{ reason }}"}
-      slow: {when: {check: page, metric: duration_seconds, above: 500ms}, for: 10m, severity: warning, summary: "{{ service }} answers in {{ value | round(2) }} s"}
+      down:
+        when: {check: page, metric: up, below: 1}
+        for: 2m
+        severity: critical
+        summary: "{{ service }} is down: {{ reason }}"
+      slow:
+        when: {check: page, metric: duration_seconds, above: 500ms}
+        for: 10m
+        severity: warning
+        summary: "{{ service }} answers in {{ value | round(2) }} s"
       available: {when: {check: page, metric: up, objective: 99.5, window: 30d, burn: slow}, severity: warning}
   checkout:
     description: Baskets, orders and payments
@@ -64,35 +72,63 @@ services:
     checks:
       api: {http: $target?checkout}
     rules:
-      down: {when: {check: api, metric: up, below: 1}, for: 2m, severity: critical, summary: "Nobody can pay: {{ reason }}"}
-      slow: {when: {check: api, metric: duration_seconds, above: 500ms}, for: 20m, severity: critical, summary: "{{ service }} answers in {{ value | round(2) }} s"}
+      down:
+        when: {check: api, metric: up, below: 1}
+        for: 2m
+        severity: critical
+        summary: "Nobody can pay: {{ reason }}"
+      slow:
+        when: {check: api, metric: duration_seconds, above: 500ms}
+        for: 20m
+        severity: critical
+        summary: "{{ service }} answers in {{ value | round(2) }} s"
   search:
     description: Finds products by words and by pictures
     labels: {team: discovery, tier: silver}
     checks:
       query: {http: $target?search}
     rules:
-      down: {when: {check: query, metric: up, below: 1}, for: 2m, severity: critical, summary: "{{ service }} is down: {{ reason }}"}
-      slow: {when: {check: query, metric: duration_seconds, above: 500ms}, for: 10m, severity: warning, summary: "{{ service }} answers in {{ value | round(2) }} s"}
+      down:
+        when: {check: query, metric: up, below: 1}
+        for: 2m
+        severity: critical
+        summary: "{{ service }} is down: {{ reason }}"
+      slow:
+        when: {check: query, metric: duration_seconds, above: 500ms}
+        for: 10m
+        severity: warning
+        summary: "{{ service }} answers in {{ value | round(2) }} s"
   recommendations:
     labels: {team: discovery, tier: bronze}
     checks:
       model: {http: "http://127.0.0.1:9/model"}
     rules:
-      down: {when: {check: model, metric: up, below: 1}, for: 2m, severity: warning, summary: "{{ service }} is down: {{ reason }}"}
+      down:
+        when: {check: model, metric: up, below: 1}
+        for: 2m
+        severity: warning
+        summary: "{{ service }} is down: {{ reason }}"
   images:
     labels: {team: storefront, tier: silver}
     checks:
       thumbnails: {http: $target?images}
     rules:
-      slow: {when: {check: thumbnails, metric: duration_seconds, above: 700ms}, for: 10m, severity: info, summary: "Pictures take {{ value | round(2) }} s"}
+      slow:
+        when: {check: thumbnails, metric: duration_seconds, above: 700ms}
+        for: 10m
+        severity: info
+        summary: "Pictures take {{ value | round(2) }} s"
   warehouse-stock-synchronisation-of-the-northern-region:
     description: Tells the shop what lies in the warehouses
     labels: {team: logistics, tier: bronze}
     checks:
       feed: {http: "http://127.0.0.1:9/feed"}
     rules:
-      down: {when: {check: feed, metric: up, below: 1}, for: 20m, severity: critical, summary: "Stock is not up to date: {{ reason }}"}
+      down:
+        when: {check: feed, metric: up, below: 1}
+        for: 20m
+        severity: critical
+        summary: "Stock is not up to date: {{ reason }}"
   mail:
     labels: {team: payments, tier: silver}
     checks:
@@ -110,13 +146,17 @@ oncall:
     layers: [{people: [ada, grace, linus], rotate: weekly, handover: Mon 09:00, starts: "2026-01-05"}]
   weekends:
     timezone: Europe/Berlin
-    layers: [{people: [linus, ada], rotate: daily, handover: "09:00", starts: "2026-01-05", restrictions: [{weekdays: [sat, sun], times: "09:00-21:00"}]}]
+    layers:
+      - people: [linus, ada]
+        rotate: daily
+        handover: "09:00"
+        restrictions: [{weekdays: [sat, sun], times: "09:00-21:00"}]
 routes:
   - {match: {severity: critical}, group_by: [service], notify: [oncall.primary, channel.desk]}
   - {notify: [channel.desk], group_by: [service]}
 maintenance:
   - {name: search-index, match: {service: search}, weekly: Sun 03:00, lasts: 2h, comment: the index is built anew}
-  - {name: database-upgrade, match: {team: payments}, weekly: Wed 02:00, lasts: 1h, comment: a new release of the database}
+  - {name: database-upgrade, match: {team: payments}, weekly: Wed 02:00, lasts: 1h, comment: a new release}
 status_pages:
   shop:
     title: Example shop
@@ -124,7 +164,7 @@ status_pages:
     groups:
       - {name: Shopping, services: [shop, checkout, search]}
       - {name: Behind it, services: [images, recommendations, mail]}
-    rename: {shop: Web shop, checkout: Paying, search: Search, images: Pictures, recommendations: Recommendations, mail: Mail}
+    rename: {shop: Web shop, checkout: Paying, search: Search, images: Pictures, mail: Mail}
     show: {history_days: 30}
 self: {notify: [channel.desk]}
 """
