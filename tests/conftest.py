@@ -23,7 +23,7 @@ LONGEST_SLEEP = 0.05
 ON_REAL_TIME = {"browser", "docs", "faults", "journeys"}
 """Folders whose tests run one at a time: in each something comes at its time."""
 GROUPS = ["patience", "faults", "journeys", "docs", "browser"]
-"""What is begun first, because it takes longest; `patience` is for tests that wait for minutes and need no processor."""
+"""What is begun first, because it takes longest; `patience` is for tests that wait for minutes and compute nothing."""
 
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True)

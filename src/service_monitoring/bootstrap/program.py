@@ -409,7 +409,6 @@ class Program:
             self._requests,
             listeners=lambda: self._board.feed.statistics().listeners,
             troubles=lambda: len(self._not_ready()),
-            listeners=lambda: self._board.feed.statistics().listeners,
         )
 
     def _vitals(self) -> dict[str, Any]:
