@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import axe_core_python
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
 
 from tests.faults.world import World, a_world, stop, wait_for
 
@@ -30,6 +31,9 @@ FEWER = """() => {
     while (list.children.length > 12) list.lastChild.remove();
   }
 }"""
+POLICY = """addEventListener("securitypolicyviolation", (event) => {
+  console.error(`forbidden by ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+});"""
 PASSWORD = "correct horse battery staple"
 
 CONFIGURATION = """
@@ -78,8 +82,9 @@ class Console:
 
     def start(self) -> None:
         """Start the program, and wait until it answers."""
-        self._program = self.world.start(self.config)
-        wait_for(self.world.answers, "an answer on the socket")
+        program = self._program = self.world.start(self.config)
+        wait_for(lambda: self.world.answers() or program.poll() is not None, "an answer on the socket")
+        assert program.poll() is None, self.world.log.read_text()[-2000:]
 
     def stop(self) -> None:
         """End it in order, as whoever stops a service does."""
@@ -118,8 +123,8 @@ def a_console(
         config = world.configure(text + f"\nweb: {{listen: 127.0.0.1:{port}, url: http://127.0.0.1:{port}}}\n")
         console = Console(world, f"http://127.0.0.1:{port}", config)
         before(console)
-        console.start()
         try:
+            console.start()
             yield console
         finally:
             console.stop()
@@ -135,10 +140,17 @@ class Watched:
         self.page.on("dialog", self._dialog)
         self.page.on("pageerror", lambda error: self.complaints.append(f"script failed: {error}"))
         self.page.on("console", self._console)
+        context.add_init_script(POLICY)
+        context.on("request", self._request)
 
     def _dialog(self, dialog: Dialog) -> None:
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
+
+    def _request(self, request: Request) -> None:
+        where = urlsplit(request.url)
+        if where.scheme not in {"data", "blob"} and where.hostname != "127.0.0.1":
+            self.complaints.append(f"asked of a stranger: {request.url}")
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not self._expected.search(message.text):

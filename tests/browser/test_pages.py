@@ -116,7 +116,9 @@ def test_every_page_is_for_everybody(shop: Shop, browser: Browser, size: tuple[i
     with a_page(browser, size, storage_state=shop.state if who == "admin" else None) as page:
         for name, path in pages.items():
             page.emulate_media(color_scheme="light")
-            page.goto(shop.address(path))
+            answer = page.goto(shop.address(path))
+            assert answer is not None
+            wrong += [f"{name}: answered {answer.status}"] * (answer.status != (404 if "not-found" in name else 200))
             paint, weight = page.evaluate(MEASURED)
             told.append(f"{name} {paint:.0f} ms {weight / 1024:.0f} KiB")
             wrong += [f"{name}: painted after {paint:.0f} ms"] * (paint > FIRST_PAINT_MS)

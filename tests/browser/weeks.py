@@ -223,7 +223,7 @@ def _observation(service: str, before: int, day: int, dice: Random) -> Observati
     busy = 1 + 0.5 * math.sin(2 * math.pi * (day - 8 * HOUR) / DAY)
     seconds = USUAL.get(service, 0.05) * busy * (0.8 + 0.4 * dice.random()) + (0.7 if what == "slow" else 0)
     if dice.random() < 0.004:
-        seconds += 0.3 * dice.random()
+        seconds += 0.1 * dice.random()
     shares = {"dns_seconds": 0.03, "connect_seconds": 0.1, "tls_seconds": 0.2, "first_byte_seconds": 0.6}
     phases = [Measurement(name, seconds * share) for name, share in shares.items()]
     return Observation(
@@ -301,7 +301,7 @@ def _taken_on(monitor: Monitor, stamp: Stamp, taken: set[str]) -> list[Admitted]
                     ("grace", "looks like the release of this morning; rolling back"),
                     ("linus", ""),
                 )[len(taken) % 3]
-                at = Stamp(0, stamp.at.plus(Duration(SECOND)))
+                at = Stamp(0, stamp.at.plus(Duration(45 * SECOND)))
                 acts.append(Admitted(at, Acted(each.id, Act.ACKNOWLEDGE, who, said)))
     return acts
 
