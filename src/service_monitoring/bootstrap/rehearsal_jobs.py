@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service_monitoring.bootstrap.logs import log
+from service_monitoring.bootstrap.ranges import Range
 from service_monitoring.bootstrap.rehearsal_plans import Known, extent_of, planned
 from service_monitoring.bootstrap.rehearsal_requests import (
     LEDGERS,
@@ -29,8 +30,9 @@ from service_monitoring.bootstrap.rehearsal_requests import (
     Heard,
     Request,
 )
+from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.errors import NotFound
-from service_monitoring.ports import Clock
+from service_monitoring.ports import Clock, Tick
 from service_monitoring.runtime.jobs import INTERRUPTED, Jobs, OneAtATime, Work, command_of, signal_name
 from service_monitoring.runtime.reload import aside
 from service_monitoring.settings import Settings
@@ -61,6 +63,8 @@ _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "VIRTUAL_ENV", "PYT
 """All that a process gets of our own environment, which may hold secrets."""
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MOST_NAMES: Final = 200
+_FRESH: Final = Duration(15 * SECOND)
+"""How old the end of what is recorded may be on a form."""
 _PIECE: Final = 256 * 1024
 _MOST_SENTENCE: Final = 500
 
@@ -95,6 +99,7 @@ class RehearsalJobs:
         self._folder = settings().store.path.resolve() / FOLDER
         self._jobs: dict[str, _Job] = {}
         self._known: tuple[object, Known] | None = None
+        self._looked: tuple[Tick, Range] | None = None
         self._one = OneAtATime()
         """Reading a large file takes seconds."""
         inherited = {name: environment[name] for name in _INHERITED if name in environment}
@@ -113,7 +118,7 @@ class RehearsalJobs:
         """What may be rehearsed. Reads the file where it is another than the last time."""
         settings = self._settings()
         known = await self._one.do(self._look, settings)
-        there, nothing = await aside(extent_of, settings.store.path)
+        there, nothing = await self._extent(settings.store.path)
         found = [name for name in known.services if search.lower() in name.lower()]
         return RehearsalOptions(
             since=None if there is None else instant_text(there.since),
@@ -125,6 +130,16 @@ class RehearsalJobs:
             rules=tuple(each for name in dict.fromkeys(services) for each in known.rules(name)),
             routes=known.routes,
         )
+
+    async def _extent(self, folder: Path) -> tuple[Range | None, str]:
+        """What is recorded. To look means to check the files, which takes a while where much is: not each time."""
+        now = self._clock.tick()
+        if self._looked is None or now.since(self._looked[0]) >= _FRESH:
+            there, nothing = await aside(extent_of, folder)
+            if there is None:
+                return there, nothing
+            self._looked = now, there
+        return self._looked[1], ""
 
     def _look(self, settings: Settings) -> Known:
         stamp = None if settings.origin is None else settings.origin.stamp()

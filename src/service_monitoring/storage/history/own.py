@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -43,9 +44,16 @@ class History:
         self._folder = folder
         try:
             self._facts, self._samples = connect_reader(folder / FACTS), connect_reader(folder / SAMPLES)
-            self._names = Names(self._samples)
         except sqlite3.Error as error:
             raise translated(error, folder) from error
+
+    @cached_property
+    def _names(self) -> Names:
+        """Of checks and series. There may be hundreds of thousands: who asks for the range alone needs none."""
+        try:
+            return Names(self._samples)
+        except sqlite3.Error as error:
+            raise translated(error, self._folder) from error
 
     def extent(self) -> tuple[Stamp, Stamp] | None:
         """The stamp of the first input, and how far decisions had come; None where nothing came in."""
