@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import to_builtins
 
@@ -74,6 +74,9 @@ from service_monitoring.web.door import Door
 from service_monitoring.web.opening import open_api, open_door
 from service_monitoring.wire.configuration import revision
 from service_monitoring.wire.links import Signer
+
+if TYPE_CHECKING:
+    from service_monitoring.web.fetching import Fetcher
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
@@ -174,14 +177,14 @@ class Program:
             lambda: self._reloader.settings.network,
             lambda sentence: log().warning("not let in by the identity provider", problem=sentence),
         )
-        provider, self._fetcher = (None, None) if outside is None else outside
+        self._fetcher: Fetcher | None = None if outside is None else outside[1]
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
             access=access,
-            provider=provider,
+            provider=None if outside is None else outside[0],
             board=self._board,
             live=self._board.feed,
             service=StoreServiceDesk(

@@ -281,8 +281,8 @@ def _place(said: object, issuer: str) -> str:
         parts = urlsplit(text)
         good = parts.scheme in {"https", urlsplit(issuer).scheme} and parts.hostname and not parts.fragment
     except ValueError:
-        good = False
-    if not good or "@" in parts.netloc:
+        good = None
+    if not good or "@" in text:
         raise Unavailable("it does not say where things are in addresses that can be used")
     return text
 
