@@ -298,8 +298,11 @@ DEFECTS: list[tuple[str, str, str, str, str]] = [
     (
         "what is decided is shown before it is committed",
         "runtime/cycle.py",
-        "            await self._keep(judged)\n",
-        "            self._kept(judged)\n            await self._keep(judged)\n",
+        "            await self._keeping(judged)\n",
+        (
+            "            if self._follower is not None:\n                self._follower.kept(judged)\n"
+            "            await self._keeping(judged)\n"
+        ),
         SHOWN,
     ),
     (

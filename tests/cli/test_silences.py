@@ -62,9 +62,8 @@ def test_a_preview_shows_what_would_be_silenced_and_a_dry_run_does_the_same(live
     assert listed(command, "--ended") == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "why"),
-    [
+def test_what_can_be_no_silence_is_told(lived_in: Path, command: Command) -> None:
+    for arguments, code, why in (
         (["shop", "--for", "1h"], 5, "is not a matcher"),
         (["rule=~(", "--for", "1h"], 5, "not a pattern"),
         (["rule!=down", "--for", "1h"], 5, "silence everything"),
@@ -75,13 +74,10 @@ def test_a_preview_shows_what_would_be_silenced_and_a_dry_run_does_the_same(live
         (["rule=down"], 2, "--for and --until"),
         (["rule=down", "--for", "1h", "--until", "2100-01-01T00:00:00Z"], 2, "--for and --until"),
         (["--for", "1h"], 2, "MATCHER"),
-    ],
-)
-def test_what_can_be_no_silence_is_told(
-    lived_in: Path, command: Command, arguments: list[str], code: int, why: str
-) -> None:
-    said = command("silence", "add", *arguments, "--comment", "-")
-    assert (said.code, said.out) == (code, "") and why in said.err and "Traceback" not in said.err
+    ):
+        said = command("silence", "add", *arguments, "--comment", "-")
+        assert (said.code, said.out) == (code, ""), arguments
+        assert why in said.err and "Traceback" not in said.err, arguments
     assert listed(command, "--ended") == []
 
 
