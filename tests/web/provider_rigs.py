@@ -102,7 +102,8 @@ class Outside:
             raise web.HTTPServiceUnavailable
         if self.moved:
             raise web.HTTPFound("https://elsewhere.example/")
-        return await handler(request)
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def _discovery(self, request: web.Request) -> web.Response:
         places = {

@@ -174,14 +174,14 @@ class Program:
             lambda: self._reloader.settings.network,
             lambda sentence: log().warning("not let in by the identity provider", problem=sentence),
         )
-        provider, self._fetcher = (None, None) if outside is None else outside
+        self._outside = outside
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
             intake=self.intake,
             links=None if signer is None else StoreLinks(signer, self.desk, clock),
             access=access,
-            provider=provider,
+            provider=None if outside is None else outside[0],
             board=self._board,
             live=self._board.feed,
             service=StoreServiceDesk(
@@ -244,8 +244,8 @@ class Program:
     async def close(self) -> None:
         """Let go of what sources and sinks share."""
         await self._reloader.close()
-        if self._fetcher is not None:
-            await self._fetcher.close()
+        if self._outside is not None:
+            await self._outside[1].close()
 
     def _news(self) -> list[Input]:
         """The configuration, when it is another than the one that was in force."""
