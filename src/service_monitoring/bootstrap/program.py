@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import SystemRandom  # noqa: TID251 - the one place that throws dice: for the spread of retries
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import to_builtins
 
@@ -74,9 +74,6 @@ from service_monitoring.web.door import Door
 from service_monitoring.web.opening import open_api, open_door
 from service_monitoring.wire.configuration import revision
 from service_monitoring.wire.links import Signer
-
-if TYPE_CHECKING:
-    from service_monitoring.web.fetching import Fetcher
 
 _INBOX: Final = 10_000
 _LAST_RUNS: Final = Duration(1500 * MILLISECOND)
@@ -177,7 +174,7 @@ class Program:
             lambda: self._reloader.settings.network,
             lambda sentence: log().warning("not let in by the identity provider", problem=sentence),
         )
-        self._fetcher: Fetcher | None = None if outside is None else outside[1]
+        self._outside = outside
         self._faces = Faces(
             version=service_monitoring.__version__,
             desk=self.desk,
@@ -247,8 +244,8 @@ class Program:
     async def close(self) -> None:
         """Let go of what sources and sinks share."""
         await self._reloader.close()
-        if self._fetcher is not None:
-            await self._fetcher.close()
+        if self._outside is not None:
+            await self._outside[1].close()
 
     def _news(self) -> list[Input]:
         """The configuration, when it is another than the one that was in force."""

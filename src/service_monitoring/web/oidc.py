@@ -279,10 +279,11 @@ def _place(said: object, issuer: str) -> str:
     text = said if isinstance(said, str) and len(said) <= _LONGEST and said.isascii() and said.isprintable() else ""
     try:
         parts = urlsplit(text)
-        good = parts.scheme in {"https", urlsplit(issuer).scheme} and parts.hostname and not parts.fragment
+        plain = parts.hostname and not parts.fragment and "@" not in parts.netloc
+        good = plain and parts.scheme in {"https", urlsplit(issuer).scheme}
     except ValueError:
-        good = None
-    if not good or "@" in text:
+        good = False
+    if not good:
         raise Unavailable("it does not say where things are in addresses that can be used")
     return text
 
