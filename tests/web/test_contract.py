@@ -16,7 +16,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from service_monitoring.access.desk import Client
+from service_monitoring.access.desk import Client, Opened
 from service_monitoring.access.identity import OWNER
 from service_monitoring.access.permissions import SCOPES, Role
 from service_monitoring.bootstrap import load, opened
@@ -59,8 +59,9 @@ async def the_program(folder: Path) -> AsyncIterator[tuple[str, str]]:
         access = program.faces.access
         assert access is not None
         await access.create_account(OWNER, "ada", Role.ADMIN, PASSWORD)
-        who = (await access.sign_in("ada", PASSWORD, Client("127.0.0.1"))).identity
-        secret = (await access.create_token(who, "contract", SCOPES, None)).secret
+        opening = await access.sign_in("ada", PASSWORD, Client("127.0.0.1"))
+        assert isinstance(opening, Opened)
+        secret = (await access.create_token(opening.identity, "contract", SCOPES, None)).secret
         running = asyncio.create_task(program.run())
         try:
             while not (listens := (await program.desk.status()).listens) and not running.done():

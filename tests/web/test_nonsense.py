@@ -114,7 +114,7 @@ async def test_over_the_socket_head_is_answered_as_get_is(inside: Inside) -> Non
     app = for_the_owner(inside.desk)
     for path, status in (("/api/v1/status", 200), ("/api/v1/incidents", 200), ("/api/v1/reload", 405), ("/x", 404)):
         told.clear()
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "HEAD", "scheme": "http",
             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": [],
             "client": None, "server": None,
