@@ -59,10 +59,9 @@ async def the_program(folder: Path) -> AsyncIterator[tuple[str, str]]:
         access = program.faces.access
         assert access is not None
         await access.create_account(OWNER, "ada", Role.ADMIN, PASSWORD)
-        opened_session = await access.sign_in("ada", PASSWORD, Client("127.0.0.1"))
-        assert isinstance(opened_session, Opened)
-        who = opened_session.identity
-        secret = (await access.create_token(who, "contract", SCOPES, None)).secret
+        opening = await access.sign_in("ada", PASSWORD, Client("127.0.0.1"))
+        assert isinstance(opening, Opened)
+        secret = (await access.create_token(opening.identity, "contract", SCOPES, None)).secret
         running = asyncio.create_task(program.run())
         try:
             while not (listens := (await program.desk.status()).listens) and not running.done():

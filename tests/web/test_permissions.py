@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI, Response
 from fastapi.routing import iter_route_contexts
+from msgspec.structs import replace
 
 from service_monitoring.access.identity import OWNER, STRANGER, Identity
 from service_monitoring.access.permissions import OF_ROLE, Permission, Role, of_scopes
+from service_monitoring.access.provider import Provider
 from service_monitoring.bootstrap import load, opened
 from service_monitoring.errors import Forbidden, Unauthenticated
 from service_monitoring.runtime.clock import SystemClock
@@ -25,7 +27,8 @@ web: {listen: none}
 
 PUBLIC = {
     ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/static/{digest}/{name}"),
-    ("GET", "/login"), ("POST", "/login"), ("GET", "/setup"), ("POST", "/setup"),
+    ("GET", "/login"), ("POST", "/login"), ("GET", "/login/second"), ("POST", "/login/second"),
+    ("GET", "/login/oidc"), ("GET", "/login/oidc/callback"), ("GET", "/setup"), ("POST", "/setup"),
     ("GET", "/status/{page}.json"), ("GET", "/status/{page}"), ("GET", "/status/{page}/history"),
     ("GET", "/status/{page}/feed.rss"), ("GET", "/status/{page}/badge/{service}.svg"),
     ("GET", "/status/{page}/badge/{service}.json"),
@@ -111,12 +114,18 @@ async def asked(app: FastAPI, method: str, path: str, who: Identity) -> int | No
     raise AssertionError("nobody was asked")
 
 
+class AProvider:
+    """An identity provider that nobody comes to."""
+
+    name = "somewhere else"
+
+
 @pytest.fixture
 async def faces(tmp_path: Path) -> Any:
     file = tmp_path / "monitoring.yaml"
     file.write_text(FILE)
     async with opened(load(file), SystemClock()) as program:
-        yield program.faces
+        yield replace(program.faces, provider=cast(Provider, AProvider()))
 
 
 async def test_every_route_names_what_it_needs_and_lets_in_those_alone_who_have_it(faces: Faces) -> None:

@@ -17,7 +17,12 @@ from service_monitoring.web.pages.readable import Readable
 
 def composed(faces: Faces, web: WebSettings, *, csrf: str) -> Asgi:
     """The application with its door in front."""
-    inside: Asgi = Readable(Doorman(application(faces, cookie=cookie_of(web)), web, faces.access, csrf=csrf))
+    return behind_door(application(faces, cookie=cookie_of(web)), faces, web, csrf=csrf)
+
+
+def behind_door(application: Asgi, faces: Faces, web: WebSettings, *, csrf: str) -> Asgi:
+    """An application that is made already, with the door in front."""
+    inside: Asgi = Readable(Doorman(application, web, faces.access, csrf=csrf))
     if faces.intake is not None:
         inside = Arrivals(faces.intake, inside)
     if faces.links is not None:

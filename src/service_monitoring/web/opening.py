@@ -32,7 +32,9 @@ async def open_api(faces: Faces, *, path: Path, beat: Callable[[], None]) -> Non
             from service_monitoring.web.entering import AsOwner  # noqa: PLC0415 - as the module says
             from service_monitoring.web.serve import serve  # noqa: PLC0415 - as the module says
 
-            inside = AsOwner(api(faces))
+            made = api(faces)
+            made.openapi()  # it takes a while: nobody should wait for it
+            inside = AsOwner(made)
         app = inside if faces.intake is None else Arrivals(faces.intake, inside)
         return lambda: serve(app, path, beat)
 
@@ -55,13 +57,17 @@ async def open_door(
 
     def prepared() -> Callable[[], Awaitable[None]]:
         with _ONE_AT_A_TIME:
-            from service_monitoring.web.composing import composed  # noqa: PLC0415 - as the module says
+            from service_monitoring.web.application import application  # noqa: PLC0415 - as the module says
+            from service_monitoring.web.composing import behind_door  # noqa: PLC0415 - as the module says
+            from service_monitoring.web.doorstep import cookie_of  # noqa: PLC0415 - as the module says
             from service_monitoring.web.serve import serve_door  # noqa: PLC0415 - as the module says
 
             if faces.provider is not None:
                 from service_monitoring.web import id_tokens  # noqa: F401, PLC0415 - before somebody waits for it
 
-            app = composed(faces, web, csrf=csrf)
+            inside = application(faces, cookie=cookie_of(web))
+            inside.openapi()  # it takes a while: nobody should wait for it
+            app = behind_door(inside, faces, web, csrf=csrf)
         return lambda: serve_door(app, door, beat, encryption=encryption, proxies=web.behind_proxy)
 
     await (await asyncio.to_thread(prepared))()

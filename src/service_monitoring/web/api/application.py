@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Final
 
@@ -93,17 +92,16 @@ def api(faces: Faces, *, cookie: str = SESSION) -> FastAPI:
 
 
 def _description(app: FastAPI) -> Routes:
-    """The description itself. It takes a second to make, once: a thread makes it when somebody asks first."""
-    routes, making, made = Routes(described=False), asyncio.Lock(), list[Response]()
+    """The description itself, written once. Who opens a door lets it be made before."""
+    routes, written = Routes(described=False), list[Response]()
 
     # Whatever it says is in every copy of the program, and nothing of this installation is: it is for everybody.
     # There is no page that shows it: such pages are scripts of others.
     @routes.get("/openapi.json", needs=Permission.PUBLIC)
     async def description() -> Response:
-        async with making:
-            if not made:
-                made.append(await asyncio.to_thread(lambda: json(app.openapi())))
-        return made[0]
+        if not written:
+            written.append(json(app.openapi()))
+        return written[0]
 
     return routes
 
