@@ -54,7 +54,7 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    fetcher = Fetcher(lambda: AddressPolicy.allowing(["127.0.0.0/8"]))
+    fetcher = Fetcher(lambda: AddressPolicy.allowing(["127.0.0.0/8"]), SystemClock())
     async with Outside().open() as outside:
         troubles: list[str] = []
         provider = Oidc(

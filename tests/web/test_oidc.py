@@ -77,7 +77,7 @@ class Scene:
 async def scene(inside: Inside) -> AsyncIterator[Scene]:
     clock, troubles = Late(), list[str]()
     access = await StoreAccess(inside.store, clock, new_secret).load()
-    fetcher = Fetcher(lambda: AddressPolicy.allowing(["127.0.0.0/8"]))
+    fetcher = Fetcher(lambda: AddressPolicy.allowing(["127.0.0.0/8"]), clock)
     async with Outside().open() as outside:
         provider = Oidc(
             outside.settings(), HERE.url, fetch=fetcher.fetch, clock=clock, make=new_secret, troubled=troubles.append

@@ -292,7 +292,7 @@ def provider_of(
     from service_monitoring.web.fetching import Fetcher  # noqa: PLC0415 - its library takes a while, too
     from service_monitoring.web.oidc import Oidc  # noqa: PLC0415 - likewise
 
-    fetcher = Fetcher(network)
+    fetcher = Fetcher(network, clock)
     return Oidc(web.oidc, web.url, fetch=fetcher.fetch, clock=clock, make=new_secret, troubled=troubled), fetcher
 
 

@@ -19,14 +19,16 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
 
+from service_monitoring.domain.instants import in_seconds
 from service_monitoring.errors import Unavailable
-from service_monitoring.ports import AddressPolicy
+from service_monitoring.ports import AddressPolicy, Clock, Deadline
 
 LARGEST: Final = 256 * 1024
 """Bytes of an answer."""
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _PIECE: Final = 64 * 1024
+_LATE: Final = "no answer came in time"
 
 
 class Fetched(Struct, frozen=True):
@@ -37,29 +39,43 @@ class Fetched(Struct, frozen=True):
 
 
 class Fetcher:
-    """Fetches. Belongs to one loop. Whoever calls says how long it may take; cancelled, the connection is closed."""
+    """Fetches. Belongs to one loop. Cancelled, the connection is closed."""
 
-    def __init__(self, network: Callable[[], AddressPolicy]) -> None:
+    def __init__(self, network: Callable[[], AddressPolicy], clock: Clock) -> None:
         """`network` is the policy in force."""
+        self._clock = clock
         self._network = network
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(
-        self, url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] = _NONE
+        self,
+        url: str,
+        deadline: Deadline,
+        *,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] = _NONE,
     ) -> Fetched:
-        """What is there, or what a form is answered; `Unavailable` says why nothing came."""
+        """What is there, or what a form is answered; `Unavailable` says why nothing came by the deadline."""
+        remaining = in_seconds(deadline.remaining(self._clock.tick()))
+        if not remaining:  # to the library, it would be all the time in the world
+            raise Unavailable(_LATE)
         session = self._session = self._session or self._opened()
         sent = {"User-Agent": "service-monitoring", "Accept": "application/json", "Accept-Encoding": "identity"}
         method = "GET" if form is None else "POST"
         try:
             async with session.request(
-                method, url, data=form, headers={**sent, **headers}, allow_redirects=False
+                method,
+                url,
+                data=form,
+                headers={**sent, **headers},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=remaining),
             ) as response:
                 return Fetched(response.status, await _whole(response))
+        except TimeoutError:
+            raise Unavailable(_LATE) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # ValueError: an answer that is not HTTP at all. A timeout is the caller's, and passes.
-            if isinstance(error, TimeoutError):
-                raise
+            # ValueError: an answer that is not HTTP at all.
             raise Unavailable(f"{type(error).__name__}: {error}") from None
 
     async def close(self) -> None:

@@ -25,15 +25,15 @@ from service_monitoring.access.provider import Answered, Begun, Vouched
 from service_monitoring.access.throttle import Throttle, origin
 from service_monitoring.domain.instants import HOUR, MINUTE, SECOND, Duration, Instant
 from service_monitoring.errors import Conflict, TooMuch, Unauthenticated, Unavailable
-from service_monitoring.ports import Clock, Tick
+from service_monitoring.ports import Clock, Deadline, Tick
 from service_monitoring.settings import OidcSettings
 from service_monitoring.web.fetching import Fetched
 from service_monitoring.web.pages.leading import local_path
 
 LASTS: Final = Duration(10 * MINUTE)
 """How long somebody may take to sign in over there."""
-PATIENCE: Final = 10.0
-"""Seconds that a provider has for everything that one request of a browser needs of it."""
+PATIENCE: Final = Duration(10 * SECOND)
+"""What a provider has for everything that one request of a browser needs of it."""
 KNOWN: Final = Duration(HOUR)
 """How long it is remembered where the provider is, and which keys it has."""
 
@@ -50,7 +50,7 @@ class Fetch(Protocol):
     """Fetches one answer from outside; `Unavailable` where none came."""
 
     async def __call__(
-        self, url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] = ...
+        self, url: str, deadline: Deadline, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] = ...
     ) -> Fetched:
         """One request."""
         ...
@@ -100,8 +100,8 @@ class Oidc:
 
     async def begin(self, onwards: str) -> Begun:
         """Where the browser goes, and what it brings back."""
-        async with self._patiently():
-            place = await self._placed()
+        async with self._patiently() as deadline:
+            place = await self._placed(deadline)
         onwards = base64.urlsafe_b64encode(local_path(onwards).encode()).decode()
         kept = f"{self._make()}.{self._clock.now().ns // SECOND}.{onwards}"
         challenge = base64.urlsafe_b64encode(sha256(self._derived("verifier", kept).encode()).digest())
@@ -126,27 +126,27 @@ class Oidc:
             raise Unauthenticated(f"{self.name} did not let you in")
         if wait := self._throttle.ask([f"address {origin(client.address)}"], self._clock.tick()):
             raise TooMuch("too many tries: wait a minute, then try again", -(-wait // SECOND))
-        async with self._patiently():
+        async with self._patiently() as deadline:
             try:
-                claims = await self._claims(kept, answered)
+                claims = await self._claims(kept, answered, deadline)
                 return self._vouched(claims, onwards)
             except Unauthenticated as error:
                 self._troubled(str(error))
                 raise Unauthenticated(f"what {self.name} says cannot be taken: {error}") from None
 
-    async def _claims(self, kept: str, answered: Answered) -> Mapping[str, Any]:
+    async def _claims(self, kept: str, answered: Answered, deadline: Deadline) -> Mapping[str, Any]:
         from service_monitoring.web.id_tokens import (  # noqa: PLC0415 - its library takes a while
             UnknownKey,
             judged,
         )
 
-        place = await self._placed()
+        place = await self._placed(deadline)
         if answered.issuer != self._chosen.issuer and (answered.issuer or place.names_itself):
             raise Unauthenticated("another provider has answered")
-        token = await self._token(place, answered.code, self._derived("verifier", kept))
+        token = await self._token(place, answered.code, self._derived("verifier", kept), deadline)
         for again in (False, True):
             if again:
-                place = await self._placed(than=place)
+                place = await self._placed(deadline, than=place)
             try:
                 return judged(
                     token,
@@ -160,7 +160,7 @@ class Oidc:
                 continue
         raise Unauthenticated("its ID token was signed with a key that it does not publish")
 
-    async def _token(self, place: _Place, code: str, verifier: str) -> str:
+    async def _token(self, place: _Place, code: str, verifier: str, deadline: Deadline) -> str:
         """The ID token that there is for a code."""
         chosen, secret = self._chosen, self._chosen.client_secret.reveal()
         form = {
@@ -175,7 +175,7 @@ class Oidc:
         else:
             login = f"{quote_plus(chosen.client_id)}:{quote_plus(secret)}"
             headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-        fetched = await self._fetch(place.token, form=form, headers=headers)
+        fetched = await self._fetch(place.token, deadline, form=form, headers=headers)
         said = _object(fetched.body)
         if fetched.status in {400, 401, 403} and said.get("error") != "invalid_client":
             raise Unauthenticated(f"it refuses the code ({_plain(said.get('error'))})")
@@ -199,25 +199,25 @@ class Oidc:
 
     # Where the provider is --------------------------------------------------------------------------------------------
 
-    async def _placed(self, *, than: _Place | None = None) -> _Place:
+    async def _placed(self, deadline: Deadline, *, than: _Place | None = None) -> _Place:
         """Where things are; newer `than` what is known to be too old."""
         async with self._looking:
             now, known = self._clock.tick(), self._place
             if known is None or known is than or now.since(known.at) >= KNOWN:
-                known = self._place = await self._discovered(now)
+                known = self._place = await self._discovered(now, deadline)
             return known
 
-    async def _discovered(self, at: Tick) -> _Place:
+    async def _discovered(self, at: Tick, deadline: Deadline) -> _Place:
         from service_monitoring.web.id_tokens import keys_of  # noqa: PLC0415 - its library takes a while
 
         issuer = self._chosen.issuer
-        said = await self._asked(issuer.rstrip("/") + _DISCOVERY)
+        said = await self._asked(issuer.rstrip("/") + _DISCOVERY, deadline)
         if said.get("issuer") != issuer:
             raise Unavailable(f"it calls itself {_plain(said.get('issuer'))}, and the configuration {issuer}")
         places = [said.get(name) for name in _ENDPOINTS]
         authorization, token, keys_at = (_place(each, issuer) for each in places)
         ways = said.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-        keys = keys_of(_list((await self._asked(keys_at)).get("keys")))
+        keys = keys_of(_list((await self._asked(keys_at, deadline)).get("keys")))
         return _Place(
             at,
             authorization,
@@ -228,34 +228,28 @@ class Oidc:
             names_itself=said.get("authorization_response_iss_parameter_supported") is True,
         )
 
-    async def _asked(self, url: str) -> Mapping[str, Any]:
-        fetched = await self._fetch(url)
+    async def _asked(self, url: str, deadline: Deadline) -> Mapping[str, Any]:
+        fetched = await self._fetch(url, deadline)
         if fetched.status != 200:
             raise Unavailable(f"{url} answers {fetched.status}")
         return _object(fetched.body)
 
     @asynccontextmanager
-    async def _patiently(self) -> AsyncIterator[None]:
+    async def _patiently(self) -> AsyncIterator[Deadline]:
         """Wait for the provider, but not for long, and not in a crowd."""
         if self._under_way >= _AT_ONCE:
             raise TooMuch("too many sign in at once: try again", 1)
         self._under_way += 1
         try:
-            async with asyncio.timeout(PATIENCE):
-                yield
-        except TimeoutError:
-            self._troubled(f"no answer within {PATIENCE:.0f} s")
-            raise self._gone() from None
+            yield Deadline(self._clock.tick().plus(PATIENCE))
         except TooMuch:
             raise
         except Unavailable as error:
             self._troubled(str(error))
-            raise self._gone() from None
+            sentence = f"{self.name} cannot be asked now: try again, or sign in with a password"
+            raise Unavailable(sentence) from None
         finally:
             self._under_way -= 1
-
-    def _gone(self) -> Unavailable:
-        return Unavailable(f"{self.name} cannot be asked now: try again, or sign in with a password")
 
     # What the browser keeps -------------------------------------------------------------------------------------------
 
