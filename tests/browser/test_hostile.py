@@ -241,7 +241,7 @@ def disturb(page: Page) -> None:
     )
     # Elements and handlers that no page of ours has.
     foreign = page.evaluate(
-        """[...document.querySelectorAll("main script, iframe, object, embed, math, base, [onerror], [onload], [onfocus]")]
+        """[...document.querySelectorAll("main script, iframe, object, embed, math, [onerror], [onload], [onfocus]")]
           .map((each) => each.outerHTML.slice(0, 100))"""
     )
     assert foreign == []
