@@ -23,6 +23,17 @@ from tests.faults.world import World, a_world, stop, wait_for
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+SHOWN = {
+    "overview-wide-light": "overview-light",
+    "overview-wide-dark": "overview-dark",
+    "incident-wide-light": "incident",
+    "service-wide-light": "service",
+    "rehearsal-wide-light": "rehearsal",
+    "oncall-wide-light": "oncall",
+    "status-phone-light": "status-phone",
+}
+"""What the documentation shows, as much of it as a window holds."""
 WIDE = (1280, 860)
 PHONE = (390, 844)
 STANDARDS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
@@ -220,8 +231,12 @@ def picture(page: Page, name: str) -> None:
     """Keep how a page looks, where pictures are wanted: they take longer than all the rest."""
     if "PICTURES" not in os.environ:
         return
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for folder in (SCREENSHOTS, PICTURES):
+        folder.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    if name in SHOWN:
+        page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
+        page.screenshot(path=PICTURES / f"{SHOWN[name]}.png")
 
 
 def overflows(page: Page) -> bool:

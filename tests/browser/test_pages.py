@@ -40,7 +40,7 @@ PAGES = {
     "services": "/services",
     "services-none": "/services?q=nothing",
     "service": "/services/checkout?range=6h",
-    "service-down": "/services/recommendations?range=24h",
+    "service-down": "/services/recommendations?range=1d",
     "rule": "/services/checkout/rules/slow",
     "check": "/services/checkout/checks/api",
     "budgets": "/services/shop/budgets",

@@ -164,7 +164,8 @@ status_pages:
     groups:
       - {name: Shopping, services: [shop, checkout, search]}
       - {name: Behind it, services: [images, recommendations, mail]}
-    rename: {shop: Web shop, checkout: Paying, search: Search, images: Pictures, mail: Mail}
+    rename:
+      {shop: Web shop, checkout: Paying, search: Search, images: Pictures, recommendations: Recommendations, mail: Mail}
     show: {history_days: 30}
 self: {notify: [channel.desk]}
 """
