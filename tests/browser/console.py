@@ -25,8 +25,7 @@ AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 SHOWN = {
-    "overview-wide-light": "overview-light",
-    "overview-wide-dark": "overview-dark",
+    "overview-wide-light": "overview",
     "incident-wide-light": "incident",
     "service-wide-light": "service",
     "rehearsal-wide-light": "rehearsal",
