@@ -16,12 +16,14 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 IN_CI = os.environ.get("CI") == "true"
 LONGEST_SLEEP = 0.05
 # Here programs run on the real clock; everywhere else a test that must wait says why: @pytest.mark.real_time("...").
 ON_REAL_TIME = {"browser", "docs", "faults", "journeys"}
 """Folders whose tests run one at a time: in each something comes at its time."""
+PATIENT = "tests/journeys/test_example.py"
 GROUPS = ["patience", "faults", "journeys", "docs", "browser"]
 """What is begun first, because it takes longest; `patience` is for tests that wait for minutes and compute nothing."""
 
@@ -123,23 +125,32 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A real-time mark states its reason; of a group that starts programs on the real clock one test runs at a time.
-
-    Groups come first, for a group that is begun last is waited for by everybody (with --no-loadscope-reorder).
-    """
+    """A real-time mark states its reason. Groups come first: one that is begun last is waited for by everybody."""
     for item in items:
-        group = next((part for part in item.path.parts if part in ON_REAL_TIME), None)
-        if group is not None and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group))
         mark = item.get_closest_marker("real_time")
         if mark is not None and not mark.args:
             raise pytest.UsageError(f"{item.nodeid}: real_time needs its reason")
-    items.sort(key=_turn)
+    items.sort(key=lambda item: GROUPS.index(_group(item.nodeid)) if _group(item.nodeid) else len(GROUPS))
 
 
-def _turn(item: pytest.Item) -> int:
-    group = item.get_closest_marker("xdist_group")
-    return len(GROUPS) if group is None else GROUPS.index(group.args[0])
+def _group(nodeid: str) -> str:
+    """The group of a test, or nothing."""
+    if nodeid.startswith(PATIENT):
+        return "patience"
+    return next((part for part in Path(nodeid.partition("::")[0]).parts if part in ON_REAL_TIME), "")
+
+
+class InGroups(LoadScopeScheduling):
+    """Gives each worker a test at a time, and of a group one after the other to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid) or nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InGroups:
+    """Which worker runs what."""
+    return InGroups(config, log)
 
 
 @pytest.fixture(scope="session")

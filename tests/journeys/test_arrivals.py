@@ -75,7 +75,7 @@ def test_what_was_acknowledged_outlives_a_program_that_is_killed(world: World) -
         body = json.dumps({"samples": [{"metric": "orders_per_minute", "value": 7}]}).encode()
         status, said = post(address, "/api/v1/samples", body, Authorization=f"Bearer {pushing}")
         assert (status, json.loads(said)) == (200, {"results": [{"status": "judged", "detail": ""}]})
-            assert post(address, "/api/v1/reload")[0] == 401
+        assert post(address, "/api/v1/reload")[0] == 401
     finally:
         kill(process)
     (world.folder / "data" / "control.sock").unlink()

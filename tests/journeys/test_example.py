@@ -106,7 +106,6 @@ def incidents(config: Path, *arguments: str) -> Any:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.xdist_group("patience")
 def test_the_example_opens_in_time_tells_once_per_transition_and_recovers(tmp_path: Path) -> None:
     with the_shop() as shop, the_monitor(tmp_path) as config:
         shop.well = False

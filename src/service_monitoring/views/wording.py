@@ -455,7 +455,10 @@ def _moment(instant: Instant | None) -> str:
 
 
 def _plain(number: float) -> str:
-    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+    """A number for people: six digits are enough of one that has a fraction."""
+    if number.is_integer() and abs(number) < 1e15:
+        return str(int(number))
+    return f"{number:.6g}" if 1e-4 <= abs(number) < 1e6 else repr(number)
 
 
 def _short(text: str) -> str:
