@@ -1,6 +1,6 @@
-"""Forms: what people sent with one, as texts, and where they may be led afterwards.
+"""Leading: fields of the forms by which people come and go, as they were typed, and where they may be led afterwards.
 
-Knows forms and local paths. Does not know what any form is for.
+Knows forms and local paths. A password is not trimmed, as other texts are (`forms`). Does not know what a form is for.
 """
 
 from __future__ import annotations

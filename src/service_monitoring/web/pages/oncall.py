@@ -7,6 +7,7 @@ Knows HTTP, the desk of rotas and what local time is asked of (`domain.calendar`
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Annotated, Final
 
@@ -123,13 +124,11 @@ def _zone(name: str) -> str:
 
 def _span(month: str, week: str, today: str) -> Span:
     """A month with the weeks that it is part of, or one week; the month of today where neither is named."""
-    try:
+    with suppress(ValueError):  # there is no such month or week
         if (named := _WEEK.fullmatch(week)) is not None and int(named[1]) in _YEARS:
             return _week(date.fromisocalendar(int(named[1]), int(named[2]), 1))
         if (named := _MONTH.fullmatch(month or today[:7])) is not None and int(named[1]) in _YEARS and not week:
             return _month(date(int(named[1]), int(named[2]), 1))
-    except ValueError:
-        pass  # there is no such month or week
     raise InvalidValue("this is no month and no week", "write month=2026-11, or week=2026-W48")
 
 
