@@ -60,6 +60,9 @@ bench-rehearsal: setup-development ## a rehearsal beside vmalert, promtool and p
 bench-web: setup-development ## pages and lists with 10,000 services by wrk, and 500 listeners: a quarter of an hour
 	$(BIN)/python -m bench web
 
+pictures: setup-development ## how every page looks, into build/screenshots, and those that the documentation shows
+	PICTURES=1 $(BIN)/pytest tests/browser/test_pages.py
+
 faults: setup-development ## only the fault drills
 	$(BIN)/pytest -s -m drill tests/faults tests/journeys
 
