@@ -140,7 +140,7 @@ def _group(nodeid: str) -> str:
     return next((part for part in Path(nodeid.partition("::")[0]).parts if part in ON_REAL_TIME), "")
 
 
-class InGroups(LoadScopeScheduling):
+class InGroups(LoadScopeScheduling):  # type: ignore[misc]  # xdist comes without types
     """Gives each worker a test at a time, and of a group one after the other to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
