@@ -13,8 +13,8 @@ EXTRAS := apprise calendar oidc
 SYNC := $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
 # Arguments of one's own: make test TESTS="tests/domain -k gap", make bench BENCH=probes
 TESTS ?= tests
-# One more than there are cores: two mostly wait, for programs on the real clock and for those that documents start.
-WORKERS := --numprocesses=$(shell echo $$(($$(nproc) + 1))) --maxprocesses=5 --dist=loadscope --no-loadscope-reorder
+# Two more than there are cores: many mostly wait, for programs on the real clock, browsers, and what documents start.
+WORKERS := --numprocesses=$(shell echo $$(($$(nproc) + 2))) --maxprocesses=6 --dist=loadscope --no-loadscope-reorder
 BENCH ?=
 
 # Where a machine forbids Python to keep what it compiled, each of a thousand programs that tests start compiles all anew.

@@ -7,6 +7,7 @@ answers must be described, and nothing may make the program fail.
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,12 @@ def settings(examples: int, *, phases: bool) -> dict[str, Any]:
         "continue-on-failure": True,
         "request-timeout": 30.0,
     }
+
+
+@pytest.fixture(autouse=True)
+def imported() -> None:
+    """Before there are threads: Python 3.11 cannot compile in two at once while assertions are rewritten."""
+    import_module("schemathesis.specs.openapi.schemas")
 
 
 async def test_whatever_is_asked_is_answered_as_the_description_says(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ _WAITS: Final = (0.5, 1.0, 2.0)
 _LONGEST_WAIT: Final = 10.0
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)", re.ASCII)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_BEGAN: Final = 19
+"""The place of `starttime` in `/proc/self/stat`, counted from behind the name of the program (proc(5): field 22)."""
 _RUN: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 
@@ -76,13 +78,17 @@ def checked_run(run: str) -> str:
 
 def this_run() -> str:
     """An id of this very process, which no other on any machine has: derived, not thrown."""
-    parts = [socket.gethostname(), str(os.getpid())]
-    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/stat"):
-        try:
-            parts.append(Path(path).read_text(encoding="ascii", errors="replace"))
-        except OSError:
-            parts.append("")
+    parts = [socket.gethostname(), str(os.getpid()), _read("/proc/sys/kernel/random/boot_id")]
+    # When it began, in ticks since the machine did. The name before it may hold anything; behind it there are numbers.
+    parts += _read("/proc/self/stat").rpartition(")")[2].split()[_BEGAN : _BEGAN + 1]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
 
 
 def along(file: Path | None) -> bytes:
