@@ -107,6 +107,8 @@ _NEXT: Final = {
 _HEALTH: Final = ("/healthz", "/readyz")
 _BY_NAME: Final = ("service", "person", "account")
 """What is asked for by a name in the query, and may not be there."""
+_AFTER_ONE: Final = "/api/v1/rehearsals"
+"""A list whose next page begins after a row that may be gone."""
 _NAMING: Final = ("/api/v1/keys", "/api/v1/tokens")
 """Where acts name in their body what may not be there."""
 
@@ -180,7 +182,8 @@ def _may_answer(path: str, method: str, operation: dict[str, Any]) -> Iterator[i
         yield from (400, 403, 421)
     if operation[NEEDS] not in EVERYBODY:
         yield 401
-    if "{" in path or (act and path in _NAMING) or any(each["name"] in _BY_NAME for each in asked):
+    named = any(each["name"] in _BY_NAME for each in asked)
+    if "{" in path or path == _AFTER_ONE or named or (act and path in _NAMING):
         yield 404
     if asked or act:
         yield from (409, 422)

@@ -7,11 +7,12 @@ is sent is not looked at before it is clear that whoever sends it may: a strange
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from service_monitoring.access.identity import STRANGER, Identity
 from service_monitoring.access.permissions import EVERYBODY, Permission
@@ -61,12 +62,13 @@ class Permitted(APIRoute):
     needs: Permission | None = None
     noted: bool = False
     secret: bool = False
+    allowed: Sequence[str] = ()
+    """The methods of its path, those of other routes as well."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)  # which says which methods there are
-            return
+            raise HTTPException(405, headers={"Allow": ", ".join(self.allowed)})
         scope[NOTED], scope[UNKEPT] = self.noted, self.secret
         require(scope.get(IDENTITY, STRANGER), self.needs)
         between: Between | None = scope.get(BETWEEN)
@@ -87,6 +89,7 @@ class Routes:
         """`described`: whether they are part of the API's description, under the name of their area. Pages are not."""
         tags: list[Any] = [area] if area else []
         self.router = APIRouter(include_in_schema=described, route_class=Permitted, tags=tags)
+        self._methods: dict[str, list[str]] = {}
 
     def get(self, path: str, *, needs: Permission, **said: Any) -> Made:
         """A question: it changes nothing, however often it is asked."""
@@ -117,6 +120,8 @@ class Routes:
             permitted = self.router.routes[-1]
             assert isinstance(permitted, Permitted)
             permitted.needs, permitted.noted, permitted.secret = needs, noted, secret
+            permitted.allowed = self._methods.setdefault(path, [])
+            self._methods[path].append(method)
             return route
 
         return made
