@@ -92,7 +92,7 @@ def _change(program: Running, listeners: Listeners) -> list[float | None]:
     listeners.ask("heard")
     found: list[float | None] = []
     for number in range(_CHANGES):
-        wanted = {"matchers": [f"service=nothing-{number}"], "by": "ann", "comment": "a bench", "for": "1h"}
+        wanted = {"matchers": [f"service=nothing-{number}"], "by": "ann", "comment": "a bench", "lasts": "1h"}
         kind = {"Content-Type": "application/json"} | program.bearer
         began = time.monotonic()
         status, _, body = program.ask("POST", "/api/v1/silences", json.dumps(wanted), kind)
