@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -15,13 +16,14 @@ from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.events import IncidentMoved, SeriesFlapped, SilenceMoved
 from service_monitoring.domain.groups import Group, Member
 from service_monitoring.domain.incidents import Incident
-from service_monitoring.domain.inputs import Admitted, Delivery, GapBegan, GapEnded, Order, Settled
+from service_monitoring.domain.inputs import Admitted, Delivery, GapBegan, GapEnded, Order, Settled, Stamp
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.storage import reading
 from service_monitoring.storage.rows import marks
 from service_monitoring.views.on_record import Attempted, Gap, OnRecord, Outcome, Revision, Sent
 from service_monitoring.wire.codec import decode
+from service_monitoring.wire.journal import read
 
 _CHUNK: Final = 500
 _MOST_KEPT: Final = 256
@@ -29,6 +31,11 @@ _MOST_KEPT: Final = 256
 _COLUMNS: Final = "position, epoch, at, kind, version, body"
 
 Body = TypeVar("Body")
+
+_MOVED: Final = (
+    "SELECT position, epoch, at, version, body FROM journal "
+    "WHERE subject <> '' AND subject IN ({}) AND kind = 'incident_moved'"
+)
 
 
 class Revisions:
@@ -64,7 +71,7 @@ def on_record(connection: sqlite3.Connection, name: str, known: Revisions) -> On
     sent += _of_groups(connection, [*keys, *(f"{Delivery.DELAYED} {key}" for key in keys)])
     held = [each.notice.held.by for each in sent if each.notice.held is not None]
     others = dict.fromkeys((*(member.incident for member in members), *held, incident.id))
-    moves = _about(connection, others, ("incident_moved",))
+    moves = _moves(connection, others)
     outcomes = _about(connection, [each.notice.key for each in sent], ("settled",))
     return OnRecord(
         incident=incident,
@@ -107,6 +114,18 @@ def _about(connection: sqlite3.Connection, subjects: Iterable[str], kinds: Seque
         ).fetchall()
         found += reading.recorded(connection, rows)
     return [each.record for each in sorted(found, key=lambda each: each.position)]
+
+
+def _moves(connection: sqlite3.Connection, incidents: Iterable[str]) -> list[reading.Record]:
+    """What happened to these incidents, in the order of the journal."""
+    rows = [row for part in _parts(incidents) for row in connection.execute(_MOVED.format(marks(len(part))), part)]
+    return [_moved(*row) for _, *row in sorted(rows)]
+
+
+@lru_cache(maxsize=4_096)
+def _moved(epoch: int, at: int, version: int, body: bytes) -> reading.Record:
+    """A move. What is written of one never changes, and all incidents of a storm are told of in one group."""
+    return read("incident_moved", version, body, stamp=Stamp(epoch, Instant(at)), revisions={})
 
 
 def _of_groups(connection: sqlite3.Connection, groups: Iterable[str]) -> list[Sent]:
