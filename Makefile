@@ -13,8 +13,8 @@ EXTRAS := apprise calendar oidc
 SYNC := $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
 # Arguments of one's own: make test TESTS="tests/domain -k gap", make bench BENCH=probes
 TESTS ?= tests
-# Two more than there are cores: many mostly wait, for programs on the real clock, browsers, and what documents start.
-WORKERS := --numprocesses=$(shell echo $$(($$(nproc) + 2))) --maxprocesses=6 --dist=loadscope --no-loadscope-reorder
+# One more than there are cores: many mostly wait, for programs on the real clock, browsers, and what documents start.
+WORKERS := --numprocesses=$(shell echo $$(($$(nproc) + 1))) --maxprocesses=5 --dist=loadscope --no-loadscope-reorder
 BENCH ?=
 
 # Where a machine forbids Python to keep what it compiled, each of a thousand programs that tests start compiles all anew.
@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-development run test suite lint types contracts bench bench-rehearsal bench-web faults oracle format \
-	pictures lock clean
+	laws pictures lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-rehearsal: setup-development ## a rehearsal beside vmalert, promtool and p
 
 bench-web: setup-development ## pages and lists with 10,000 services by wrk, and 500 listeners: a quarter of an hour
 	$(BIN)/python -m bench web
+
+laws: setup-development ## every law with many drawn examples
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest $(WORKERS) --timeout=900 tests/domain tests/rehearsals tests/storage tests/views
 
 pictures: setup-development ## how every page looks, into build/screenshots, and those that the documentation shows
 	PICTURES=1 $(BIN)/pytest tests/browser/test_pages.py

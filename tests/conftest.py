@@ -1,7 +1,7 @@
 """What every test lives under: async tests just work, time is simulated, nobody outside is spoken to, CI skips nothing.
 
-`async def test_...` needs no mark: anyio's plugin runs it (anyio_mode = auto), on asyncio. Hypothesis has two profiles,
-`quick` and, with CI=true, `ci`. Must not know any room of the program: builders are in `service_monitoring.testing`.
+`async def test_...` needs no mark: anyio's plugin runs it (anyio_mode = auto), on asyncio. Hypothesis has three profiles,
+`quick`, with CI=true `ci`, and for `make laws` `long`. Must not know any room of the program: builders are in `service_monitoring.testing`.
 """
 
 import asyncio
@@ -27,9 +27,18 @@ PATIENT = "tests/journeys/test_example.py"
 GROUPS = ["patience", "faults", "journeys", "docs", "browser"]
 """What is begun first, because it takes longest; `patience` is for tests that wait for minutes and compute nothing."""
 
-hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True)
-hypothesis.settings.load_profile("ci" if IN_CI else "quick")
+hypothesis.settings.register_profile("quick", max_examples=30, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("long", max_examples=500, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "quick"))
+
+
+@pytest.fixture(autouse=True)
+def logs_are_as_before() -> Iterator[None]:
+    """Whoever configures logs writes to where this test is captured, which is closed when the next one logs."""
+    yield
+    if "structlog" in sys.modules:
+        sys.modules["structlog"].reset_defaults()
 
 
 @pytest.fixture(scope="session")
