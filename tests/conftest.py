@@ -1,7 +1,8 @@
 """What every test lives under: async tests just work, time is simulated, nobody outside is spoken to, CI skips nothing.
 
-`async def test_...` needs no mark: anyio's plugin runs it (anyio_mode = auto), on asyncio. Hypothesis has three profiles,
-`quick`, with CI=true `ci`, and for `make laws` `long`. Must not know any room of the program: builders are in `service_monitoring.testing`.
+`async def test_...` needs no mark: anyio's plugin runs it (anyio_mode = auto), on asyncio. Hypothesis has three
+profiles: `quick`, with CI=true `ci`, and for `make laws` `long`. Must not know any room of the program: builders are in
+`service_monitoring.testing`.
 """
 
 import asyncio
