@@ -14,9 +14,10 @@ from fastapi.responses import RedirectResponse
 
 from service_monitoring.access.desk import AccessDesk, HalfOpened, Opened
 from service_monitoring.access.permissions import Permission
-from service_monitoring.errors import Conflict, MonitoringError, Refused, TooMuch, Unauthenticated
+from service_monitoring.errors import Conflict, Refused, TooMuch, Unauthenticated
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.doorstep import Caller, caller_of
+from service_monitoring.web.pages.forms import sentence
 from service_monitoring.web.pages.leading import FIRST, local_path, sent
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes, identity_of
@@ -148,12 +149,6 @@ def no_more_half_in(answer: Response, caller: Caller) -> Response:
     """The answer, which takes that cookie away."""
     answer.delete_cookie(half_cookie(caller), path="/", secure=secured(caller), httponly=True, samesite="strict")
     return answer
-
-
-def sentence(error: MonitoringError) -> str:
-    """What went wrong, as a sentence that begins and ends like one."""
-    said = str(error)
-    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")
 
 
 def secured(caller: Caller) -> bool:

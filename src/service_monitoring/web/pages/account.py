@@ -17,7 +17,8 @@ from service_monitoring.domain.instants import DAY, Duration
 from service_monitoring.errors import NotFound
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.doorstep import caller_of
-from service_monitoring.web.pages.access import WRONG, let_in, sentence
+from service_monitoring.web.pages.access import WRONG, let_in
+from service_monitoring.web.pages.forms import sentence
 from service_monitoring.web.pages.leading import chosen, sent
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes, identity_of
@@ -81,7 +82,8 @@ def account_pages(access: AccessDesk) -> Routes:
     async def create_token(request: Request) -> Response:
         who = somebody(request)
         given = await sent(request, "name", "days")
-        scopes = [scope for scope in SCOPES if scope in await chosen(request, "scope")]
+        asked = await chosen(request, "scope")
+        scopes = [scope for scope in SCOPES if scope in asked]
         days = int(given["days"]) if given["days"] in _DAYS else 90
         if not given["name"].strip() or not scopes:
             return await shown(request, status=422, wrong="A token has a name, and something that it is good for.")

@@ -15,7 +15,8 @@ from service_monitoring.access.desk import AccessDesk
 from service_monitoring.access.identity import Identity
 from service_monitoring.access.permissions import Permission, Role
 from service_monitoring.web.api.problems import status_of
-from service_monitoring.web.pages.access import WRONG, sentence
+from service_monitoring.web.pages.access import WRONG
+from service_monitoring.web.pages.forms import sentence
 from service_monitoring.web.pages.leading import sent
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes, identity_of

@@ -99,5 +99,5 @@ def sentence(error: MonitoringError) -> str:
 
 
 def capital(text: str) -> str:
-    """A text as a sentence of its own."""
-    return f"{text[:1].upper()}{text[1:]}."
+    """A text as a sentence that begins and ends like one."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")

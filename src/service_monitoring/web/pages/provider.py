@@ -17,7 +17,8 @@ from service_monitoring.access.provider import Answered, Provider
 from service_monitoring.errors import MonitoringError, Unavailable
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.doorstep import Caller, caller_of
-from service_monitoring.web.pages.access import WRONG, end_session, let_in, secured, sentence
+from service_monitoring.web.pages.access import WRONG, end_session, let_in, secured
+from service_monitoring.web.pages.forms import sentence
 from service_monitoring.web.pages.leading import FIRST, local_path
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes, identity_of

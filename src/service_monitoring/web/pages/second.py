@@ -17,8 +17,9 @@ from service_monitoring.access.permissions import Permission
 from service_monitoring.errors import Expired
 from service_monitoring.web.api.problems import status_of
 from service_monitoring.web.doorstep import caller_of
-from service_monitoring.web.pages.access import WRONG, end_session, half_cookie, let_in, no_more_half_in, sentence
+from service_monitoring.web.pages.access import WRONG, end_session, half_cookie, let_in, no_more_half_in
 from service_monitoring.web.pages.account import somebody, status_here
+from service_monitoring.web.pages.forms import sentence
 from service_monitoring.web.pages.leading import FIRST, local_path, sent
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes, identity_of
