@@ -152,11 +152,6 @@ class MonitoringPolicy:
         silence = track.terms.absent_for is not None or track.hold.doubt is Doubt.PRESUMED
         return silence or track.line.heard == at.ns - track.line.lag
 
-    def still_breached(self, incident: Incident) -> bool:
-        """Whether the verdict behind the incident is breached."""
-        track = self._tracks.get((incident.rule, incident.series))
-        return track is not None and track.verdict is Code.BREACHED
-
     def heard_at(self, check: str, until: int) -> int:
         """The instant (ns) of the newest run of a check, all of which are heard up to and at `until`; or 0."""
         line = self._lines.get((check, "up", ()))
