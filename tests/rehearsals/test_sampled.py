@@ -17,7 +17,7 @@ from service_monitoring.domain.instants import MINUTE, SECOND, Duration, Instant
 from service_monitoring.domain.rules import Rule
 from service_monitoring.domain.schedules import Failing
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
-from service_monitoring.domain.stretches import Stretch
+from service_monitoring.domain.stretches import Steps, Stretch
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
 from service_monitoring.rehearsal.paces import Pace, Paces
 from service_monitoring.rehearsal.rehearsed import Rehearsed
@@ -126,10 +126,10 @@ def test_a_history_at_the_pace_of_its_check_says_what_samples_alone_cannot(tmp_p
 def test_a_pace_does_not_depend_on_how_a_history_is_cut(minutes: list[int], data: draw.DataObject) -> None:
     instants = np.array(sorted(minutes), dtype=np.int64) * MINUTE + START.ns
     whole, parts = Pace(), Pace()
-    whole.take(instants)
+    whole.take(instants, Steps.of(instants))
     cuts = sorted(data.draw(draw.lists(draw.integers(0, len(instants)), max_size=4)))
     for part in np.split(instants, cuts):
-        parts.take(part)
+        parts.take(part, Steps.of(part))
     until = START.plus(Duration(300 * MINUTE))
     assert whole.usual == parts.usual
     assert 0 <= whole.silent(START, until) == parts.silent(START, until) <= 1
@@ -139,7 +139,8 @@ def test_a_pace_does_not_depend_on_how_a_history_is_cut(minutes: list[int], data
 def test_the_usual_interval_is_the_median(seconds: float, usual: float) -> None:
     pace = Pace()
     step = int(seconds * SECOND)
-    pace.take(np.array([START.ns + number * step for number in (0, 1, 2, 3, 9, 10)], dtype=np.int64))
+    instants = np.array([START.ns + number * step for number in (0, 1, 2, 3, 9, 10)], dtype=np.int64)
+    pace.take(instants, Steps.of(instants))
     assert pace.usual == Duration(int(usual * SECOND))
 
 

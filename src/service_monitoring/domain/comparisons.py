@@ -15,7 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from service_monitoring.domain.verdicts import Code
-from service_monitoring.domain.windows import CodeColumn, FloatColumn, InstantColumn
+from service_monitoring.domain.windows import CodeColumn, FloatColumn, InstantColumn, are_among
 
 
 class Operator(StrEnum):
@@ -82,6 +82,19 @@ def code_of(value: Any, comparison: Comparison, recovery: Comparison | None, wor
     return int(Code.RECOVERED) if recovery is None or recovery.holds(value) else int(Code.BETWEEN)
 
 
+def codes_of(values: FloatColumn, comparison: Comparison, recovery: Comparison | None, worse: Worse = ()) -> CodeColumn:
+    """The codes of a column of values; NaN is Unknown. Where no limit lies among them all have one code."""
+    if not len(values):
+        return np.empty(0, dtype=np.int8)
+    least, greatest = float(values.min()), float(values.max())
+    if not are_among(least, greatest, limits_of(comparison, recovery, *worse)):
+        return np.full(len(values), code_of(least, comparison, recovery, worse), dtype=np.int8)
+    codes: CodeColumn = code_of(values, comparison, recovery, worse)
+    if math.isnan(least):
+        codes[np.isnan(values)] = Code.UNKNOWN
+    return codes
+
+
 def coded(
     breached: npt.NDArray[np.bool_], recovered: npt.NDArray[np.bool_] | None = None, *worse: npt.NDArray[np.bool_]
 ) -> CodeColumn:
@@ -121,11 +134,7 @@ class Compared(Struct, frozen=True):
         if len(measured) == 1:  # live: a column of one costs less as a float
             value = float(measured[0])
             return alone(Code.UNKNOWN if math.isnan(value) else code_of(value, self.comparison, recovery, worse))
-        codes: CodeColumn = code_of(measured, self.comparison, recovery, worse)
-        unknown = np.isnan(measured)
-        if unknown.any():
-            codes[unknown] = Code.UNKNOWN
-        return codes
+        return codes_of(measured, self.comparison, recovery, worse)
 
 
 def limits_of(*comparisons: Comparison | None) -> tuple[float, ...]:

@@ -32,7 +32,7 @@ from service_monitoring.domain.holds import (
 from service_monitoring.domain.incidents import Cause
 from service_monitoring.domain.instants import Duration
 from service_monitoring.domain.verdicts import Code
-from service_monitoring.domain.windows import CodeColumn, InstantColumn
+from service_monitoring.domain.windows import NO_INSTANTS, CodeColumn, InstantColumn
 
 BoolColumn = npt.NDArray[np.bool_]
 
@@ -104,15 +104,16 @@ def late(instants: InstantColumn, silence: Duration | None) -> BoolColumn:
     return found
 
 
-def borders(columns: Iterable[CodeColumn], silent: BoolColumn) -> InstantColumn:
-    """The indices of samples, but the last, after which it is silent or any column's code changes."""
+def borders(columns: Iterable[CodeColumn], silent: BoolColumn | None = None) -> InstantColumn:
+    """The indices of samples, but the last, after which it is silent, if it ever is, or any column's code changes."""
     changing = [codes for codes in columns if len(codes) and codes.min() != codes.max()]
     if not changing:
-        return silent.nonzero()[0]
+        return NO_INSTANTS if silent is None else silent.nonzero()[0]
     edges = changing[0][1:] != changing[0][:-1]
     for codes in changing[1:]:
         edges |= codes[1:] != codes[:-1]
-    edges |= silent
+    if silent is not None:
+        edges |= silent
     return np.flatnonzero(edges)
 
 

@@ -40,11 +40,12 @@ class Score:
     lies between changed nothing but what is remembered of verdicts, all of which were the same. Single-threaded.
     """
 
-    __slots__ = ("_borders", "_codes", "_first", "_silences", "counted", "instants", "position", "values")
+    __slots__ = ("_borders", "_codes", "_first", "_longest", "_silences", "counted", "instants", "position", "values")
 
     def __init__(self, stretch: Stretch, instants: InstantColumn, values: FloatColumn) -> None:
         """`instants` and `values` are what the series' rules look back at."""
         self._first = len(instants)
+        self._longest = stretch.steps.longest
         self.instants = np.concatenate([instants, stretch.instants]) if self._first else stretch.instants
         self.values = np.concatenate([values, stretch.values]) if self._first else stretch.values
         self.position = self.counted = self._first - 1
@@ -60,11 +61,13 @@ class Score:
         begin = self.position + 1
         self._first, self.counted = begin, self.position
         self._codes = {track.rule.name: self._codes_of(track.rule, begin) for track in tracks}
-        ahead = self.instants[begin:]
-        silent = late(ahead, silence)
-        self._silences = [place + begin + 1 for place in silent.nonzero()[0].tolist()]
-        if silence is not None and heard and len(ahead) and int(ahead[0]) - heard > silence:
-            self._silences.insert(0, begin)
+        silent, self._silences = None, []
+        if silence is not None and begin < len(self.instants):
+            if self._longest > silence:
+                silent = late(self.instants[begin:], silence)
+                self._silences = [place + begin + 1 for place in silent.nonzero()[0].tolist()]
+            if heard and int(self.instants[begin]) - heard > silence:
+                self._silences.insert(0, begin)
         self._borders = [place + begin + 1 for place in borders(self._codes.values(), silent).tolist()]
 
     def _codes_of(self, rule: Rule, begin: int) -> CodeColumn:

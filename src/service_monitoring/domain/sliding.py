@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service_monitoring.domain.instants import Duration
-from service_monitoring.domain.windows import LARGEST, FloatColumn, InstantColumn
+from service_monitoring.domain.windows import LARGEST, FloatColumn, InstantColumn, are_among
 
 FEW: Final = 64
 """Below so many windows each is looked at alone: a column costs more to set up."""
@@ -23,6 +23,7 @@ PIECE: Final = 1 << 14
 
 _ROUNDING: Final = 2.0**-53
 _TINY: Final = 2.0**-1000
+_NONE: Final = np.empty(0, dtype=np.intp)
 
 
 class Bounded(NamedTuple):
@@ -89,24 +90,25 @@ def astride(
     """
     seen = values if first == 0 else values[max(0, int(instants.searchsorted(instants[first] - over, side="right"))) :]
     begin = len(values) - len(seen)
-    largest = max(float(seen.max()), -float(seen.min()))
+    least, greatest = float(seen.min()), float(seen.max())
+    largest = max(greatest, -least)
     if not largest < LARGEST / 4:
         return None
     margin = 8 * _ROUNDING * largest + _TINY
-    sides = np.zeros(len(seen), dtype=np.int8)
-    close = np.zeros(len(seen), dtype=np.bool_)
+    if not are_among(least, greatest, limits, margin):
+        return []
+    begins, oldest = list[int](), list[int]()
     for limit in limits:
-        above = seen > limit + margin
-        close |= ~(above | (seen < limit - margin))
-        sides += above
-    crossed = np.flatnonzero(sides[1:] != sides[:-1]) + (begin + 1)
-    unsure = np.flatnonzero(close) + begin
-    if len(crossed) + len(unsure) > len(seen) // FEW:
-        return None
-    begins = np.concatenate([crossed, unsure])
-    oldest = np.concatenate([crossed - 1, unsure])
+        above, below = seen > limit + margin, seen < limit - margin
+        crossed, close = np.flatnonzero(above[1:] != above[:-1]) + begin, _NONE
+        if np.count_nonzero(above) + np.count_nonzero(below) < len(seen):
+            close = np.flatnonzero(~(above | below)) + begin
+        if len(begins) + len(crossed) + len(close) > len(seen) // FEW:
+            return None
+        begins += [*(crossed + 1).tolist(), *close.tolist()]
+        oldest += [*crossed.tolist(), *close.tolist()]
     ends = instants.searchsorted(instants[oldest] + over, side="left")
-    return _joined(sorted(zip(begins.tolist(), ends.tolist(), strict=True)), first)
+    return _joined(sorted(zip(begins, ends.tolist(), strict=True)), first)
 
 
 def _joined(stretches: list[tuple[int, int]], first: int) -> list[tuple[int, int]]:

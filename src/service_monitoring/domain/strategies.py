@@ -252,6 +252,10 @@ class Aggregate(Compared, frozen=True, tag="aggregate", kw_only=True):
             unclear = astride(instants, values, self.over, first, limits)
         if unclear is None:
             return self._looked_at(instants, values, first, recovery, worse)
+        if not unclear:  # then no limit lies among the others either
+            return np.full(
+                len(values) - first, code_of(float(values[first]), self.comparison, recovery, worse), np.int8
+            )
         codes: CodeColumn = code_of(values[first:], self.comparison, recovery, worse)
         for begin, end in unclear:
             old = int(instants[:begin].searchsorted(instants[begin] - self.over, side="right"))
@@ -266,7 +270,8 @@ class Aggregate(Compared, frozen=True, tag="aggregate", kw_only=True):
         codes = np.empty(len(values) - first, dtype=np.int8)
         for old, begin, end in pieces(instants, self.over, first):
             piece = instants[old:end], values[old:end], begin - old, recovery, worse
-            codes[begin - first : end - first] = self._summed(*piece) if self._is_sum else super().codes(*piece)
+            summed = self._is_sum and end - begin >= FEW
+            codes[begin - first : end - first] = self._summed(*piece) if summed else super().codes(*piece)
         return codes
 
     @property

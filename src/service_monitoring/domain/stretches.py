@@ -5,6 +5,8 @@ Knows series, instants and values. Does not know who kept them, what a rule make
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from service_monitoring.domain.inputs import GapCause
@@ -13,12 +15,36 @@ from service_monitoring.domain.samples import Series
 from service_monitoring.domain.windows import FloatColumn, InstantColumn
 
 
+class Steps(NamedTuple):
+    """The shortest and the longest time (ns) from one instant of a column to the next."""
+
+    shortest: int
+    longest: int
+
+    @classmethod
+    def of(cls, instants: InstantColumn) -> Steps:
+        """Both 0 where there are fewer than two instants."""
+        if len(instants) < 2:
+            return cls(0, 0)
+        steps = instants[1:] - instants[:-1]
+        return cls(int(steps.min()), int(steps.max()))
+
+
 class Stretch(Struct, frozen=True, eq=False):
-    """Samples of one series: int64 instants (ns), strictly increasing, and the finite float64 values at them."""
+    """Samples of one series: int64 instants (ns), strictly increasing, and the finite float64 values at them.
+
+    `known` are the steps of the instants, where somebody has looked: many series may share one column of them.
+    """
 
     series: Series
     instants: InstantColumn
     values: FloatColumn
+    known: Steps | None = None
+
+    @property
+    def steps(self) -> Steps:
+        """The steps of its instants."""
+        return self.known or Steps.of(self.instants)
 
 
 class Gap(Struct, frozen=True):

@@ -13,7 +13,7 @@ import numpy as np
 
 from service_monitoring.domain.configuration import Check
 from service_monitoring.domain.instants import SECOND, Duration, Instant
-from service_monitoring.domain.stretches import Stretch
+from service_monitoring.domain.stretches import Steps, Stretch
 from service_monitoring.domain.windows import InstantColumn
 
 _SILENT: Final = 2.5
@@ -33,7 +33,7 @@ class Pace:
         self.first = self.last = 0
         self._intervals: Counter[int] = Counter()
 
-    def take(self, instants: InstantColumn) -> None:
+    def take(self, instants: InstantColumn, steps: Steps) -> None:
         """More of them, in order, none before what was taken."""
         if not len(instants):
             return
@@ -41,11 +41,12 @@ class Pace:
         self.first = self.first or int(instants[0])
         if 0 < before < instants[0]:
             self._intervals[_short(int(instants[0]) - before)] += 1
-        intervals = instants[1:] - instants[:-1]
-        if len(intervals) and intervals.min() == intervals.max():  # steady, as most are
-            self._intervals[_short(int(intervals[0]))] += len(intervals)
+        if len(instants) == 1:
             return
-        found, counts = np.unique(intervals, return_counts=True)
+        if steps.shortest == steps.longest:  # steady, as most are
+            self._intervals[_short(steps.shortest)] += len(instants) - 1
+            return
+        found, counts = np.unique(instants[1:] - instants[:-1], return_counts=True)
         for interval, count in zip(found.tolist(), counts.tolist(), strict=True):
             if interval:
                 self._intervals[_short(interval)] += count
@@ -82,20 +83,31 @@ class Paces:
 
     def take(self, stretches: Iterable[Stretch]) -> None:
         """What one portion says."""
-        columns: dict[tuple[str, str], list[InstantColumn]] = {}
+        columns: dict[tuple[str, str], list[tuple[InstantColumn, Steps]]] = {}
         for stretch in stretches:
             columns.setdefault((stretch.series.service, stretch.series.check), []).append(self._inside(stretch))
         for check, found in columns.items():
-            instants = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-            self._of.setdefault(check, Pace()).take(instants)
+            self._of.setdefault(check, Pace()).take(*_together(found))
 
     def of(self, check: Check) -> Pace:
         """How it was with a check; one that said nothing has no pace."""
         return self._of.get((check.service, check.name), Pace())
 
-    def _inside(self, stretch: Stretch) -> InstantColumn:
-        begin, end = np.searchsorted(stretch.instants, [self._since.ns, self._until.ns])
-        return stretch.instants[begin:end]
+    def _inside(self, stretch: Stretch) -> tuple[InstantColumn, Steps]:
+        instants = stretch.instants
+        if len(instants) == 0 or (instants[0] >= self._since.ns and instants[-1] < self._until.ns):
+            return instants, stretch.steps
+        begin, end = instants.searchsorted([self._since.ns, self._until.ns])
+        return instants[begin:end], Steps.of(instants[begin:end])
+
+
+def _together(columns: list[tuple[InstantColumn, Steps]]) -> tuple[InstantColumn, Steps]:
+    """The instants of all series of a check, each once: several that came of one run have the same."""
+    first, steps = columns[0]
+    if all(instants is first for instants, _ in columns):
+        return first, steps
+    instants = np.unique(np.concatenate([instants for instants, _ in columns]))
+    return instants, Steps.of(instants)
 
 
 def _short(interval: int) -> int:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.samples import Series
-from service_monitoring.domain.stretches import Portion, Stretch
-from service_monitoring.domain.windows import FloatColumn, InstantColumn
+from service_monitoring.domain.stretches import Portion, Steps, Stretch
+from service_monitoring.domain.windows import NO_INSTANTS, FloatColumn, InstantColumn
 from service_monitoring.ports import Flaw
 
 EARLIEST: Final = -(1 << 63)
@@ -63,12 +63,13 @@ class Place(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Samples of one series that stand together, strictly increasing."""
+    """Samples of one series that stand together, strictly increasing; `steps` are those of its instants, if known."""
 
     series: Series
     instants: InstantColumn
     values: FloatColumn
     place: Place
+    steps: Steps | None = None
 
 
 class Rows(NamedTuple):
@@ -235,10 +236,14 @@ def _equal_to_first(values: FloatColumn, again: Truths) -> Truths:
 
 
 def cut(rows: Rows, span: Span) -> list[Piece]:
-    """The samples of `rows`, which are `orderly`, within `span`, one piece a series."""
+    """The samples of `rows`, which are `orderly`, within `span`, one piece a series.
+
+    Series that were measured at the same instants share one column of them.
+    """
     if not len(rows.instants):
         return []
     found: list[Piece] = []
+    shared, steps = NO_INSTANTS, Steps(0, 0)
     ends = [*rows.starts[1:].tolist(), len(rows.instants)]
     firsts, lasts = rows.instants[rows.starts].tolist(), rows.instants[np.array(ends) - 1].tolist()
     for begin, end, code, first, last in zip(
@@ -252,7 +257,10 @@ def cut(rows: Rows, span: Span) -> list[Piece]:
         if last >= span.until:
             high = begin + int(np.searchsorted(rows.instants[begin:end], span.until))
         if low < high:
-            found.append(Piece(series, rows.instants[low:high], rows.values[low:high], rows.place.part(low, high)))
+            instants = rows.instants[low:high]
+            if len(instants) != len(shared) or not (instants == shared).all():
+                shared, steps = instants, Steps.of(instants)
+            found.append(Piece(series, shared, rows.values[low:high], rows.place.part(low, high), steps))
     return found
 
 
@@ -267,7 +275,7 @@ def split(found: Sequence[Piece], until: int) -> tuple[list[Piece], list[Piece]]
             rest.append(piece)
         else:
             place = int(np.searchsorted(piece.instants, until))
-            series, instants, values, where = piece
+            series, instants, values, where, _ = piece
             before.append(Piece(series, instants[:place], values[:place], where.part(0, place)))
             rest.append(Piece(series, instants[place:], values[place:], where.part(place, len(instants))))
     return before, rest
@@ -279,7 +287,9 @@ def portion(found: Iterable[Piece], until: int, flaws: Flaws) -> Portion:
     for piece in found:
         by_series.setdefault(piece.series, []).append(piece)
     stretches = [
-        Stretch(series, parts[0].instants, parts[0].values) if len(parts) == 1 else _joined(series, parts, flaws)
+        Stretch(series, parts[0].instants, parts[0].values, parts[0].steps)
+        if len(parts) == 1
+        else _joined(series, parts, flaws)
         for series, parts in sorted(by_series.items())
     ]
     return Portion(Instant(until), tuple(stretches))
