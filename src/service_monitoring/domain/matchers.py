@@ -1,18 +1,36 @@
 """Matchers: which labels must hold, for routes and for rules over many series.
 
-Knows labels as text and how a matcher compares one. Does not know whose labels they are.
+Knows labels as text and how a matcher compares one, or each of thousands at once. Does not know whose labels they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import re2
 from msgspec import Struct
+
+_BEYOND: Final = re.compile(r"\\[ACz]|\(\?\w*-")
+"""Signs of a pattern that could tell a line of many from a text of its own: where a text begins or ends, any byte, and
+a switch that is turned off, as `(?-m)`."""
+
+
+class Values:
+    """Many values of one label, each once, written so that a matcher is asked of all of them at once."""
+
+    __slots__ = ("distinct", "lines", "others", "text")
+
+    def __init__(self, values: Iterable[str]) -> None:
+        # Sorted, values that look alike are beside each other: those that a pattern holds for come in few runs.
+        self.distinct = tuple(sorted(set(values)))
+        self.lines = tuple(value for value in self.distinct if "\n" not in value)
+        self.others = tuple(value for value in self.distinct if "\n" in value)
+        self.text = "".join(f"{value}\n" for value in self.lines).encode()
 
 
 class MatchOperator(StrEnum):
@@ -40,9 +58,22 @@ class Matcher(Struct, frozen=True):
             case MatchOperator.DIFFERS:
                 return value != self.value
             case MatchOperator.MATCHES:
-                return _pattern(self.value).fullmatch(value) is not None
+                return _fits(self.value, value)
             case MatchOperator.MATCHES_NOT:
-                return _pattern(self.value).fullmatch(value) is None
+                return not _fits(self.value, value)
+
+    def among(self, values: Values) -> list[str]:
+        """Those of many values that satisfy it, as if it were asked of each by itself."""
+        match self.operator:
+            case MatchOperator.EQUALS:
+                return [value for value in values.distinct if value == self.value]
+            case MatchOperator.DIFFERS:
+                return [value for value in values.distinct if value != self.value]
+            case MatchOperator.MATCHES:
+                return _fitting(self.value, values)
+            case MatchOperator.MATCHES_NOT:
+                fitting = frozenset(_fitting(self.value, values))
+                return [value for value in values.distinct if value not in fitting]
 
 
 def matcher_text(matcher: Matcher) -> str:
@@ -55,6 +86,41 @@ def all_hold(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> bool:
     return all(matcher.holds(labels) for matcher in matchers)
 
 
+def _fits(pattern: str, value: str) -> bool:
+    # RE2 reads bytes: with a text it would be told of each place in it, too, which costs as much again.
+    return _pattern(pattern).fullmatch(value.encode()) is not None
+
+
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> Any:
-    return re2.compile(text)
+    return re2.compile(text.encode())
+
+
+def _fitting(pattern: str, values: Values) -> list[str]:
+    """The values that a pattern fits. It is looked for in all of them at once: a call costs more than what it finds."""
+    lines = _lines(pattern)
+    if lines is None:
+        return [value for value in values.distinct if _fits(pattern, value)]
+    found: list[str] = []
+    place = reached = 0
+    for run in lines.finditer(values.text):
+        begins, ends = run.span()
+        first = place + values.text.count(b"\n", reached, begins)
+        place, reached = first + values.text.count(b"\n", begins, ends), ends
+        found += values.lines[first:place]
+    return found + [value for value in values.others if _fits(pattern, value)]
+
+
+def _lines(pattern: str) -> Any:
+    """A pattern that finds runs of whole lines which this one fits; None where it might not mean the same there."""
+    if _BEYOND.search(pattern):
+        return None
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = True
+    # Whatever the pattern allows, it never reads the end of a line. Only `\\C` does, any byte.
+    options.never_nl = True
+    try:
+        return re2.compile(rf"(?m)(?:^(?:{pattern})$\C)+".encode(), options)
+    except re2.error:
+        return None
