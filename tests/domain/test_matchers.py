@@ -1,5 +1,8 @@
 """Matchers: one is asked of thousands of values at once, and says of each what it says of it alone."""
 
+import sys
+
+import pytest
 import re2
 from hypothesis import example, given
 from hypothesis import strategies as some
@@ -61,3 +64,28 @@ def test_a_pattern_fits_of_many_values_those_that_it_fits_by_themselves(pattern:
         assert len(found) == len(set(found))
         fits = re2.fullmatch(pattern, "a") is not None
         assert (Matcher("label", MatchOperator.MATCHES, pattern).holds({"label": "a"})) == fits
+
+
+def test_ten_thousand_values_are_asked_in_a_few_calls() -> None:
+    values = Values(f"service-{number:05}" for number in range(10_000))
+    calls = 0
+
+    def called(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        found = Matcher("service", MatchOperator.MATCHES, "service-0[0-4].*|.*77").among(values)
+    finally:
+        sys.setprofile(before)
+    assert found == [value for value in values.distinct if value < "service-05" or value.endswith("77")]
+    assert calls < 2_000
+
+
+def test_a_pattern_that_needs_much_memory_fits_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    large = Matcher("label", MatchOperator.MATCHES, r"\pL*[-\pL\pN]{1,200}")
+    assert large.holds({"label": "service-1"})
+    assert large.among(Values(["service-1", "a b", "service-2\n"])) == ["service-1"]
+    assert capfd.readouterr() == ("", "")

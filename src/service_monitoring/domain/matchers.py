@@ -58,9 +58,9 @@ class Matcher(Struct, frozen=True):
             case MatchOperator.DIFFERS:
                 return value != self.value
             case MatchOperator.MATCHES:
-                return _fits(self.value, value)
+                return _known(self.value).fullmatch(value.encode()) is not None
             case MatchOperator.MATCHES_NOT:
-                return not _fits(self.value, value)
+                return _known(self.value).fullmatch(value.encode()) is None
 
     def among(self, values: Values) -> list[str]:
         """Those of many values that satisfy it, as if it were asked of each by itself."""
@@ -86,41 +86,47 @@ def all_hold(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> bool:
     return all(matcher.holds(labels) for matcher in matchers)
 
 
-def _fits(pattern: str, value: str) -> bool:
-    # RE2 reads bytes: with a text it would be told of each place in it, too, which costs as much again.
-    return _pattern(pattern).fullmatch(value.encode()) is not None
-
-
 @lru_cache(maxsize=1024)
-def _pattern(text: str) -> Any:
-    return re2.compile(text.encode())
+def _known(pattern: str) -> Any:
+    """A pattern that is asked again and again: one of the configuration, or of a silence."""
+    return _compiled(pattern)
+
+
+def _compiled(pattern: str, **more: bool) -> Any:
+    """A pattern that is asked of bytes: of a text RE2 also says where its bytes are, which costs as much again."""
+    options = re2.Options()
+    # Of a pattern that needs more memory than it may have, it would write a line to stderr for each value.
+    options.log_errors = False
+    options.never_capture = True
+    for name, value in more.items():
+        setattr(options, name, value)
+    return re2.compile(pattern.encode(), options)
 
 
 def _fitting(pattern: str, values: Values) -> list[str]:
     """The values that a pattern fits. It is looked for in all of them at once: a call costs more than what it finds."""
-    lines = _lines(pattern)
-    if lines is None:
-        return [value for value in values.distinct if _fits(pattern, value)]
+    lines = _of_lines(pattern)
     found: list[str] = []
-    place = reached = 0
-    for run in lines.finditer(values.text):
-        begins, ends = run.span()
-        first = place + values.text.count(b"\n", reached, begins)
-        place, reached = first + values.text.count(b"\n", begins, ends), ends
-        found += values.lines[first:place]
-    return found + [value for value in values.others if _fits(pattern, value)]
+    if lines is not None:
+        place = reached = 0
+        for run in lines.finditer(values.text):
+            begins, ends = run.span()
+            first = place + values.text.count(b"\n", reached, begins)
+            place, reached = first + values.text.count(b"\n", begins, ends), ends
+            found += values.lines[first:place]
+    alone = values.distinct if lines is None else values.others
+    if alone:
+        whole = _compiled(pattern)
+        found += [value for value in alone if whole.fullmatch(value.encode()) is not None]
+    return found
 
 
-def _lines(pattern: str) -> Any:
+def _of_lines(pattern: str) -> Any:
     """A pattern that finds runs of whole lines which this one fits; None where it might not mean the same there."""
     if _BEYOND.search(pattern):
         return None
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
-    # Whatever the pattern allows, it never reads the end of a line. Only `\\C` does, any byte.
-    options.never_nl = True
     try:
-        return re2.compile(rf"(?m)(?:^(?:{pattern})$\C)+".encode(), options)
+        # Whatever the pattern allows, it never reads the end of a line; `\C` alone does, which is any byte.
+        return _compiled(rf"(?m)(?:^(?:{pattern})$\C)+", never_nl=True)
     except re2.error:
         return None
