@@ -18,8 +18,6 @@ from msgspec import Struct
 _BEYOND: Final = re.compile(r"\\[ACz]|\(\?\w*-")
 """Signs of a pattern that could tell a line of many from a text of its own: where a text begins or ends, any byte, and
 a switch that is turned off, as `(?-m)`."""
-
-
 _TOGETHER: Final = 250
 """Values that RE2 is asked of at once. Meanwhile no other thread runs, and of the worst patterns each takes 0.1 ms."""
 
