@@ -382,6 +382,39 @@ def test_lists_are_filtered_by_words_conditions_and_labels() -> None:
     assert world.board.page(Wanted(text="nobody")).services == ()
 
 
+@pytest.mark.parametrize("sort", list(Sort))
+@pytest.mark.parametrize("conditions", [(), (Condition.UP, Condition.DOWN)], ids=["any", "up or down"])
+@pytest.mark.parametrize("label", ["", "team=team1", "team!=team1", 'service=~".*[12]"', 'service!~".*[12]"'])
+@pytest.mark.parametrize("text", ["", "SERVICE 1"])
+def test_pages_have_what_is_wanted_and_nothing_else(
+    sort: Sort, conditions: tuple[Condition, ...], label: str, text: str
+) -> None:
+    world = a_world(*MANY)
+    for number in range(0, 50, 3):
+        world.see(f"service{number:03}", FAILED if number % 2 else OK)
+    matchers = (matcher(label),) if label else ()
+    wanted = {
+        each.name
+        for each in MANY
+        if (not conditions or world.board.service(each.name).condition in conditions)
+        and all(one.holds({**dict(each.labels), "service": each.name}) for one in matchers)
+        and (not text or "1" in f"{each.name} {dict(each.labels)}")
+    }
+    found = [
+        name for page in pages(world, sort=sort, conditions=conditions, matchers=matchers, text=text) for name in page
+    ]
+    assert sorted(found) == sorted(wanted)
+    assert world.board.page(Wanted(text, conditions, matchers, sort, limit=1)).matched == len(wanted)
+
+
+def test_another_configuration_forgets_for_which_services_a_matcher_held() -> None:
+    world = a_world(a_shop("shop", team="one"))
+    ones = Wanted(matchers=(matcher("team=~o.*"),))
+    assert world.board.page(ones).matched == 1
+    world.take(Configured(configured(a_shop("shop", team="two"), a_shop("mail", team="one"))))
+    assert [row.service for row in world.board.page(ones).services] == ["mail"]
+
+
 def test_a_place_that_is_none_is_refused() -> None:
     with pytest.raises(Refused, match="after"):
         a_world(a_shop("shop")).board.page(Wanted(after="elsewhere"))

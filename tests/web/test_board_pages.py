@@ -9,6 +9,7 @@ import pytest
 
 from service_monitoring.access.identity import STRANGER
 from service_monitoring.domain.inputs import Act, Acted
+from service_monitoring.views.board import MOST_MATCHERS
 from tests.web.boards import FAILED, OK, House, a_house, a_reader, shops
 
 HEAVIEST = 300_000
@@ -102,6 +103,13 @@ async def test_what_is_not_understood_is_said_on_the_page_and_by_the_api(
         assert 'role="alert"' in await answer.text()
     async with client.get(f"/api/v1/services?{query}") as answer:
         assert answer.status in {409, 422}
+
+
+async def test_more_matchers_than_one_list_may_have_are_refused(client: aiohttp.ClientSession) -> None:
+    for path in ("/services", "/api/v1/services"):
+        for number, status in ((MOST_MATCHERS, 200), (MOST_MATCHERS + 1, 422)):
+            async with client.get(path, params=[("label", "team=~team-.*")] * number) as answer:
+                assert answer.status == status, path
 
 
 async def test_a_page_has_a_hundred_rows_and_leads_to_the_next_with_the_same_filters(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from service_monitoring.domain.course import Course
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Observed, Pushed
 from service_monitoring.domain.instants import DAY, Duration, Instant
-from service_monitoring.domain.matchers import Matcher
 from service_monitoring.domain.oncall import next_change, who
 from service_monitoring.errors import MonitoringError
 from service_monitoring.ports import Clock
@@ -119,8 +118,9 @@ class StoreBoard:
 
     async def services(self, wanted: Wanted) -> ServicePage:
         """A page of them. A pattern that is new is asked of thousands of values, and nobody waits for it meanwhile."""
-        for matcher, values in self._board.unasked(wanted.matchers):
-            self._board.learn(matcher, await aside(_asked, matcher, values))
+        labelled = self._board.labelled
+        for matcher in labelled.unasked(wanted.matchers):
+            labelled.learn(matcher, await aside(labelled.asked, matcher))
         return self._board.page(wanted)
 
     async def service(self, name: str) -> ServiceRow:
@@ -129,7 +129,7 @@ class StoreBoard:
 
     async def labels(self) -> Mapping[str, int]:
         """The names of labels that services have."""
-        return dict(self._board.labels().most_common(_MOST_LABELS))
+        return dict(self._board.labelled.counts.most_common(_MOST_LABELS))
 
     async def overview(self) -> Overview:
         """What is to be seen first."""
@@ -162,7 +162,3 @@ class StoreBoard:
             change = next_change(rota, at)
             person = next(iter(who(rota, at)), None)
             yield OnCallRow(rota.name, person, None if change is None else str(change))
-
-
-def _asked(matcher: Matcher, values: Iterable[str]) -> dict[str, bool]:
-    return {value: matcher.holds({matcher.label: value}) for value in values}

@@ -18,6 +18,8 @@ from service_monitoring.views.incidents import IncidentRow
 
 MOST_ROWS: Final = 200
 """Rows of one page."""
+MOST_MATCHERS: Final = 8
+"""Matchers that are asked for at once."""
 
 WORST_FIRST: Final = (
     Condition.DOWN,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import chain
 from typing import Final, NamedTuple
@@ -22,7 +22,6 @@ from service_monitoring.domain.incidents import FINAL, Incident, State
 from service_monitoring.domain.inputs import Admitted, Delivery, Observed, Pushed, Settled, Stamp, Taken
 from service_monitoring.domain.instants import NANOSECOND, Instant
 from service_monitoring.domain.maintenance import Maintenance, Once, covers, maintained, window_at
-from service_monitoring.domain.matchers import Matcher, MatchOperator
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Outcome
 from service_monitoring.domain.uptime import FOR_EVER, Condition
@@ -40,6 +39,7 @@ from service_monitoring.views.board import (
     place,
     place_of,
 )
+from service_monitoring.views.labelled import Labelled
 
 RANK: Final = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 _OPEN: Final = frozenset({State.OPEN, State.ACKNOWLEDGED})
@@ -47,9 +47,6 @@ _LATELY: Final = 20
 """Incidents that ended last, and are kept at hand."""
 _EPISODES: Final = 16
 """Incidents of one service that ended last: of them it is known when it failed."""
-_MATCHERS: Final = 8
-"""Matchers of which it is kept what they said of each value."""
-_PATTERNS: Final = frozenset({MatchOperator.MATCHES, MatchOperator.MATCHES_NOT})
 _DURATION: Final = "duration_seconds"
 
 
@@ -95,7 +92,6 @@ class _Row:
         "condition",
         "episodes",
         "incidents",
-        "labels",
         "planned",
         "service",
         "since",
@@ -104,7 +100,6 @@ class _Row:
 
     def __init__(self, service: Service, planned: tuple[int, ...]) -> None:
         self.service = service
-        self.labels = {**dict(service.labels), "service": service.name}
         labels = " ".join(f"{name}={value}" for name, value in service.labels)
         self.text = f"{service.name} {labels} {service.description}".casefold()
         self.planned = planned
@@ -133,7 +128,7 @@ class Board:
         self._open: dict[str, Incident] = {}
         self._lately: deque[Incident] = deque(maxlen=_LATELY)
         self._parked: set[str] = set()
-        self._matches: dict[Matcher, dict[str, bool]] = {}
+        self._labelled = Labelled()
         self._working: dict[int, Instant] = {}
         self._edges: list[tuple[int, int]] = []
         self._looks: list[tuple[int, str]] = []
@@ -296,13 +291,13 @@ class Board:
     def _configure(self, configuration: Configuration) -> None:
         before = self._rows
         self._configuration = configuration
+        self._labelled = Labelled(configuration.services)
         self._rows, self._seen, self._looks, self._edges, self._working = {}, {}, [], [], {}
-        self._matches = {}
         self._places = {condition: [] for condition in WORST_FIRST}
         for number in range(len(configuration.maintenances)):
             self._work(number, self._at)
         for service in configuration.services:
-            own = {**dict(service.labels), "service": service.name}
+            own = self._labelled.own[service.name]
             planned = tuple(n for n, each in enumerate(configuration.maintenances) if covers(each, own))
             row = self._rows[service.name] = _Row(service, planned)
             for name, seen in row.checks.items():
@@ -429,9 +424,10 @@ class Board:
                 window = window_at(maintenance, self._at) if maintenance.after_failure is None else None
                 yield maintenance, None if window is None else window[1], counted[number]
 
-    def labels(self) -> Counter[str]:
-        """How many services have each label."""
-        return Counter(name for row in self._rows.values() for name, _ in row.service.labels)
+    @property
+    def labelled(self) -> Labelled:
+        """Which services have which labels, by the revision in force."""
+        return self._labelled
 
     def around(self, incident: Incident) -> Configuration:
         """So much of the configuration as is about the service of an incident: nobody has to look for it."""
@@ -451,65 +447,35 @@ class Board:
         first, after = place(wanted.after, wanted.sort)
         lists = [self._names] if wanted.sort is Sort.NAME else [self._places[each] for each in WORST_FIRST]
         before = 0 if wanted.sort is Sort.NAME else WORST_FIRST.index(first)
-        found: list[_Row] = []
+        found: list[str] = []
         matched = 0
-        holds = self._filter(wanted)
+        chosen = self._chosen(wanted)
         for number, names in enumerate(lists):
-            if not names or (wanted.sort is Sort.CONDITION and WORST_FIRST[number] not in conditions):
+            if wanted.sort is Sort.CONDITION and WORST_FIRST[number] not in conditions:
                 continue
-            begin = len(names) if number < before else bisect_right(names, after) if number == before and after else 0
-            if holds is None and (wanted.sort is Sort.CONDITION or not wanted.conditions):
-                matched += len(names)
-                found += [self._rows[name] for name in names[begin : begin + limit + 1 - len(found)]]
-                continue
-            for position, name in enumerate(names):
-                row = self._rows[name]
-                if row.condition in conditions and (holds is None or holds(row)):
-                    matched += 1
-                    if position >= begin and len(found) <= limit:
-                        found.append(row)
-        more, shown = len(found) > limit, found[:limit]
+            fitting = self._fitting(names, wanted.text, chosen)
+            matched += len(fitting)
+            begin = bisect_right(fitting, after) if number == before and after else 0
+            if number >= before:
+                found += fitting[begin : begin + limit + 1 - len(found)]
+        more, shown = len(found) > limit, [self._rows[name] for name in found[:limit]]
         further = place_of(shown[-1].condition, shown[-1].service.name, wanted.sort) if more else ""
         return ServicePage(tuple(self._shown(row) for row in shown), matched, further)
 
-    def _filter(self, wanted: Wanted) -> Callable[[_Row], bool] | None:
-        """Whether a service is one of those that are wanted; None where all are. A matcher is asked once of a value."""
-        words = wanted.text.casefold().split()
-        matchers = [(each, self._matched(each)) for each in wanted.matchers]
-        if not words and not matchers:
-            return None
+    def _chosen(self, wanted: Wanted) -> list[Container[str]]:
+        """Sets of services that are wanted by a matcher each, and by conditions where no list is of one condition."""
+        chosen: list[Container[str]] = [self._labelled.holding(each) for each in wanted.matchers]
+        if wanted.sort is Sort.NAME and wanted.conditions:
+            chosen.append(frozenset(chain.from_iterable(self._places[each] for each in frozenset(wanted.conditions))))
+        return chosen
 
-        def holds(row: _Row) -> bool:
-            for word in words:
-                if word not in row.text:
-                    return False
-            for matcher, known in matchers:
-                value = row.labels.get(matcher.label, "")
-                if value not in known:
-                    known[value] = matcher.holds(row.labels)
-                if not known[value]:
-                    return False
-            return True
-
-        return holds
-
-    def unasked(self, matchers: Iterable[Matcher]) -> Iterator[tuple[Matcher, list[str]]]:
-        """Matchers with a pattern that nothing is known of, with all values that they will be asked of."""
-        for matcher in matchers:
-            if matcher.operator in _PATTERNS and matcher not in self._matches:
-                yield matcher, list({row.labels.get(matcher.label, "") for row in self._rows.values()})
-
-    def learn(self, matcher: Matcher, known: Mapping[str, bool]) -> None:
-        """What a matcher says of values."""
-        self._matched(matcher).update(known)
-
-    def _matched(self, matcher: Matcher) -> dict[str, bool]:
-        """What is known of a matcher: lists are asked for again and again."""
-        known = self._matches.pop(matcher, {})
-        if len(self._matches) >= _MATCHERS:
-            del self._matches[next(iter(self._matches))]
-        self._matches[matcher] = known
-        return known
+    def _fitting(self, names: list[str], text: str, chosen: Iterable[Container[str]]) -> list[str]:
+        """Those of a list that are chosen, and have all words of a text."""
+        for services in chosen:
+            names = [name for name in names if name in services]
+        for word in text.casefold().split():
+            names = [name for name in names if word in self._rows[name].text]
+        return names
 
     def _shown(self, row: _Row) -> ServiceRow:
         incidents = sorted(row.incidents.values(), key=_urgency)

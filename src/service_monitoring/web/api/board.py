@@ -11,7 +11,7 @@ from fastapi import Query, Response
 
 from service_monitoring.access.permissions import Permission
 from service_monitoring.domain.uptime import Condition
-from service_monitoring.views.board import MOST_ROWS, BoardDesk, Overview, ServicePage, Sort, Wanted
+from service_monitoring.views.board import MOST_MATCHERS, MOST_ROWS, BoardDesk, Overview, ServicePage, Sort, Wanted
 from service_monitoring.web.api.fields import MatcherField
 from service_monitoring.web.api.problems import json
 from service_monitoring.web.describing import answers
@@ -31,7 +31,9 @@ def board(desk: BoardDesk) -> Routes:
     async def services(
         q: Annotated[str, Query(max_length=200, description="Words in name, labels or description")] = "",
         condition: Annotated[list[Condition] | None, Query(description="Only in one of these conditions")] = None,
-        label: Annotated[list[MatcherField] | None, Query(description="Only with these labels")] = None,
+        label: Annotated[
+            list[MatcherField] | None, Query(max_length=MOST_MATCHERS, description="Only with these labels")
+        ] = None,
         sort: Annotated[Sort, Query()] = Sort.CONDITION,
         after: Annotated[str, Query(max_length=300, description="`further` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,

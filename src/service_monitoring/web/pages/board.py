@@ -17,11 +17,10 @@ from service_monitoring.domain.uptime import Condition
 from service_monitoring.errors import Refused
 from service_monitoring.settings.matchers import matcher
 from service_monitoring.settings.problems import InvalidValue
-from service_monitoring.views.board import WORST_FIRST, BoardDesk, ServicePage, Sort, Wanted
+from service_monitoring.views.board import MOST_MATCHERS, WORST_FIRST, BoardDesk, ServicePage, Sort, Wanted
 from service_monitoring.web.pages.rendering import page
 from service_monitoring.web.permitting import Routes
 
-_MOST_LABELS: Final = 8
 _NOTHING: Final = ServicePage((), 0, "")
 
 
@@ -38,7 +37,7 @@ def board_pages(desk: BoardDesk) -> Routes:
         request: Request,
         q: Annotated[str, Query(max_length=200)] = "",
         condition: Annotated[list[str] | None, Query(max_length=20)] = None,
-        label: Annotated[list[str] | None, Query(max_length=_MOST_LABELS)] = None,
+        label: Annotated[list[str] | None, Query(max_length=MOST_MATCHERS)] = None,
         sort: Annotated[str, Query(max_length=20)] = Sort.CONDITION,
         after: Annotated[str, Query(max_length=300)] = "",
     ) -> Response:
