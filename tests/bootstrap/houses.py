@@ -12,6 +12,7 @@ from service_monitoring.bootstrap.access import StoreAccess
 from service_monitoring.bootstrap.hashing import Hashing
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.clock import SimulatedClock
+from tests.data_folders import with_tables
 
 HERE = Client("192.0.2.1", "a browser")
 PASSWORD = "several words together"
@@ -34,7 +35,7 @@ class House:
         self.hashing = Hashing(self.make)
 
     async def open(self) -> None:
-        self.store = await SqliteStore.open(self.folder, self.clock, tuning=Tuning(reserve=0))
+        self.store = await SqliteStore.open(with_tables(self.folder), self.clock, tuning=Tuning(reserve=0))
         self.desk = await StoreAccess(self.store, self.clock, self.make, self.hashing).load()
 
     async def restart(self) -> None:
