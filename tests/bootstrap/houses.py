@@ -19,19 +19,19 @@ PASSWORD = "several words together"
 OTHER = "other words than those"
 
 
-def secrets() -> Callable[[], str]:
+def secrets(first: int) -> Callable[[], str]:
     """Secrets that differ, and that nobody has to guess."""
-    numbers = count()
+    numbers = count(first)
     return lambda: sha256(f"secret {next(numbers)}".encode()).hexdigest()
 
 
 class House:
     """A store that may be closed and opened again, with its desk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first_secret: int = 0) -> None:
         self.folder = folder
         self.clock = SimulatedClock()
-        self.make = secrets()
+        self.make = secrets(first_secret)
         self.hashing = Hashing(self.make)
 
     async def open(self) -> None:
