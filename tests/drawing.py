@@ -2,10 +2,10 @@
 
 from hypothesis import settings
 
-THOROUGH = settings.default.max_examples >= 500
+THOROUGH = settings().max_examples >= 500
 """Whether this is `make laws`."""
 
 
 def drawn(part: float) -> int:
     """The number of examples: of thirty on any day, of five hundred in `make laws`."""
-    return max(1, round(settings.default.max_examples * part))
+    return max(1, round(settings().max_examples * part))
