@@ -6,6 +6,7 @@ profiles: `quick`, with CI=true `ci`, and for `make laws` `long`. Must not know 
 """
 
 import asyncio
+import gc
 import ipaddress
 import os
 import sys
@@ -132,6 +133,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("skipped, which CI does not accept")
         for name in _skipped:
             terminalreporter.line(name)
+
+
+def pytest_sessionstart() -> None:
+    """What is imported and collected now stays until the end: to look for garbage in it is in vain."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage, and nothing else is looked through for it."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

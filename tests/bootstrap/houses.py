@@ -12,29 +12,30 @@ from service_monitoring.bootstrap.access import StoreAccess
 from service_monitoring.bootstrap.hashing import Hashing
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.clock import SimulatedClock
+from tests.data_folders import with_tables
 
 HERE = Client("192.0.2.1", "a browser")
 PASSWORD = "several words together"
 OTHER = "other words than those"
 
 
-def secrets() -> Callable[[], str]:
+def secrets(first: int) -> Callable[[], str]:
     """Secrets that differ, and that nobody has to guess."""
-    numbers = count()
+    numbers = count(first)
     return lambda: sha256(f"secret {next(numbers)}".encode()).hexdigest()
 
 
 class House:
     """A store that may be closed and opened again, with its desk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first_secret: int = 0) -> None:
         self.folder = folder
         self.clock = SimulatedClock()
-        self.make = secrets()
+        self.make = secrets(first_secret)
         self.hashing = Hashing(self.make)
 
     async def open(self) -> None:
-        self.store = await SqliteStore.open(self.folder, self.clock, tuning=Tuning(reserve=0))
+        self.store = await SqliteStore.open(with_tables(self.folder), self.clock, tuning=Tuning(reserve=0))
         self.desk = await StoreAccess(self.store, self.clock, self.make, self.hashing).load()
 
     async def restart(self) -> None:

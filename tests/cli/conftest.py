@@ -26,6 +26,7 @@ from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.cycle import Cycle
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.web.serve import serve
+from tests.data_folders import with_tables
 from tests.web.served import for_the_owner
 
 FILE = """\
@@ -137,7 +138,7 @@ async def happen(house: House) -> None:
 
 async def inhabit(folder: Path, meanwhile: Callable[[House], Any]) -> None:
     settings = bootstrap.load(folder / "monitoring.yaml")
-    async with await SqliteStore.open(settings.store.path, SystemClock()) as store:
+    async with await SqliteStore.open(with_tables(settings.store.path), SystemClock()) as store:
         house = House(store, await Monitor.resume(store))
         await house.keyring.load()
         await house.access.load()

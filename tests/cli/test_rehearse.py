@@ -34,6 +34,7 @@ from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.wire.ledger import ledger
 from tests.cli.conftest import Command
 from tests.cli.makers import dies, number_of_decisions
+from tests.data_folders import with_tables
 
 PROGRAM = Path(sys.executable).with_name("service-monitoring")
 START = Instant.parse("2026-01-05T00:00:00Z")
@@ -98,7 +99,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "monitoring.yaml").write_text(FILE)
 
     async def live() -> None:
-        async with await SqliteStore.open(folder / "data", SystemClock()) as store:
+        async with await SqliteStore.open(with_tables(folder / "data"), SystemClock()) as store:
             monitor = await Monitor.resume(store)
             await monitor.keep(monitor.judge(list(happened(folder))))
 

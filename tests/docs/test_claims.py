@@ -5,6 +5,7 @@ Knows the table and the names of tests; whether a test proves the claim is for p
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 _PROOF = re.compile(r"`(tests/[\w/]+\.py)::([\w:]+)(?:\[[^`]*\])?`")
@@ -17,6 +18,7 @@ def claims(project: Path) -> list[tuple[str, str]]:
     return [(row[0].strip(), row[-1].strip()) for row in rows[2:]]
 
 
+@cache
 def names_of(path: Path) -> set[str]:
     """The tests of a file: `test_name` and `TestClass::test_name`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -101,9 +101,9 @@ def transcribe(block: Block, *, folder: Path, where: str) -> None:
     """Run the commands of a block and compare what they print."""
     said = [part.partition("\n") for part in re.split(r"^\$ ", re.sub(r"\\\n", "", block.text), flags=re.MULTILINE)[1:]]
     assert said, f"{where}: a console block needs a command: $ ..."
-    heard = run([command for command, _, _ in said], folder=folder)
+    heard, rest = run([command for command, _, _ in said], folder=folder)
     for position, (command, _, expected) in enumerate(said):
-        assert position < len(heard), f"{where}: $ {command}\ndid not end"
+        assert position < len(heard), f"{where}: $ {command}\ndid not end:\n{rest}"
         code, printed = heard[position]
         wanted = int(block.value) if block.order == "exit" and position == len(said) - 1 else 0
         assert code == wanted, f"{where}: $ {command}\nended with {code}, not {wanted}:\n{printed}"
@@ -111,8 +111,11 @@ def transcribe(block: Block, *, folder: Path, where: str) -> None:
             assert matches(expected, printed), f"{where}: $ {command}\nprinted\n{printed}\nnot\n{expected}"
 
 
-def run(commands: list[str], *, folder: Path) -> list[tuple[int, str]]:
-    """Exit code and output of each command, in one shell. What it leaves in the background ends with it."""
+def run(commands: list[str], *, folder: Path) -> tuple[list[tuple[int, str]], str]:
+    """Exit code and output of each command, in one shell, and what the one printed that did not end.
+
+    What it leaves in the background ends with it.
+    """
     script = "".join(f"{command}\nprintf '{_END}%d{_END}' $?\n" for command in commands)
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -134,14 +137,15 @@ def run(commands: list[str], *, folder: Path) -> list[tuple[int, str]]:
             start_new_session=True,
         )
         try:
-            shell.wait(timeout=LONGEST_BLOCK)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                shell.wait(timeout=LONGEST_BLOCK)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGTERM)
             shell.wait()
     pieces = transcript.read_text(encoding="utf-8").split(_END)
     transcript.unlink()
-    return [(int(code), printed) for printed, code in zip(pieces[0::2], pieces[1::2], strict=False)]
+    return [(int(code), printed) for printed, code in zip(pieces[0::2], pieces[1::2], strict=False)], pieces[-1]
 
 
 def matches(expected: str, printed: str) -> bool:
@@ -190,6 +194,7 @@ def test_an_ellipsis_stands_for_anything_and_nothing_else_does() -> None:
         ("```console\n$ false\n```\n", "ended with 1, not 0"),
         ("<!-- exit: 3 -->\n\n```console\n$ (exit 4)\n```\n", "ended with 4, not 3"),
         ("```console\n$ exit 0\n```\n", "did not end"),
+        ("```console\n$ echo half; exit 0\n```\n", "half\n"),
         ("```console\n$ sleep 30 & echo on\noff\n```\n", "printed"),
         ("```python\nassert 1 == 2, 'arithmetic'\n```\n", "arithmetic"),
         ("```sh\nls\n```\n", "shell is `console`"),

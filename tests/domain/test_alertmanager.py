@@ -28,6 +28,7 @@ from tests.domain.alertmanager.streams import (
     read,
     write,
 )
+from tests.drawing import drawn
 
 RECORDED = read() if FIXTURE.exists() else []
 
@@ -148,7 +149,7 @@ def below_of(route: Route) -> Iterator[Route]:
 
 
 @pytest.mark.parametrize("replay", REPLAYS.values(), ids=list(REPLAYS))
-@settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=drawn(1 / 3), suppress_health_check=[HealthCheck.filter_too_much])
 @given(seed=st.integers(STREAMS, 1_000_000))
 def test_on_streams_that_nobody_recorded_all_tell_what_the_model_tells(seed: int, replay: Replay) -> None:
     stream = a_stream(seed)
@@ -156,7 +157,7 @@ def test_on_streams_that_nobody_recorded_all_tell_what_the_model_tells(seed: int
     assert differences(tuple(model.replay(stream)), tuple(replay(stream))) == []
 
 
-@settings(max_examples=20)
+@settings(max_examples=drawn(1 / 3))
 @given(seed=st.integers(STREAMS, 1_000_000))
 def test_on_every_generated_stream_only_what_was_told_is_told_resolved(seed: int) -> None:
     stream = a_stream(seed)

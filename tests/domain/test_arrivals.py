@@ -28,6 +28,7 @@ from service_monitoring.testing.builders import (
     no_data,
     span,
 )
+from tests.drawing import drawn
 
 
 def pushed(*rules: Rule, **more: Any) -> Trial:
@@ -148,7 +149,7 @@ def test_a_new_window_holds_what_was_pushed_out_of_order_before_and_after_the_cl
         unique_by=lambda each: each[0],
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=drawn(2), deadline=None)
 def test_a_window_holds_the_same_whenever_its_rule_came(arrivals: list[tuple[int, int, str]]) -> None:
     always, later = Trial(with_a_sum(a_pushed_rule())), pushed(a_pushed_rule())
     for number, (second, ahead, step) in enumerate(sorted(arrivals)):

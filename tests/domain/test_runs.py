@@ -33,6 +33,7 @@ from service_monitoring.testing.builders import (
     below,
 )
 from tests.domain.kinds import RECOVERIES, STRATEGIES, VALUES, Column, seconds
+from tests.drawing import drawn
 
 B, R, W, U = Code.BREACHED, Code.RECOVERED, Code.BETWEEN, Code.UNKNOWN
 STALE_AFTER = seconds(5)
@@ -139,7 +140,7 @@ RULES = some.builds(a_judging_rule, STRATEGIES, LENGTHS, some.builds(Recovery, R
 
 
 @given(RULES, COLUMNS, ENDS, some.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(3), deadline=None)
 def test_a_column_at_once_in_chunks_and_sample_by_sample_live_turn_at_the_same_instants(
     rule: Rule, steps: Column, ends: int, data: some.DataObject
 ) -> None:
@@ -184,7 +185,7 @@ TERMS = some.builds(
 
 
 @given(TERMS, CODES, ENDS, some.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(5), deadline=None)
 def test_any_codes_in_any_chunks_give_the_same_turns_and_the_same_hold(
     terms: Terms, steps: list[tuple[int, Code]], ends: int, data: some.DataObject
 ) -> None:

@@ -67,6 +67,7 @@ from service_monitoring.testing.builders import (
 )
 from service_monitoring.wire.codec import decode
 from tests.domain.test_course import Shelf
+from tests.drawing import drawn
 
 Subject = tuple[str, str, Series | None]
 
@@ -425,7 +426,7 @@ def _subject(facts: Facts) -> Subject:
 
 
 TestEvening = Evening.TestCase
-TestEvening.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestEvening.settings = settings(max_examples=drawn(1), stateful_step_count=40, deadline=None)
 
 
 def an_evening(random: Random) -> None:

@@ -44,6 +44,7 @@ from service_monitoring.runtime.retry import BASE, LONGEST, LONGEST_ASKED
 from service_monitoring.storage.folder import FACTS
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.clock import SimulatedClock
+from tests.data_folders import with_tables
 from tests.runtime.delivering import a_notice
 
 pytestmark = pytest.mark.real_time("a store on a disk is waited for, half a millisecond at a time")
@@ -231,7 +232,7 @@ class Outbox(RuleBasedStateMachine):
 
     async def _start(self) -> None:
         self.starts.add(self.clock.now().ns)
-        self.store = await SqliteStore.open(self.data, self.clock, tuning=Tuning(reserve=0))
+        self.store = await SqliteStore.open(with_tables(self.data), self.clock, tuning=Tuning(reserve=0))
         self.busy = Busy(self.store)
         stamps = await self.store.load()
         self.stamp = stamps.progress.judged.at if stamps.progress else Instant(0)

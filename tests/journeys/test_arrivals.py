@@ -11,6 +11,7 @@ import pytest
 
 from service_monitoring.domain.inputs import Pinged, Pushed
 from service_monitoring.storage.history.own import History
+from tests.data_folders import with_tables
 from tests.faults.world import PROGRAM, World, a_world, kill, stop, wait_for
 
 CONFIGURATION = """
@@ -35,6 +36,7 @@ self: {notify: [channel.log]}
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with a_world(tmp_path) as world:
+        with_tables(world.data)
         world.configure(CONFIGURATION)
         yield world
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.data_folders import with_tables
 from tests.faults.world import World, a_world, kill, stop, wait_for
 from tests.sinks.servers import free_port
 
@@ -30,6 +31,7 @@ routes: [{notify: [channel.ops], group_wait: 0s, group_interval: 0s}]
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with a_world(tmp_path) as world:
+        with_tables(world.data)
         world.configure(CONFIGURATION.replace("$port", str(free_port())))
         yield world
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from service_monitoring.cli.client import ask
+from tests.data_folders import with_tables
 from tests.faults.world import a_world, stop, wait_for
 
 FILE = """\
@@ -33,6 +34,7 @@ self: {notify: [channel.hook]}
 def test_the_running_program_rehearses_what_it_recorded_and_its_end_leaves_nothing_of_it(tmp_path: Path) -> None:
     wanted = {"by": "ada", "changes": [{"key": "shop.odd.above", "value": "100"}]}
     with a_world(tmp_path) as world:
+        with_tables(world.data)
         process = world.start(world.configure(FILE))
 
         def start() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from service_monitoring.cli import client
+from tests.data_folders import with_tables
 from tests.faults.world import PROGRAM, World, a_world, stop, wait_for
 
 HEAD = """\
@@ -80,6 +81,7 @@ class Journey:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with a_world(tmp_path) as world:
+        with_tables(world.data)
         yield world
 
 

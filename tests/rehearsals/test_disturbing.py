@@ -80,6 +80,7 @@ from service_monitoring.testing.builders import (
 )
 from service_monitoring.wire.ledger import ledger
 from tests.domain import days
+from tests.drawing import drawn
 from tests.rehearsals.loop import Recording
 from tests.rehearsals.test_columns import Time, at, one_by_one, the_stretches
 from tests.rehearsals.test_columns import made as made_of_all
@@ -190,13 +191,13 @@ def lines(decisions: Iterable[Decision]) -> list[str]:
 
 
 @given(the_times())
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=drawn(1 / 5))
 def test_columns_with_an_injected_gap_decide_what_a_program_decides_that_was_blind_then(time: Undisturbed) -> None:
     assert lines(played(time, time.injected())) == lines(one_by_one(time.really_blind(), the_configuration(), END))
 
 
 @given(the_times())
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=drawn(1 / 5))
 def test_recorded_inputs_with_an_injected_gap_decide_what_a_program_decides_that_was_blind_then(
     time: Undisturbed,
 ) -> None:
@@ -207,7 +208,7 @@ def test_recorded_inputs_with_an_injected_gap_decide_what_a_program_decides_that
 
 
 @given(the_times(), draw.sampled_from([1, 7, 40]))
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=drawn(1 / 5))
 def test_no_decision_depends_on_where_portions_end_even_where_somebody_acts_just_then(
     time: Undisturbed, after: int
 ) -> None:
@@ -219,7 +220,7 @@ def test_no_decision_depends_on_where_portions_end_even_where_somebody_acts_just
 
 
 @given(the_times())
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=drawn(1 / 5))
 def test_an_injection_of_nothing_changes_nothing(time: Undisturbed) -> None:
     recording = the_inputs(time.as_it_was(), the_configuration())
     disturbed = DisturbedRecording(recording, NOTHING)
@@ -360,7 +361,7 @@ def test_a_restart_changes_nothing_but_its_gap(batch: int) -> None:
 
 
 @given(the_times())
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=drawn(1 / 5))
 def test_a_restart_under_another_configuration_changes_nothing_but_its_gap(time: Undisturbed) -> None:
     away = time.injected()
     # What falls due at the very instant of the last input counts as decided.
@@ -388,7 +389,7 @@ A_THIRD = Disturbances(late=Late("late=33.3%", 333_000))
 
 
 @given(the_times())
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=drawn(1 / 5))
 def test_which_samples_are_late_depends_on_no_portion_and_is_the_same_in_columns_and_inputs(time: Undisturbed) -> None:
     late = lines(played(time, A_THIRD))
     assert late == lines(played(time._replace(ends=list(range(1, 700, 7))), A_THIRD))

@@ -37,6 +37,7 @@ from service_monitoring.testing.builders import (
     span,
 )
 from service_monitoring.wire.ledger import ledger
+from tests.drawing import drawn
 from tests.rehearsals.loop import Recording
 from tests.rehearsals.test_days import EVENTS, FLUSHED_BEFORE_A_STEP, live, the_configuration
 
@@ -82,7 +83,7 @@ def pages(rehearsed: Rehearsed) -> list[str]:
 
 @given(draw.lists(EVENTS.filter(lambda event: event[0] != "reload"), min_size=5, max_size=50))
 @example(FLUSHED_BEFORE_A_STEP)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=drawn(1), deadline=None)
 def test_a_day_under_the_configuration_that_it_had_is_the_day_itself(script: list[tuple[str, Any]]) -> None:
     day = asyncio.run(live(script))
     assert day.store._progress is not None

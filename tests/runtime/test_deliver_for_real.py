@@ -24,6 +24,7 @@ from service_monitoring.sinks.webhook import Kind, Options
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.sink_laws import Behaviour, a_notice
 from service_monitoring.testing.store_laws import a_stamp
+from tests.data_folders import with_tables
 from tests.sinks.servers import HttpServer
 
 pytestmark = pytest.mark.real_time("deadlines and sweeps of seconds are armed on the real clock; no test waits for one")
@@ -71,7 +72,7 @@ class Site:
     async def program(self) -> AsyncIterator[Program]:
         options = Options.model_validate({"webhook": f"http://127.0.0.1:{self.server.port}/"})
         sink = self._kind.open_sink(options, surroundings=WORLD)
-        async with await SqliteStore.open(self._folder, SystemClock(), tuning=Tuning(reserve=0)) as store:
+        async with await SqliteStore.open(with_tables(self._folder), SystemClock(), tuning=Tuning(reserve=0)) as store:
             program = Program(store, {"ops": Channel(sink)}, self._numbers)
             running = asyncio.create_task(program.deliverer.run())
             await asyncio.sleep(0)

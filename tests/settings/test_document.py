@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 
 from service_monitoring.settings import InvalidSettings
 from service_monitoring.settings.document import DEEPEST, MOST_ALIASES, Document, _composed, _plain_values, _Walk
+from tests.drawing import drawn
 
 
 def parse(text: str | bytes) -> Document:
@@ -192,7 +193,7 @@ _PARTS = some.sampled_from(
 )
 
 
-@settings(max_examples=1500)
+@settings(max_examples=drawn(20))
 @given(some.lists(_PARTS, max_size=6).map("\n".join) | some.text(max_size=30))
 def test_a_plain_file_has_the_values_that_its_nodes_have(text: str) -> None:
     content = text.encode("utf-8", "replace")

@@ -8,6 +8,7 @@ import pytest
 
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.clock import SimulatedClock
+from tests.data_folders import with_tables
 
 Open = Callable[..., Awaitable[SqliteStore]]
 
@@ -36,5 +37,5 @@ async def opened(folder: Path, clock: SimulatedClock) -> AsyncIterator[Open]:
 
 
 @pytest.fixture
-async def store(opened: Open) -> SqliteStore:
-    return await opened()
+async def store(opened: Open, folder: Path) -> SqliteStore:
+    return await opened(with_tables(folder))

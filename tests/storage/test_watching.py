@@ -26,6 +26,7 @@ from service_monitoring.storage.sqlite import SqliteStore, Tuning
 from service_monitoring.testing.builders import a_rule
 from service_monitoring.testing.clock import SimulatedClock
 from service_monitoring.testing.store_laws import START, a_push, a_stamp, an_incident, an_observation
+from tests.drawing import drawn
 from tests.storage.test_reading import of
 
 STALE = Duration(3 * SECOND)
@@ -231,7 +232,7 @@ async def test_samples_of_an_earlier_epoch_are_moved_by_how_the_clock_was_set(st
 RUNS = some.lists(some.tuples(some.integers(0, LAST), some.booleans()), max_size=12, unique_by=lambda each: each[0])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=drawn(1))
 @given(runs=RUNS, cut=some.integers(1, LAST - 1))
 async def test_silence_agrees_with_a_walk_and_a_split_range_with_the_whole(
     tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[int, bool]], cut: int

@@ -25,6 +25,7 @@ from service_monitoring.web.arrivals import Receive, Scope, Send
 from service_monitoring.web.door import Door
 from service_monitoring.web.permitting import ASKED_AGAIN, IDENTITY, Again
 from service_monitoring.web.serve import serve_door
+from tests.data_folders import with_tables
 
 OK = Observation(Outcome.OK)
 FAILED = Observation(Outcome.FAILED, Reason.CONNECT, "nobody <listens> & waits")
@@ -91,7 +92,7 @@ class House:
 @asynccontextmanager
 async def a_house(folder: Path, configuration: Configuration) -> AsyncIterator[House]:
     clock = SystemClock()
-    async with await SqliteStore.open(folder, clock) as store:
+    async with await SqliteStore.open(with_tables(folder), clock) as store:
         house = House(store, await Monitor.resume(store))
         await house.cycle.start(Configured(configuration))
         house.board.begin()

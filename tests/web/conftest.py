@@ -29,6 +29,7 @@ from service_monitoring.web.arrivals import Arrivals
 from service_monitoring.web.composing import composed
 from service_monitoring.web.door import Door
 from service_monitoring.web.serve import serve, serve_door
+from tests.data_folders import with_tables
 from tests.web.served import for_the_owner
 
 NEVER = Duration(0)
@@ -76,7 +77,7 @@ class Inside:
 @asynccontextmanager
 async def lived_in(folder: Path, limits: Limits | None = None) -> AsyncIterator[Inside]:
     clock = SystemClock()
-    async with await SqliteStore.open(folder, clock) as store:
+    async with await SqliteStore.open(with_tables(folder), clock) as store:
         keyring = await Keyring(store, clock, new_key).load()
         inside = Inside(store, await Monitor.resume(store), keyring, limits)
         await inside.cycle.start(Configured(CONFIGURATION))

@@ -28,6 +28,7 @@ from service_monitoring.errors import Refused
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.builders import an_observation, instant, span
 from service_monitoring.testing.clock import SimulatedClock
+from tests.data_folders import with_tables
 
 
 class Told:
@@ -108,7 +109,7 @@ class Told:
 @asynccontextmanager
 async def told(folder: Path, configuration: Configuration) -> AsyncIterator[Told]:
     """Configured at `START`."""
-    async with await SqliteStore.open(folder, SimulatedClock()) as store:
+    async with await SqliteStore.open(with_tables(folder), SimulatedClock()) as store:
         told = Told(store, await Monitor.resume(store))
         await told.configure("+0s", configuration)
         yield told

@@ -26,6 +26,7 @@ from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.builders import a_configuration, a_rule, a_service, an_observation
 from service_monitoring.views.desk import Desk, Reloaded
 from service_monitoring.web.serve import serve
+from tests.data_folders import with_tables
 from tests.web.served import for_the_owner
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
@@ -61,7 +62,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with await SqliteStore.open(tmp_path / "data", SystemClock()) as store:
+    async with await SqliteStore.open(with_tables(tmp_path / "data"), SystemClock()) as store:
         house = House(store, await Monitor.resume(store))
         rules = (a_rule("slow"), a_rule("quiet", severity=a_rule().severity, metric="other"))
         await house.cycle.start(Configured(a_configuration(a_service(*rules))))

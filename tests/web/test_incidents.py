@@ -13,6 +13,7 @@ from service_monitoring.ports import Drafts
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.testing.builders import a_configuration, a_rule, a_service, above, instant, span
 from service_monitoring.testing.clock import SimulatedClock
+from tests.data_folders import with_tables
 from tests.web.desks import Told, told
 
 RULES = (
@@ -142,7 +143,7 @@ async def test_what_people_did_outlives_a_restart(tmp_path: Path) -> None:
         await house.tell("+12s", Acted(id, Act.ASSIGN, "ada", to="grace"))
         await house.tell("+13s", Acted(id, Act.NOTE, "grace", "looking"))
         before = await house.desk.incident(id)
-    async with await SqliteStore.open(tmp_path / "data", SimulatedClock()) as store:
+    async with await SqliteStore.open(with_tables(tmp_path / "data"), SimulatedClock()) as store:
         house = Told(store, await Monitor.resume(store))
         assert await house.desk.incident(id) == before
         assert [each.assigned_to for each in house.monitor.course.incidents() if each.id == id] == ["grace"]

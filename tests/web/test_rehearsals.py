@@ -35,6 +35,7 @@ from service_monitoring.web.arrivals import Asgi, Receive, Scope, Send
 from service_monitoring.web.permitting import IDENTITY
 from service_monitoring.web.serve import serve
 from tests.cli.test_rehearse import FILE, happened
+from tests.data_folders import with_tables
 
 PROGRAM = Path(sys.executable).with_name("service-monitoring")
 RESPONDER = Identity("ada", Role.RESPONDER, OF_ROLE[Role.RESPONDER], "session", csrf="c")
@@ -135,7 +136,7 @@ async def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which an hour was lived."""
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "monitoring.yaml").write_text(FILE)
-    async with await SqliteStore.open(folder / "data", SystemClock()) as store:
+    async with await SqliteStore.open(with_tables(folder / "data"), SystemClock()) as store:
         monitor = await Monitor.resume(store)
         await monitor.keep(monitor.judge(list(happened(folder))))
     return folder
