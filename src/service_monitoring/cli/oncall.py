@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from service_monitoring import bootstrap
 from service_monitoring.cli import BAD_ANSWER, DONE, Form, ical, show, show_oncall
-from service_monitoring.cli.commands import load
+from service_monitoring.cli.asking import load
 from service_monitoring.domain.coverage import Examined, examined, gaps
 from service_monitoring.domain.instants import DAY, Duration, Instant, in_seconds
 from service_monitoring.domain.oncall import next_change, shifts, who, whole_shifts
 from service_monitoring.domain.rotas import Rota
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.settings import Settings
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 from service_monitoring.settings.validation import suggestion
 
 _MOST_BYTES: Final = 16 * 1024 * 1024

@@ -26,7 +26,8 @@ from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import NO_TEMPLATE, Answer, Deadline, Links, Message, Template, no_links
 from service_monitoring.sinks.posting import NO_HEADERS, Judge, Poster, by_status
 from service_monitoring.views.digests import counted, foremost, is_digest, is_over, shared, worst
-from service_monitoring.views.wording import Article, article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import Article, article
 
 JSON: Final = "application/json; charset=utf-8"
 LONGEST_FACT: Final = 500

@@ -21,7 +21,8 @@ from service_monitoring.sinks.chat import JSON, offered, whole
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Key, Standing, cut, facts_of, standing
 from service_monitoring.sinks.posting import Heard, Poster, PostingKind, by_status, canonical
 from service_monitoring.views.digests import foremost, worst
-from service_monitoring.views.wording import Article, article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import Article, article
 
 LONGEST_MESSAGE: Final = 130
 LONGEST_DESCRIPTION: Final = 15_000

@@ -23,7 +23,8 @@ from service_monitoring.sinks.chat import JSON, is_link, offered
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Key, Standing, cut, facts_of, standing
 from service_monitoring.sinks.posting import Poster, PostingKind, canonical
 from service_monitoring.views.digests import foremost, worst
-from service_monitoring.views.wording import article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import article
 
 LONGEST_SUMMARY: Final = 1024
 LONGEST_KEY: Final = 255

@@ -50,7 +50,7 @@ from service_monitoring.ports import (
 )
 from service_monitoring.settings import Redactor, Secret
 from service_monitoring.sinks.names import BlockingNames
-from service_monitoring.views.wording import one_line
+from service_monitoring.views.texts import one_line
 
 LONGEST_WISH: Final = Duration(15 * MINUTE)
 """How long a far side is left alone at most, whatever it asks for."""
