@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service_monitoring.bootstrap.wiring import load, provider_of
+from service_monitoring.bootstrap.loading import load
+from service_monitoring.bootstrap.wiring import provider_of
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.settings import InvalidSettings, Settings
 

@@ -12,8 +12,9 @@ import trustme
 
 from service_monitoring import bootstrap
 from service_monitoring.application import Monitor
+from service_monitoring.bootstrap.loading import sink_kinds
 from service_monitoring.bootstrap.reload import TROUBLE, Reloader, Users, _lasting, channels
-from service_monitoring.bootstrap.wiring import checks_of, opening, sink_kinds
+from service_monitoring.bootstrap.wiring import checks_of, opening
 from service_monitoring.domain.inputs import Admitted, Configured, Input, Observed
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.domain.notices import Notice, Page

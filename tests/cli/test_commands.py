@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service_monitoring import bootstrap
-from service_monitoring.cli import commands, show, show_figures
+from service_monitoring.cli import asking, show, show_figures, tables
 from service_monitoring.cli.app import StateName
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted
@@ -184,10 +184,10 @@ def test_an_id_must_name_one_incident(lived_in: Path, command: Command, act: str
 
 def test_a_beginning_that_names_several_is_refused(lived_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Path("monitoring.yaml")
-    monkeypatch.setattr(commands, "_rows", lambda *_, **__: [{"id": "ab01"}, {"id": "ab02"}, {"id": "ac03"}])
-    assert commands.identified(config, "ac") == "ac03"
+    monkeypatch.setattr(asking, "incident_rows", lambda *_, **__: [{"id": "ab01"}, {"id": "ab02"}, {"id": "ac03"}])
+    assert asking.identified(config, "ac") == "ac03"
     with pytest.raises(Refused, match="2 incidents begin"):
-        commands.identified(config, "ab")
+        asking.identified(config, "ab")
 
 
 def test_a_retired_rule_closes_its_incident(lived_in: Path, command: Command) -> None:
@@ -526,7 +526,7 @@ def test_a_text_from_outside_cannot_steer_the_terminal(capfd: pytest.CaptureFixt
         "assigned_to": "",
         "summary": "\x1b[2Jgone \x9b31m [bold]bold[/bold] :boom:",
     }
-    show.incidents([row], Instant.parse("2026-01-05T12:00:00Z"))
+    tables.incidents([row], Instant.parse("2026-01-05T12:00:00Z"))
     out = capfd.readouterr().out
     assert "\x1b" not in out and "\x9b" not in out
     assert "[bold]bold[/bold] :boom:" in out

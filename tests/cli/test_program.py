@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service_monitoring.cli import BAD_ANSWER, DONE, REFUSED, UNAVAILABLE, UNUSABLE, USAGE
+from service_monitoring.cli import BAD_ANSWER, DONE, REFUSED, UNAVAILABLE, UNUSABLE, USAGE, silences
+from service_monitoring.views.silences import EVERY_SILENCE
 from tests.cli.conftest import FILE, Command, running
 
 PROGRAM = [sys.executable, "-m", "service_monitoring"]
@@ -83,6 +84,67 @@ def test_the_help_of_a_command_loads_none_of_what_the_command_needs(folder: Path
     # typer itself reads the options of a command with pydantic.
     assert loaded & HEAVY == {"pydantic"}
     assert ours(loaded) == {"service_monitoring.cli", "service_monitoring.cli.app", "service_monitoring.errors"}
+
+
+def loaded_by(folder: Path, *commands: tuple[str, ...]) -> set[str]:
+    """The modules that are loaded when these commands have ended well, one after the other in one process."""
+    script = f"""
+import json, sys
+from service_monitoring.cli import main
+for words in {commands!r}:
+    sys.argv = ["service-monitoring", *words]
+    out = sys.stdout
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, (words, end.code)
+    sys.stdout = out
+sys.stderr.write("\\n" + json.dumps(sorted(sys.modules)))
+"""
+    names = {"PATH": os.environ["PATH"], "USER": "ada", "HOME": str(folder)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=names, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return set(json.loads(ended.stderr.splitlines()[-1]))
+
+
+@pytest.mark.real_time("uvicorn looks around ten times a second")
+def test_a_command_that_a_running_program_answers_loads_nothing_of_the_program(folder: Path) -> None:
+    configured(folder)
+    lists = [(each, "list", "--json") for each in ("incidents", "silence", "outbox", "keys", "users", "tokens")]
+    with running(folder):
+        loaded = loaded_by(folder, *lists)
+    # typer itself reads lists of options with pydantic, and the file says where the data folder is.
+    assert loaded & (HEAVY | {"asyncio", "rich"}) - {"pydantic", "yaml"} == set()
+    rooms = {name.split(".")[1] for name in ours(loaded)}
+    assert rooms & {"storage", "web", "sinks", "sources", "plugins", "application", "rehearsal", "wire"} == set()
+
+
+def test_a_valid_file_is_found_to_be_so_without_what_a_channel_sends_with(folder: Path) -> None:
+    hook = '  hook: {webhook: "https://hooks.example.com/services/a"}\n'
+    (folder / "monitoring.yaml").write_text(FILE.replace("channels:\n", "channels:\n" + hook))
+    loaded = loaded_by(folder, ("validate",))
+    assert "service_monitoring.sinks.webhook" in loaded
+    assert loaded & {"aiohttp", "fastapi", "uvicorn", "sqlalchemy", "alembic", "rich"} == set()
+
+
+def test_a_rehearsal_of_a_foreign_past_loads_no_more_than_it_steps_through(folder: Path) -> None:
+    hook = '  hook: {webhook: "https://hooks.example.com/services/a"}\n'
+    plain = FILE.replace('        summary: "{{ service }} is down: {{ reason }}"\n', "")
+    (folder / "monitoring.yaml").write_text(plain.replace("channels:\n", "channels:\n" + hook))
+    rows = [f"2026-01-05T12:0{minute}:00Z,shop,health,up,1" for minute in range(5)]
+    (folder / "past.csv").write_text("\n".join(["at,service,check,metric,value", *rows]) + "\n")
+    rehearse = ("rehearse", "monitoring.yaml", "--history", "past.csv", "--ledger", "ledger.jsonl", "--json")
+    loaded = loaded_by(folder, rehearse)
+    assert "service_monitoring.domain.course" in loaded
+    libraries = {"aiohttp", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "jinja2", "rich"}
+    assert loaded & (libraries | {"multiprocessing", "http.client", "urllib.request"}) == set()
+    assert not any(name.startswith(("service_monitoring.web", "service_monitoring.runtime")) for name in loaded)
+
+
+def test_a_list_of_silences_has_as_many_as_the_views_give_at_once() -> None:
+    assert EVERY_SILENCE.limit == silences.MOST
 
 
 def nothing(folder: Path) -> None:

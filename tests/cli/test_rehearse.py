@@ -18,9 +18,9 @@ import pytest
 
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap import rehearsing
+from service_monitoring.bootstrap.loading import configuration_of
 from service_monitoring.bootstrap.ranges import Range
 from service_monitoring.bootstrap.rehearsing import Past, Variant
-from service_monitoring.bootstrap.wiring import configuration_of
 from service_monitoring.domain.incidents import identity
 from service_monitoring.domain.inputs import Act, Acted, Admitted, Configured, Marked, MarkKind, Observed, Stamp
 from service_monitoring.domain.instants import SECOND, Duration, Instant

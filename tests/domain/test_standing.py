@@ -12,7 +12,7 @@ from service_monitoring.domain.schedules import Failing
 from service_monitoring.domain.standing import Count, Counted, Standing
 from service_monitoring.domain.strategies import Absence, Aggregate, Function, Heartbeat
 from service_monitoring.errors import Refused
-from service_monitoring.settings.quantities import duration_text
+from service_monitoring.settings.lengths import duration_text
 from service_monitoring.testing.builders import (
     Trial,
     a_configuration,

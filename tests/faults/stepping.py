@@ -11,8 +11,9 @@ from service_monitoring.domain.inputs import Observed
 from service_monitoring.domain.instants import MILLISECOND, MINUTE, SECOND, Duration
 from service_monitoring.domain.samples import Observation, Outcome
 from service_monitoring.ports import Deadline
-from service_monitoring.runtime.clock import ClockWatch, Drift, SystemClock, read
+from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.deadlines import deadline_after
+from service_monitoring.runtime.drift import ClockWatch, Drift, read
 from service_monitoring.runtime.poll import Poller
 
 EVERY = Duration(100 * MILLISECOND)

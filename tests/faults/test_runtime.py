@@ -19,8 +19,9 @@ from service_monitoring.domain.inputs import Observed, Stepped
 from service_monitoring.domain.instants import HOUR, MILLISECOND, MINUTE, SECOND, Duration, Instant
 from service_monitoring.domain.samples import Observation, Outcome, Reason
 from service_monitoring.ports import Clock, Deadline
-from service_monitoring.runtime.clock import ClockWatch, Drift, SystemClock, read
+from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.deadlines import deadline_after, within
+from service_monitoring.runtime.drift import ClockWatch, Drift, read
 from service_monitoring.runtime.poll import Poller
 from service_monitoring.runtime.queue import Closed, Offer, Queue, WhenFull
 from service_monitoring.runtime.supervise import Beat, JobState, Loop, Supervisor

@@ -19,7 +19,7 @@ from service_monitoring.domain.rules import Flapping, Lifecycle, Severity, Worse
 from service_monitoring.domain.strategies import Threshold
 from service_monitoring.ports import Flaw
 from service_monitoring.rehearsal.rehearsed import Rehearsed, Unmatched
-from service_monitoring.settings.quantities import duration_text
+from service_monitoring.settings.lengths import duration_text
 from service_monitoring.testing.builders import (
     START,
     Trial,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from service_monitoring.bootstrap import wiring
+from service_monitoring.bootstrap import loading
 from service_monitoring.domain.instants import HOUR, MINUTE, SECOND, Duration, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Measurement, Observation, Outcome, Reason
@@ -172,7 +172,7 @@ def staged(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     (package / "entry_points.txt").write_text(ENTRY_POINTS)
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: staging\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(folder)
-    kinds: tuple[Any, Any] = (wiring.source_kinds, wiring.sink_kinds)
+    kinds: tuple[Any, Any] = (loading.source_kinds, loading.sink_kinds)
     for known in kinds:
         known.cache_clear()
     STAGE.append(stage)

@@ -15,9 +15,9 @@ import pytest
 
 from bench.nab import FOLDER, read
 from service_monitoring.bootstrap import rehearsing
+from service_monitoring.bootstrap.loading import rehearsable
 from service_monitoring.bootstrap.ranges import Range
 from service_monitoring.bootstrap.rehearsing import Past, Variant
-from service_monitoring.bootstrap.wiring import rehearsable
 from service_monitoring.domain.course import Decision
 from service_monitoring.domain.events import IncidentMoved
 from service_monitoring.domain.incidents import FINAL

@@ -9,7 +9,8 @@ import pytest
 from service_monitoring.domain.inputs import Stepped
 from service_monitoring.domain.instants import HOUR, MILLISECOND, MINUTE, SECOND, Duration, Instant
 from service_monitoring.ports import Tick
-from service_monitoring.runtime.clock import ClockWatch, Drift, Lagged, Reading, Suspended, SystemClock, read
+from service_monitoring.runtime.clock import SystemClock
+from service_monitoring.runtime.drift import ClockWatch, Drift, Lagged, Reading, Suspended, read
 from service_monitoring.testing.clock import SimulatedClock
 
 

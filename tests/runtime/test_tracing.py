@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from service_monitoring.access.permissions import Role
 from service_monitoring.application import Monitor
 from service_monitoring.bootstrap.keys import Keyring
+from service_monitoring.bootstrap.loading import load
 from service_monitoring.bootstrap.program import Program
-from service_monitoring.bootstrap.wiring import load, new_key, open_tracing
+from service_monitoring.bootstrap.wiring import new_key, open_tracing
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.tracing import OpenTelemetryTracing
 from service_monitoring.settings import InvalidSettings

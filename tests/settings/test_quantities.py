@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from service_monitoring.domain.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Duration
 from service_monitoring.settings import DurationField, InvalidValue, SizeField
-from service_monitoring.settings.quantities import LONGEST, duration, duration_text, size
+from service_monitoring.settings.lengths import LONGEST, duration, duration_text, size
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from service_monitoring.bootstrap.wiring import sink_kinds, source_kinds
+from service_monitoring.bootstrap.loading import sink_kinds, source_kinds
 from service_monitoring.settings import InvalidSettings, Settings, load
 from service_monitoring.settings.secrets import Secrets
 

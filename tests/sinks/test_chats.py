@@ -33,7 +33,7 @@ from service_monitoring.sinks.chat import (
 )
 from service_monitoring.sinks.posting import PostingKind
 from service_monitoring.testing.sink_laws import FarSide, NetworkSinkLaws, a_deadline, a_digest, a_notice
-from service_monitoring.views.wording import one_line
+from service_monitoring.views.texts import one_line
 from tests.sinks.chats import CHATS, LOCAL, OFFERS, SECRET, TELEGRAM, Chat, answer_to, content_of, http
 from tests.sinks.servers import HttpServer, Served, free_port
 

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from service_monitoring.domain.inputs import Act, Acted, Admitted
 from service_monitoring.errors import Conflict, Refused
 from service_monitoring.storage.files import connect
+from service_monitoring.storage.operations import Operation, in_savepoint
 from service_monitoring.storage.rows import Insert
 from service_monitoring.storage.sqlite import SqliteStore, Tuning
-from service_monitoring.storage.writer import Operation, Writer, in_savepoint
+from service_monitoring.storage.writer import Writer
 from service_monitoring.testing.store_laws import a_commit, a_notice, a_stamp, an_incident, an_observation
 from tests.storage.conftest import Open
 

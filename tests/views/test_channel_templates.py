@@ -11,8 +11,8 @@ from service_monitoring.domain.notices import Facts, Notice, Page
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.ports import NO_TEMPLATE, Template
 from service_monitoring.testing.sink_laws import a_digest, a_notice
+from service_monitoring.views.texts import LARGEST_TEXT
 from service_monitoring.views.wording import (
-    LARGEST_TEXT,
     OF_A_CHANNEL,
     OF_OTHERS,
     VARIABLES,

@@ -14,7 +14,8 @@ from service_monitoring.domain.samples import Series
 from service_monitoring.domain.verdicts import Evidence
 from service_monitoring.testing.sink_laws import a_digest, a_notice
 from service_monitoring.views.digests import LONGEST_PART, apart, foremost, is_digest, is_over, worst
-from service_monitoring.views.wording import LARGEST_TEXT, article
+from service_monitoring.views.texts import LARGEST_TEXT
+from service_monitoring.views.wording import article
 
 SHARED = "shop, team=payments"
 DOWN = "shop.down: shop is down: timeout"

@@ -12,16 +12,8 @@ from service_monitoring.domain.notices import Facts, Notice, Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.domain.samples import Reason, Series
 from service_monitoring.domain.verdicts import Evidence
-from service_monitoring.views.wording import (
-    LARGEST_TEXT,
-    VARIABLES,
-    complaint,
-    headline,
-    minimal,
-    one_line,
-    render_summary,
-    word,
-)
+from service_monitoring.views.texts import LARGEST_TEXT, one_line
+from service_monitoring.views.wording import VARIABLES, complaint, headline, minimal, render_summary, word
 
 FACTS = Facts(
     incident="8f14e45fceea167a",

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 import trustme
 
-from service_monitoring.bootstrap.wiring import encryption_of, load
+from service_monitoring.bootstrap.loading import load
+from service_monitoring.bootstrap.wiring import encryption_of
 from service_monitoring.errors import Refused
 from service_monitoring.settings import InvalidSettings, WebSettings
 from service_monitoring.web import serve as serving_module

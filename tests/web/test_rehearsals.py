@@ -24,8 +24,9 @@ import pytest
 from service_monitoring.access.identity import Identity
 from service_monitoring.access.permissions import OF_ROLE, Role
 from service_monitoring.application import Monitor
+from service_monitoring.bootstrap.loading import rehearsable
 from service_monitoring.bootstrap.rehearsal_jobs import FOLDER, RehearsalJobs
-from service_monitoring.bootstrap.wiring import new_key, rehearsable
+from service_monitoring.bootstrap.wiring import new_key
 from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.storage.sqlite import SqliteStore
 from service_monitoring.views.desk import Desk

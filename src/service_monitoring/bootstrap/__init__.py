@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from service_monitoring.bootstrap.desk import StoreDesk
+    from service_monitoring.bootstrap.loading import initial, load, schema
+    from service_monitoring.bootstrap.machine import socket_in, the_clock
     from service_monitoring.bootstrap.program import Program, open_access, open_desk, opened, probe_once
     from service_monitoring.bootstrap.telling import preview, send_test
     from service_monitoring.bootstrap.trials import trial_files, trials_in
-    from service_monitoring.bootstrap.wiring import initial, load, schema, socket_in, socket_path, the_clock
 
 _HOME = {
     "Program": "program",
     "StoreDesk": "desk",
-    "initial": "wiring",
-    "load": "wiring",
+    "initial": "loading",
+    "load": "loading",
     "open_access": "program",
     "open_desk": "program",
     "opened": "program",
     "probe_once": "program",
     "preview": "telling",
-    "schema": "wiring",
+    "schema": "loading",
     "send_test": "telling",
-    "socket_in": "wiring",
-    "socket_path": "wiring",
-    "the_clock": "wiring",
+    "socket_in": "machine",
+    "the_clock": "machine",
     "trial_files": "trials",
     "trials_in": "trials",
 }
@@ -48,7 +48,6 @@ __all__ = [
     "schema",
     "send_test",
     "socket_in",
-    "socket_path",
     "the_clock",
     "trial_files",
     "trials_in",

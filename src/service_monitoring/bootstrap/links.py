@@ -20,7 +20,7 @@ from service_monitoring.storage.folder import kept_secret
 from service_monitoring.views.desk import Desk
 from service_monitoring.views.incidents import IncidentRow
 from service_monitoring.views.links import Offer
-from service_monitoring.views.wording import one_line
+from service_monitoring.views.texts import one_line
 from service_monitoring.wire.links import Permission, Signer
 
 KEY: Final = "links.key"

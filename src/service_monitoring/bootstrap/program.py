@@ -25,7 +25,9 @@ from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.bootstrap.intake import StoreIntake
 from service_monitoring.bootstrap.keys import Keyring
 from service_monitoring.bootstrap.links import StoreLinks, signer_of
+from service_monitoring.bootstrap.loading import load
 from service_monitoring.bootstrap.logs import announce, log
+from service_monitoring.bootstrap.machine import socket_in
 from service_monitoring.bootstrap.metering import Parts, ProgramMeter
 from service_monitoring.bootstrap.rehearsal_jobs import RehearsalJobs
 from service_monitoring.bootstrap.reload import Reloader, Users, channels
@@ -38,7 +40,6 @@ from service_monitoring.bootstrap.wiring import (
     close_kinds,
     encryption_of,
     kinds_of,
-    load,
     new_key,
     new_secret,
     open_canaries,
@@ -46,7 +47,6 @@ from service_monitoring.bootstrap.wiring import (
     open_tracing,
     opening,
     provider_of,
-    socket_path,
 )
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.inputs import Configured, Input, Observed
@@ -265,7 +265,7 @@ class Program:
             Loop("feed", self._board.feed.run, stop=self._board.feed.stop),
             Loop(
                 "api",
-                lambda beat: open_api(self._faces, path=socket_path(self._reloader.settings), beat=beat),
+                lambda beat: open_api(self._faces, path=socket_in(self._reloader.settings.store.path), beat=beat),
             ),
             Loop("rehearsals", self._rehearsals.run, stop=self._rehearsals.stop),
             Loop("deliver", self._deliverer.run, stop=self._deliverer.stop),

@@ -12,7 +12,7 @@ from msgspec import Struct
 from service_monitoring.domain.calendar import local_instant
 from service_monitoring.domain.instants import SECOND, Duration, Instant
 from service_monitoring.errors import Refused
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 from service_monitoring.storage.history.own import History
 from service_monitoring.views.because import instant_text
 

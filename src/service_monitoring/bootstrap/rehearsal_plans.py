@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from service_monitoring.bootstrap.loading import rehearsable
 from service_monitoring.bootstrap.ranges import Range, chosen, moment, range_of
 from service_monitoring.bootstrap.rehearsal_requests import Request
-from service_monitoring.bootstrap.wiring import rehearsable
 from service_monitoring.domain.configuration import Configuration, with_drafts_active
 from service_monitoring.domain.instants import DAY
 from service_monitoring.domain.rules import Lifecycle
@@ -23,7 +23,7 @@ from service_monitoring.rehearsal.assumed import Assumption
 from service_monitoring.settings import Complaint, InvalidSettings, InvalidValue, Settings, Variation, sweep
 from service_monitoring.settings.complaints import KeyPath
 from service_monitoring.settings.gather import Gathered, gather
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 from service_monitoring.settings.varying import (
     RuleVariables,
     Variable,

@@ -19,10 +19,10 @@ from typing import Final
 import psutil
 
 from service_monitoring.bootstrap import rehearsing
+from service_monitoring.bootstrap.machine import the_clock
 from service_monitoring.bootstrap.ranges import Range
 from service_monitoring.bootstrap.rehearsal_requests import LEDGERS, PAGE, REFUSED, REPORT, REQUEST, Heard, Request
 from service_monitoring.bootstrap.rehearsing import Past, Variant
-from service_monitoring.bootstrap.wiring import the_clock
 from service_monitoring.domain.instants import MILLISECOND, Duration, Instant
 from service_monitoring.errors import MonitoringError, Refused
 from service_monitoring.rehearsal.difference import difference_of

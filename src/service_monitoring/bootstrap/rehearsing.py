@@ -1,24 +1,17 @@
 """Rehearsals of a history: one here, several in processes of their own, each of which opens the history for itself.
 
-Knows where a history is kept, which driver suits it, and the processes. Does not know what is decided (`rehearsal`),
-nor what anybody makes of it: that is handed in. What comes back is in the order in which it was asked for.
+Knows where a history is kept and which driver suits it. Does not know the processes (`side_by_side`), nor what is
+decided (`rehearsal`), nor what anybody makes of it: that is handed in. What comes back is in the order in which it was
+asked for.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.queues import Queue
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import Empty
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,7 +19,7 @@ from msgspec.structs import replace
 from service_monitoring.bootstrap.ranges import Range, recorded_range
 from service_monitoring.domain.configuration import Configuration
 from service_monitoring.domain.instants import Instant
-from service_monitoring.errors import NotFound, Refused, Unavailable
+from service_monitoring.errors import NotFound, Refused
 from service_monitoring.rehearsal import recorded
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
 from service_monitoring.rehearsal.disturbing import (
@@ -48,11 +41,6 @@ Heard = Callable[[int, Instant, int], None]
 Make = Callable[[Rehearsed], Any]
 """What is made of a rehearsal where it ran. A function of a module, so that a process can be told of it by its name."""
 
-_INTERRUPT: Final = frozenset({signal.SIGINT})
-
-_LOOKS: Final = 0.2
-"""Seconds between two looks at what processes say."""
-
 
 class Past(Struct, frozen=True):
     """Where a history is: a path or a URL, and the file that says what its columns are called."""
@@ -73,7 +61,7 @@ class Variant(Struct, frozen=True):
     disturbed: Disturbances = Disturbances()
 
 
-class _Task(Struct, frozen=True):
+class Task(Struct, frozen=True):
     """All that a process needs to know; `aside` is where it may put a history in order."""
 
     number: int
@@ -85,7 +73,7 @@ class _Task(Struct, frozen=True):
     aside: Path | None = None
 
 
-class _Done(Struct, frozen=True):
+class Done(Struct, frozen=True):
     """What became of a task."""
 
     samples: int
@@ -121,16 +109,19 @@ def rehearse(
     """
     jobs = jobs or len(os.sched_getaffinity(0))
     threads = jobs if len(variants) == 1 else 1
-    tasks = [_Task(number, past, span, variant, threads) for number, variant in enumerate(variants)]
+    tasks = [Task(number, past, span, variant, threads) for number, variant in enumerate(variants)]
     workers = min(len(tasks), jobs)
     if workers <= 1:
-        return [_ended(task, _run(task, heard), heard) for task in tasks]
+        return [ended(task, run(task, heard), heard) for task in tasks]
+    from service_monitoring.bootstrap.side_by_side import in_processes  # noqa: PLC0415 - as it says of itself
+
     # A process that is ended puts nothing in order: what it leaves is removed here.
     with TemporaryDirectory(prefix="service-monitoring-rehearsal-", ignore_cleanup_errors=True) as folder:
-        return _in_processes([replace(task, aside=Path(folder)) for task in tasks], workers, heard)
+        return in_processes([replace(task, aside=Path(folder)) for task in tasks], workers, heard)
 
 
-def _run(task: _Task, heard: Heard) -> _Done:
+def run(task: Task, heard: Heard) -> Done:
+    """Rehearse here and now. Blocks."""
     span, variant = task.span, task.variant
 
     def progress(at: Instant, samples: int) -> None:
@@ -138,10 +129,10 @@ def _run(task: _Task, heard: Heard) -> _Done:
 
     with _opened(task.past, jobs=task.threads, aside=task.aside) as history:
         rehearsed = _driven(history, span, variant, progress)
-    return _Done(rehearsed.samples, variant.make(rehearsed))
+    return Done(rehearsed.samples, variant.make(rehearsed))
 
 
-def _ended(task: _Task, done: _Done, heard: Heard) -> Any:
+def ended(task: Task, done: Done, heard: Heard) -> Any:
     """What was made; nothing that is said of how far it has come comes later than that it is there."""
     heard(task.number, task.span.until, done.samples)
     return done.made
@@ -207,83 +198,3 @@ def _opened(past: Past, *, jobs: int = 1, aside: Path | None = None) -> Foreign 
 def whole(rehearsed: Rehearsed) -> Rehearsed:
     """All of it."""
     return rehearsed
-
-
-# Processes ------------------------------------------------------------------------------------------------------------
-
-_said: list[Queue[tuple[int, int, int]]] = []
-"""Of a process that rehearses: where it says how far it has come."""
-
-
-def _begin(said: Queue[tuple[int, int, int]]) -> None:
-    """A process that rehearses has nothing to put in order: it ends at once when it is told to."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
-    _said.append(said)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-
-
-def _end_with_the_parent() -> None:
-    """Killed, the parent puts nothing in order, and nobody takes what is made here any more."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _run_there(task: _Task) -> _Done:
-    return _run(task, lambda number, at, samples: _said[-1].put((number, at.ns, samples)))
-
-
-def _in_processes(tasks: Sequence[_Task], workers: int, heard: Heard) -> list[Any]:
-    # Forked, a process would have the parent's threads and locks half-way; spawned, it begins with nothing.
-    context = get_context("spawn")
-    said: Queue[tuple[int, int, int]] = context.Queue()
-    before = set(active_children())
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(said,))
-    try:
-        with _uninterrupted():
-            waiting = {pool.submit(_run_there, task): task for task in tasks}
-        found = _gathered(waiting, said, heard)
-        pool.shutdown()
-    except BrokenProcessPool as error:
-        raise Unavailable(
-            "a process that rehearsed died, perhaps for want of memory: rehearse a shorter range, or with fewer --jobs"
-        ) from error
-    finally:
-        # Nothing is left to do where all went well; otherwise nobody waits for what is being done.
-        pool.shutdown(wait=False, cancel_futures=True)
-        children = set(active_children()) - before
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.join()
-        said.close()
-        said.cancel_join_thread()
-    return found
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """An interrupt waits, here and in the processes that begin meanwhile: half begun, they would complain of it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _gathered(waiting: Mapping[Future[_Done], _Task], said: Queue[tuple[int, int, int]], heard: Heard) -> list[Any]:
-    """All results; the first failure ends the others."""
-    left = set(waiting)
-    while left:
-        ended, left = wait(left, _LOOKS, FIRST_COMPLETED)
-        running = {waiting[each].number for each in (*ended, *left)}
-        with suppress(Empty):
-            while True:
-                number, at, samples = said.get_nowait()
-                if number in running:
-                    heard(number, Instant(at), samples)
-        for each in ended:
-            _ended(waiting[each], each.result(), heard)
-    return [each.result().made for each in waiting]

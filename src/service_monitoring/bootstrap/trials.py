@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from service_monitoring import settings
-from service_monitoring.bootstrap.wiring import sink_kinds, source_kinds
+from service_monitoring.bootstrap.loading import sink_kinds, source_kinds
 from service_monitoring.errors import NotFound
 from service_monitoring.rehearsal.trial_files import read_trials
 from service_monitoring.rehearsal.trials import Trial

@@ -1,25 +1,23 @@
-"""Wiring of single parts: kinds by their entry points, settings with kinds, sources and sinks with their surroundings.
+"""Wiring of single parts: sources and sinks with their surroundings, and what else one part of the program is made of.
 
-Knows concrete classes and the environment of the process. Does not know when anything runs.
+Knows concrete classes. Does not know when anything runs, nor how settings are read (`loading`).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from secrets import token_hex  # noqa: TID251 - the one place that makes keys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service_monitoring import plugins, settings
+from service_monitoring import plugins
 from service_monitoring.access.provider import Provider
-from service_monitoring.domain.configuration import Check, Configuration
+from service_monitoring.bootstrap.loading import sink_kinds, source_kinds
+from service_monitoring.domain.configuration import Check
 from service_monitoring.errors import Refused
 from service_monitoring.ports import (
     AddressPolicy,
@@ -27,14 +25,11 @@ from service_monitoring.ports import (
     Links,
     Onward,
     Sink,
-    SinkKind,
     Source,
-    SourceKind,
     Surroundings,
     Tracing,
     no_links,
 )
-from service_monitoring.runtime.clock import SystemClock
 from service_monitoring.runtime.pulse import Outside
 from service_monitoring.settings import (
     ChannelSettings,
@@ -44,22 +39,14 @@ from service_monitoring.settings import (
     Place,
     Redactor,
     Secret,
-    Secrets,
     Settings,
-    Variation,
     WebSettings,
 )
 from service_monitoring.settings.anchoring import named_files
-from service_monitoring.views.wording import complaint, complaint_of_channel
 from service_monitoring.web.encrypting import Encryption
 
 if TYPE_CHECKING:
     from service_monitoring.web.fetching import Fetcher
-
-
-def the_clock() -> Clock:
-    """The machine's clock."""
-    return SystemClock()
 
 
 def new_key() -> str:
@@ -70,72 +57,6 @@ def new_key() -> str:
 def new_secret() -> str:
     """256 random bits as hexadecimal digits."""
     return token_hex(32)
-
-
-@cache
-def source_kinds() -> Mapping[str, SourceKind]:
-    """The kinds of check that are installed."""
-    return plugins.kinds(plugins.SOURCES)
-
-
-@cache
-def sink_kinds() -> Mapping[str, SinkKind]:
-    """The kinds of channel that are installed."""
-    return plugins.kinds(plugins.SINKS)
-
-
-def load(config: Path) -> Settings:
-    """Read a configuration with the kinds installed and the secrets of the environment; `InvalidSettings`."""
-    return settings.load(
-        config,
-        sources=source_kinds(),
-        sinks=sink_kinds(),
-        environment=os.environ,
-        template=complaint,
-        channel_template=complaint_of_channel,
-    )
-
-
-def rehearsable(config: Path, variations: Sequence[Variation] = ()) -> Settings:
-    """Read a configuration under which nothing will be sent: no secret is read, and none has to be there.
-
-    `variations` are put in place of what the file says; `InvalidSettings`.
-    """
-    return settings.load(
-        config,
-        sources=source_kinds(),
-        sinks=sink_kinds(),
-        environment={},
-        template=complaint,
-        channel_template=complaint_of_channel,
-        secrets=Secrets.UNREAD,
-        variations=variations,
-    )
-
-
-def configuration_of(config: Path, variations: Sequence[Variation] = ()) -> Configuration:
-    """What decisions know of the file at `config`; no secret is read; `InvalidSettings`."""
-    return rehearsable(config, variations).configuration
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the configuration with the kinds installed."""
-    return settings.schema(source_kinds(), sink_kinds())
-
-
-def initial(urls: Sequence[str]) -> str:
-    """The text of a first configuration."""
-    return settings.initial(urls)
-
-
-def socket_path(chosen: Settings) -> Path:
-    """Where the running program listens for its owner."""
-    return socket_in(chosen.store.path)
-
-
-def socket_in(folder: Path) -> Path:
-    """Where the program that has this data folder open listens for its owner."""
-    return folder / "control.sock"
 
 
 def surroundings(chosen: Settings, clock: Clock, links: Links = no_links, onward: Onward | None = None) -> Surroundings:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from service_monitoring.cli import Form, Typed
+from service_monitoring.cli import Form, More, Typed
 
 app = typer.Typer(
     name="service-monitoring",
@@ -422,11 +422,9 @@ def incidents_list(
 ) -> None:
     """List incidents, newest first."""
     from service_monitoring.cli import commands
-    from service_monitoring.domain.incidents import State
-    from service_monitoring.ports import Drafts
 
-    states = [State(name.value) for name in state or []]
-    shown = Drafts.SHOWN if drafts else Drafts.LEFT_OUT
+    states = [name.value for name in state or []]
+    shown = More.SHOWN if drafts else More.LEFT_OUT
     commands.list_incidents(config, _form(json=json), states=states, service=service, limit=limit, drafts=shown)
 
 
@@ -615,9 +613,8 @@ def silence_list(
 ) -> None:
     """List silences, the latest to end first."""
     from service_monitoring.cli import silences
-    from service_monitoring.ports import Ended
 
-    silences.list_silences(config, _form(json=json), ended=Ended.SHOWN if ended else Ended.LEFT_OUT)
+    silences.list_silences(config, _form(json=json), ended=More.SHOWN if ended else More.LEFT_OUT)
 
 
 @silence_app.command("expire")

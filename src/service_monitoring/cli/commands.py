@@ -1,39 +1,32 @@
-"""What the commands do: ask the running program over its socket, and the store itself where none runs.
+"""What the commands do: ask the running program, or the store where none runs (`asking`).
 
-Knows the desk's questions and their routes. Does not know how an answer looks (`show`), and decides nothing.
+Knows the desk's questions and their routes. Does not know how an answer looks (`show`, `tables`), and decides nothing.
+What one command alone needs is imported by it.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-
-import msgspec
-from msgspec.structs import replace
-from rich.text import Text
 
 import service_monitoring
 from service_monitoring import bootstrap
-from service_monitoring.cli import BAD_ANSWER, DONE, Form, client, show
-from service_monitoring.domain.incidents import State
-from service_monitoring.domain.inputs import Act, Acted, Retired
+from service_monitoring.cli import BAD_ANSWER, DONE, Form, More, client, show
+from service_monitoring.cli.asking import EmptyError, ask, identified, incident_rows, load, rule_named, say, socket
 from service_monitoring.domain.instants import Duration
-from service_monitoring.domain.samples import Observation, Outcome
 from service_monitoring.errors import NotFound, Refused, Unavailable
-from service_monitoring.ports import Drafts
-from service_monitoring.settings import Complaint, InvalidSettings, Settings, data_folder
-from service_monitoring.settings.quantities import duration, duration_text
-from service_monitoring.storage import archive
-from service_monitoring.storage.folder import FACTS
-from service_monitoring.views.desk import Desk
-from service_monitoring.views.wording import one_line
+from service_monitoring.settings import Complaint, InvalidSettings, data_folder
+from service_monitoring.settings.lengths import duration, duration_text
+from service_monitoring.views.texts import one_line
 
-_WHOLE: Final = 16
-"""Characters of an incident's id."""
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from service_monitoring.domain.samples import Observation
+    from service_monitoring.settings import Settings
+    from service_monitoring.views.desk import Desk
 
 _PHASES: Final = {
     "dns_seconds": "dns",
@@ -102,6 +95,12 @@ def schema() -> None:
 
 def check(name: str, config: Path, form: Form) -> int:
     """Run one check once, in this process."""
+    import asyncio
+
+    import msgspec
+
+    from service_monitoring.domain.samples import Outcome
+
     settings = load(config)
     observation = asyncio.run(bootstrap.probe_once(settings, name))
     if form is Form.JSON:
@@ -112,27 +111,31 @@ def check(name: str, config: Path, form: Form) -> int:
 
 
 def _show_run(name: str, observation: Observation) -> None:
-    said: list[str | Text] = [show.word(name, "bold"), ": ", show.word(observation.outcome)]
+    from rich.text import Text
+
+    from service_monitoring.cli import tables
+
+    said: list[str | Text] = [tables.word(name, "bold"), ": ", tables.word(observation.outcome)]
     if observation.reason is not None:
         said += [f" ({observation.reason})"]
     if observation.detail:
-        said += [", ", show.word(observation.detail)]
-    show.lines(Text.assemble(*said))
+        said += [", ", tables.word(observation.detail)]
+    tables.lines(Text.assemble(*said))
     values = {measured.metric: measured.value for measured in observation.measurements if not measured.labels}
     phases = [(title, values[metric]) for metric, title in _PHASES.items() if metric in values]
     if phases:
-        show.lines(show.bars(phases, max(value for _, value in phases)))
+        tables.lines(tables.bars(phases, max(value for _, value in phases)))
     rest = [
         (_named(measured.metric, measured.labels), f"{measured.value:g}")
         for measured in observation.measurements
         if measured.metric not in _PHASES or measured.labels
     ]
     if rest:
-        show.lines(show.facts_table(rest))
+        tables.lines(tables.facts_table(rest))
     if len(observation.attempts) > 1:
-        show.lines(
-            show.facts_table(
-                (f"attempt {number}", show.word(f"{one.outcome} {one.detail}".strip()))
+        tables.lines(
+            tables.facts_table(
+                (f"attempt {number}", tables.word(f"{one.outcome} {one.detail}".strip()))
                 for number, one in enumerate(observation.attempts, start=1)
             )
         )
@@ -152,7 +155,9 @@ def status(config: Path, form: Form, *, verify: bool) -> int:
     if form is Form.JSON:
         show.as_json(answer)
     else:
-        show.status(answer, bootstrap.the_clock().now())
+        from service_monitoring.cli import tables
+
+        tables.status(answer, bootstrap.the_clock().now())
     return BAD_ANSWER if verify and (not answer["running"] or answer["trouble"]) else DONE
 
 
@@ -180,7 +185,7 @@ def _nothing_stored(settings: Settings) -> dict[str, Any]:
 def reload(config: Path, form: Form) -> int:
     """Have the running program read the file again; complaints on stderr, one a line, as from `validate`."""
     try:
-        answer = client.ask(_socket(config), "POST", "/api/v1/reload")
+        answer = client.ask(socket(config), "POST", "/api/v1/reload")
     except client.NotRunning as nobody:
         raise Unavailable(f"{nobody}: the file is read when one starts") from None
     except client.Complained as refused:
@@ -218,6 +223,8 @@ def backup(file: Path, config: Path, form: Form) -> None:
 
 def restore(file: Path, config: Path, form: Form) -> None:
     """Unpack a backup into the data folder, which must be new or empty."""
+    from service_monitoring.storage import archive
+
     folder = load(config).store.path
     manifest = archive.restore(file, folder)
     made = str(manifest.made_at)
@@ -226,14 +233,16 @@ def restore(file: Path, config: Path, form: Form) -> None:
 
 
 def list_incidents(
-    config: Path, form: Form, *, states: list[State], service: str | None, limit: int, drafts: Drafts
+    config: Path, form: Form, *, states: Sequence[str], service: str | None, limit: int, drafts: More
 ) -> None:
     """Incidents, newest first."""
-    rows = _rows(config, states=states, service=service, limit=limit, drafts=drafts)
+    rows = incident_rows(config, states=states, service=service, limit=limit, drafts=drafts)
     if form is Form.JSON:
         show.as_json(rows)
     else:
-        show.incidents(rows, bootstrap.the_clock().now())
+        from service_monitoring.cli import tables
+
+        tables.incidents(rows, bootstrap.the_clock().now())
 
 
 def show_incident(id: str, config: Path, form: Form) -> None:
@@ -243,39 +252,41 @@ def show_incident(id: str, config: Path, form: Form) -> None:
     if form is Form.JSON:
         show.as_json(detail)
     else:
-        show.incident(detail, bootstrap.the_clock().now())
+        from service_monitoring.cli import tables
+
+        tables.incident(detail, bootstrap.the_clock().now())
 
 
 def acknowledge(id: str, by: str, comment: str, lasts: str, config: Path, form: Form) -> None:
     """Take an incident on, for as long as `lasts` says, if it says anything."""
     length = _lasting("an acknowledgement", lasts) if lasts else None
     more = {} if length is None else {"expires_after": duration_text(length)}
-    row = _act(Acted(id, Act.ACKNOWLEDGE, by, comment, length), config, **more)
+    row = _act(config, "acknowledge", id, by, comment, lasts=length, **more)
     say(form, row, f"Acknowledged {_named_row(row)} by {by}{_until(row)}")
 
 
 def snooze(id: str, by: str, comment: str, lasts: str, config: Path, form: Form) -> None:
     """Hear nothing more of an incident, for as long as `lasts` says."""
     length = _lasting("a snooze", lasts)
-    row = _act(Acted(id, Act.SNOOZE, by, comment, length), config, **{"for": duration_text(length)})
+    row = _act(config, "snooze", id, by, comment, lasts=length, **{"for": duration_text(length)})
     say(form, row, f"Snoozed {_named_row(row)} by {by}{_until(row)}")
 
 
 def resolve(id: str, by: str, comment: str, config: Path, form: Form) -> None:
     """End an incident."""
-    row = _act(Acted(id, Act.RESOLVE, by, comment), config)
+    row = _act(config, "resolve", id, by, comment)
     say(form, row, f"Resolved {_named_row(row)} by {by}")
 
 
 def assign(id: str, to: str, by: str, comment: str, config: Path, form: Form) -> None:
     """Say who is to take care of an incident."""
-    row = _act(Acted(id, Act.ASSIGN, by, comment, to=to), config, to=to)
+    row = _act(config, "assign", id, by, comment, to=to)
     say(form, row, f"Assigned {_named_row(row)} to {row['assigned_to']}")
 
 
 def note(id: str, text: str, by: str, config: Path, form: Form) -> None:
     """Keep a text with an incident."""
-    row = _act(Acted(id, Act.NOTE, by, text), config)
+    row = _act(config, "note", id, by, text)
     say(form, row, f"Noted on {_named_row(row)} by {by}")
 
 
@@ -295,16 +306,24 @@ def _until(row: Mapping[str, Any]) -> str:
     return f" until {show.moment(until, bootstrap.the_clock().now())}" if until else ""
 
 
-def _act(act: Acted, config: Path, **more: str) -> dict[str, Any]:
+def _act(
+    config: Path, act: str, id: str, by: str, comment: str, *, lasts: Duration | None = None, to: str = "", **more: str
+) -> dict[str, Any]:
     """Have it done; `more` is what the route takes besides who says so."""
-    whole = identified(config, act.incident)
-    written = "text" if act.act is Act.NOTE else "comment"
+    whole = identified(config, id)
+    written = "text" if act == "note" else "comment"
+
+    def directly(desk: Desk) -> Awaitable[Any]:
+        from service_monitoring.domain.inputs import Act, Acted
+
+        return desk.act(Acted(whole, Act(act), by, comment, lasts, to=to))
+
     row: dict[str, Any] = ask(
         config,
         "POST",
-        f"/api/v1/incidents/{quote(whole, safe='')}/{act.act}",
-        lambda desk: desk.act(replace(act, incident=whole)),
-        body={"by": act.by, written: act.comment, **more},
+        f"/api/v1/incidents/{quote(whole, safe='')}/{act}",
+        directly,
+        body={"by": by, written: comment} | ({"to": to} if to else {}) | more,
     )
     return row
 
@@ -312,128 +331,20 @@ def _act(act: Acted, config: Path, **more: str) -> dict[str, Any]:
 def retire(name: str, by: str, reason: str, config: Path, form: Form) -> None:
     """Retire a rule, named `service.rule`."""
     service, rule = rule_named(name)
+
+    def directly(desk: Desk) -> Awaitable[Any]:
+        from service_monitoring.domain.inputs import Retired
+
+        return desk.retire(Retired(service, rule, reason, by))
+
     try:
         ask(
             config,
             "POST",
             f"/api/v1/rules/{quote(service, safe='')}/{quote(rule, safe='')}/retire",
-            lambda desk: desk.retire(Retired(service, rule, reason, by)),
+            directly,
             body={"by": by, "reason": reason},
         )
     except EmptyError:
         raise NotFound(f"no program has run with {config} yet: remove the rule from the file") from None
     say(form, {"service": service, "rule": rule, "by": by, "reason": reason}, f"Retired {name} for ever")
-
-
-def rule_named(name: str) -> tuple[str, str]:
-    """Service and rule of `service.rule`."""
-    service, _, rule = name.partition(".")
-    if not service or not rule:
-        raise Refused(f"{name!r} is not the name of a rule: write service.rule")
-    return service, rule
-
-
-class EmptyError(Exception):
-    """No program runs and none ever did: the data folder is not made by asking about it."""
-
-
-def ask(  # noqa: PLR0913 - what is asked, and by name what few questions need besides
-    config: Path,
-    method: str,
-    route: str,
-    directly: Callable[[Any], Awaitable[Any]],
-    *,
-    query: dict[str, Any] | None = None,
-    body: Any = None,
-    made: bool = False,
-    access: bool = False,
-    most: int | None = None,
-) -> Any:
-    """The answer of the running program, or that of the store where none runs, in JSON's types.
-
-    A running program is found, and answers, also while its file is not valid: somebody must be able to acknowledge,
-    and to ask what is wrong. `EmptyError` when nothing was ever stored, unless the data folder is to be `made` then.
-    `directly` is handed the desk, or that of access where it is `access` that is asked for. Of a list that comes in
-    pages, the first `most` rows.
-    """
-    with suppress(client.NotRunning):
-        if most is not None:
-            return client.walk(_socket(config), route, query or {}, most)
-        return client.ask(_socket(config), method, route, query=query, body=body)
-    settings = load(config)
-    if not made and not (settings.store.path / FACTS).exists():
-        raise EmptyError
-    return asyncio.run(_answered(bootstrap.open_access if access else bootstrap.open_desk, settings, directly))
-
-
-def _socket(config: Path) -> Path:
-    """Where a program with this file listens."""
-    _exists(config)
-    return bootstrap.socket_in(data_folder(config))
-
-
-async def _answered(
-    opened: Callable[[Settings], AbstractAsyncContextManager[Any]],
-    settings: Settings,
-    directly: Callable[[Any], Awaitable[Any]],
-) -> Any:
-    async with opened(settings) as desk:
-        return msgspec.to_builtins(await directly(desk))
-
-
-def _rows(
-    config: Path, *, states: list[State], service: str | None, limit: int, drafts: Drafts
-) -> list[dict[str, Any]]:
-    query: dict[str, Any] = {"state": [str(state) for state in states]}
-    if drafts is Drafts.SHOWN:
-        query["drafts"] = "true"
-    if service is not None:
-        query["service"] = service
-    try:
-        rows: list[dict[str, Any]] = ask(
-            config,
-            "GET",
-            "/api/v1/incidents",
-            lambda desk: desk.incidents(states=states, service=service, limit=limit, drafts=drafts),
-            query=query,
-            most=limit,
-        )
-    except EmptyError:
-        return []
-    return rows
-
-
-def identified(config: Path, beginning: str) -> str:
-    """The whole id that begins like this, among the newest thousand; a whole one is taken as it is."""
-    if len(beginning) >= _WHOLE:
-        _exists(config)
-        ids = [beginning] if (data_folder(config) / FACTS).exists() else []
-    else:
-        rows = _rows(config, states=[], service=None, limit=1000, drafts=Drafts.SHOWN)
-        ids = [row["id"] for row in rows if beginning and row["id"].startswith(beginning)]
-    if not ids:
-        raise NotFound(f"there is no incident {beginning!r}: `service-monitoring incidents list` names them")
-    if len(ids) > 1:
-        raise Refused(f"{len(ids)} incidents begin with {beginning!r}: give more of the id")
-    return ids[0]
-
-
-def load(config: Path) -> Settings:
-    """The settings of a file; `NotFound` where there is none."""
-    _exists(config)
-    return bootstrap.load(config)
-
-
-def _exists(config: Path) -> None:
-    if not config.exists():
-        raise NotFound(
-            f"there is no {config}: write one with `service-monitoring init URL`, or name yours with --config"
-        )
-
-
-def say(form: Form, answer: Any, sentence: str) -> None:
-    """An answer for programs, or a sentence for people."""
-    if form is Form.JSON:
-        show.as_json(answer)
-    else:
-        show.line(sentence)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service_monitoring.cli import Form, show
-from service_monitoring.cli.commands import load, say
+from service_monitoring.cli.asking import load, say
 from service_monitoring.cli.demo import example_history
 from service_monitoring.domain.instants import NANOSECOND, Instant
 from service_monitoring.errors import NotFound, Refused

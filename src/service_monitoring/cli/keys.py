@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from service_monitoring import bootstrap
 from service_monitoring.cli import Form, show
-from service_monitoring.cli.commands import EmptyError, ask, say
+from service_monitoring.cli.asking import EmptyError, ask, say
 from service_monitoring.domain.instants import SECOND, Duration
 from service_monitoring.errors import NotFound, Refused
-from service_monitoring.settings.quantities import duration, duration_text
+from service_monitoring.settings.lengths import duration, duration_text
 
 
 def create(check: str, config: Path, form: Form) -> None:
@@ -62,7 +62,9 @@ def list_keys(config: Path, form: Form) -> None:
     if form is Form.JSON:
         show.as_json(rows)
     else:
-        show.keys(rows, bootstrap.the_clock().now())
+        from service_monitoring.cli import tables
+
+        tables.keys(rows, bootstrap.the_clock().now())
 
 
 def list_pings(check: str, limit: int, config: Path, form: Form) -> None:
@@ -81,7 +83,9 @@ def list_pings(check: str, limit: int, config: Path, form: Form) -> None:
     if form is Form.JSON:
         show.as_json(rows)
     else:
-        show.pings(rows, bootstrap.the_clock().now())
+        from service_monitoring.cli import tables
+
+        tables.pings(rows, bootstrap.the_clock().now())
 
 
 def _overlap(text: str) -> Duration:

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from service_monitoring import bootstrap
-from service_monitoring.cli import BAD_ANSWER, DONE, Form, ical, show, show_oncall
-from service_monitoring.cli.commands import load
+from service_monitoring.cli import BAD_ANSWER, DONE, Form, ical, show
+from service_monitoring.cli.asking import load
 from service_monitoring.domain.coverage import Examined, examined, gaps
 from service_monitoring.domain.instants import DAY, Duration, Instant, in_seconds
 from service_monitoring.domain.oncall import next_change, shifts, who, whole_shifts
 from service_monitoring.domain.rotas import Rota
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.settings import Settings
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 from service_monitoring.settings.validation import suggestion
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -28,6 +28,8 @@ _LONGEST: Final = Duration(10 * 366 * DAY)
 
 def at(text: str, rota: str, config: Path, form: Form) -> None:
     """Who is on call at an instant; now, where it is empty."""
+    from service_monitoring.cli import show_oncall
+
     now = bootstrap.the_clock().now()
     asked = Instant.parse(text) if text else now
     rows = [_standing(each, asked) for each in _chosen(load(config), rota)]
@@ -36,6 +38,8 @@ def at(text: str, rota: str, config: Path, form: Form) -> None:
 
 def upcoming(over: str, rota: str, config: Path, form: Form) -> None:
     """Shifts and gaps from now on, for so long."""
+    from service_monitoring.cli import show_oncall
+
     now = bootstrap.the_clock().now()
     until = now.plus(_length(over))
     rows = [row for each in _chosen(load(config), rota) for row in _shifts(each, now, until)]
@@ -44,6 +48,8 @@ def upcoming(over: str, rota: str, config: Path, form: Form) -> None:
 
 def lint(over: str, rota: str, config: Path, form: Form) -> int:
     """What is doubtful from now on, for so long. Bad is a time without anybody, or with two overrides."""
+    from service_monitoring.cli import show_oncall
+
     now = bootstrap.the_clock().now()
     found = [(each, examined(each, now, now.plus(_length(over)))) for each in _chosen(load(config), rota)]
     rows = [_examined(each, result) for each, result in found]
@@ -60,6 +66,8 @@ def export(rota: str, weeks: int, config: Path) -> None:
 
 def import_(file: Path, rota: str, config: Path) -> int:
     """The overrides that a calendar file holds, as YAML for the configuration; who is unknown is said beside it."""
+    from service_monitoring.cli import show_oncall
+
     settings = load(config)
     zone = _chosen(settings, rota)[0].zone if rota else settings.timezone
     try:
@@ -79,6 +87,8 @@ def gaps_ahead(settings: Settings) -> Iterator[str]:
     for rota in settings.configuration.rotas:
         found = gaps(rota, now, now.plus(Duration(365 * DAY)))
         if found:
+            from service_monitoring.cli import show_oncall
+
             first = f"first from {show_oncall.local(found[0].begin)} until {show_oncall.local(found[0].end)}"
             times = show.amount(len(found), "time")
             yield f"oncall.{rota.name}: nobody is on call {times} within a year, {first}; ask oncall lint"

@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 from service_monitoring import bootstrap
 from service_monitoring.cli import Form, show
-from service_monitoring.cli.commands import EmptyError, ask, say
-from service_monitoring.domain.inputs import Requeued
+from service_monitoring.cli.asking import EmptyError, ask, say
 from service_monitoring.errors import NotFound
 
 
@@ -33,17 +32,25 @@ def list_outbox(config: Path, form: Form, *, states: list[str], limit: int) -> N
     if form is Form.JSON:
         show.as_json(rows)
     else:
-        show.outbox(rows, bootstrap.the_clock().now())
+        from service_monitoring.cli import tables
+
+        tables.outbox(rows, bootstrap.the_clock().now())
 
 
 def requeue(key: str, by: str, comment: str, config: Path, form: Form) -> None:
     """Send a parked notice once more; its key may be shortened."""
+
+    def directly(desk: Any) -> Any:
+        from service_monitoring.domain.inputs import Requeued
+
+        return desk.requeue(Requeued(key, by, comment))
+
     try:
         row = ask(
             config,
             "POST",
             f"/api/v1/outbox/{quote(key, safe='')}/requeue",
-            lambda desk: desk.requeue(Requeued(key, by, comment)),
+            directly,
             body={"by": by, "comment": comment},
         )
     except EmptyError:

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from service_monitoring import bootstrap
 from service_monitoring.cli import Form, show, show_explained, show_figures
-from service_monitoring.cli.commands import EmptyError, ask, identified, load, rule_named
+from service_monitoring.cli.asking import EmptyError, ask, identified, load, rule_named
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.settings import Settings
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 
 
 def list_rules(service: str | None, config: Path, form: Form) -> None:

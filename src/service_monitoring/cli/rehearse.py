@@ -20,10 +20,10 @@ from msgspec.structs import replace
 
 from service_monitoring import bootstrap
 from service_monitoring.bootstrap import rehearsing
+from service_monitoring.bootstrap.loading import rehearsable
 from service_monitoring.bootstrap.ranges import Range, chosen
 from service_monitoring.bootstrap.rehearsing import Past, Variant
-from service_monitoring.bootstrap.wiring import rehearsable
-from service_monitoring.cli import Form, show, show_rehearsal
+from service_monitoring.cli import Form, show
 from service_monitoring.domain.calendar import active_hours
 from service_monitoring.domain.configuration import Configuration, with_drafts_active
 from service_monitoring.domain.instants import Instant, in_seconds
@@ -35,13 +35,12 @@ from service_monitoring.rehearsal.disturbed import disturbed_of
 from service_monitoring.rehearsal.disturbing import Disturbances, disturbances
 from service_monitoring.rehearsal.figures import figures_of
 from service_monitoring.rehearsal.judging import TrueIncident, judge, read_incidents
-from service_monitoring.rehearsal.page import html_of
 from service_monitoring.rehearsal.rehearsed import Rehearsed
 from service_monitoring.rehearsal.report import Report, as_json, report_of
 from service_monitoring.rehearsal.sweep import Sweep as Curve
 from service_monitoring.rehearsal.sweep import summary_of, sweep_of
 from service_monitoring.settings import Settings, Sweep, Variation, current, grid, sweep
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 from service_monitoring.wire.ledger import ledger
 
 _UTC: Final = "UTC"
@@ -103,11 +102,15 @@ def _rehearse(asked: Asked, form: Form) -> None:
     if asked.ledger is not None:
         _write(asked.ledger, ledger(_to_write(asked, made).decisions))
     if asked.report is not None:
+        from service_monitoring.rehearsal.page import html_of
+
         _write(asked.report, html_of(report, title=title or "Rehearsal").encode())
     document = as_json(report).decode()
     if form is Form.JSON:
         show.text(document + "\n")
     else:
+        from service_monitoring.cli import show_rehearsal
+
         show_rehearsal.rehearsed(json.loads(document), title)
 
 

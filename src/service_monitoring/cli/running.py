@@ -13,6 +13,7 @@ from pathlib import Path
 
 from service_monitoring import bootstrap
 from service_monitoring.bootstrap.logs import configure_logs
+from service_monitoring.cli import USUAL
 from service_monitoring.settings import Redactor, Settings
 
 
@@ -21,6 +22,7 @@ def run(config: Path, level: str) -> None:
     # A start makes millions of values and hardly a cycle among them; looking for some would take half as long again.
     # The program lets the collector go on once everything is there.
     gc.disable()
+    gc.set_threshold(*USUAL)
     # By default it would kill. Whoever asks for a reload before the program listens loses nothing: a file that was
     # changed since it was read is found by its content.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from service_monitoring.cli.show import line, lines, moment, word
+from service_monitoring.cli.show import line, moment
+from service_monitoring.cli.tables import lines, word
 from service_monitoring.domain.instants import Instant
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from rich.padding import Padding
 from rich.text import Text
 
-from service_monitoring.cli.show import lines, moment, word
+from service_monitoring.cli.show import moment
+from service_monitoring.cli.tables import lines, word
 from service_monitoring.domain.instants import Instant
 from service_monitoring.views.explanation import PARTS, because_text, concerning, told_text
 from service_monitoring.views.on_record import names

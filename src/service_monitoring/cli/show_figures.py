@@ -12,9 +12,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from service_monitoring.cli.show import counts, facts_table, line, lines, moment, word
+from service_monitoring.cli.show import counts, line, moment
+from service_monitoring.cli.tables import facts_table, lines, word
 from service_monitoring.domain.instants import Instant, seconds
-from service_monitoring.settings.quantities import duration_text
+from service_monitoring.settings.lengths import duration_text
 from service_monitoring.views.rules import WHY
 
 _VERDICTS: Final = {"breached": "bold red", "healthy": "green", "unknown": "yellow"}

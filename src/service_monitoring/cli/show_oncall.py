@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from service_monitoring.cli.ical import Entry
-from service_monitoring.cli.show import line, lines, moment, warn, word
+from service_monitoring.cli.show import line, moment, warn
+from service_monitoring.cli.tables import lines, word
 from service_monitoring.domain.calendar import local_text
 from service_monitoring.domain.instants import Instant
 

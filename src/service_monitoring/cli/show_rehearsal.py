@@ -12,11 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from service_monitoring.cli.show import amount, lines, word
+from service_monitoring.cli.show import amount
+from service_monitoring.cli.tables import lines, word
 from service_monitoring.domain.instants import DAY, HOUR, Instant, seconds
 from service_monitoring.views.because import length_text
 from service_monitoring.views.on_record import names
-from service_monitoring.views.wording import one_line
+from service_monitoring.views.texts import one_line
 
 MOST_ROWS: Final = 8
 """Rows of a table; the page and the JSON document have more."""

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-import msgspec
-from rich.padding import Padding
-from rich.text import Text
-
 from service_monitoring import bootstrap
-from service_monitoring.cli import Form, show
-from service_monitoring.cli.commands import EmptyError, ask, load, say
+from service_monitoring.cli import Form, More, show
+from service_monitoring.cli.asking import EmptyError, ask, load, say
 from service_monitoring.domain.instants import Duration, Instant
-from service_monitoring.domain.matchers import Matcher
-from service_monitoring.domain.silences import Wanted, made
 from service_monitoring.errors import NotFound, Refused, Unavailable
-from service_monitoring.ports import Ended
-from service_monitoring.settings.matchers import matcher
-from service_monitoring.settings.quantities import duration, duration_text
-from service_monitoring.views.silences import EVERY_SILENCE, window_rows
+from service_monitoring.settings.lengths import duration, duration_text
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from service_monitoring.domain.matchers import Matcher
+    from service_monitoring.domain.silences import Wanted
+    from service_monitoring.views.desk import Desk
+
+MOST: Final = 1_000
+"""Silences of a list, spelt here because the views are not loaded where a running program answers; a test compares."""
 _MOST_WINDOWS: Final = 1_000
 
 
@@ -42,6 +42,8 @@ class Said(NamedTuple):
 
 def add(said: Said, config: Path, form: Form, *, dry_run: bool) -> None:
     """Make a silence, or show what it would match."""
+    from service_monitoring.domain.silences import made
+
     wanted = _wanted(said)
     now = bootstrap.the_clock().now()
     made(wanted, now)  # what cannot be is refused here, also where nothing is to be made
@@ -65,18 +67,24 @@ def add(said: Said, config: Path, form: Form, *, dry_run: bool) -> None:
     say(form, row, f"Silenced {' '.join(row['matchers'])} by {row['author']} {ends}: {row['id']}")
 
 
-def list_silences(config: Path, form: Form, *, ended: Ended) -> None:
+def list_silences(config: Path, form: Form, *, ended: More) -> None:
     """Silences, the latest to end first."""
-    query = {"ended": "true"} if ended is Ended.SHOWN else {}
+    query = {"ended": "true"} if ended is More.SHOWN else {}
+
+    def directly(desk: Desk) -> Any:
+        from service_monitoring.ports import Ended
+
+        return desk.silences(ended=Ended(ended.value))
+
     rows: list[dict[str, Any]]
     try:
         rows = ask(
             config,
             "GET",
             "/api/v1/silences",
-            lambda desk: desk.silences(ended=ended),
+            directly,
             query=query,
-            most=EVERY_SILENCE.limit,
+            most=MOST,
         )
     except EmptyError:
         rows = []
@@ -115,18 +123,27 @@ def preview(texts: Sequence[str], config: Path, form: Form) -> None:
     if form is Form.JSON:
         show.as_json(answer)
         return
+    from service_monitoring.cli import tables
+
     now = bootstrap.the_clock().now()
     show.line(f"{' '.join(answer['matchers'])} matches {show.amount(len(answer['now']), 'open incident')}.")
     if answer["now"]:
-        show.incidents(answer["now"], now)
+        tables.incidents(answer["now"], now)
     over = [row for row in answer["lately"] if row["resolved_at"]]
     show.line(f"In the last week it matched {show.amount(len(over), 'incident')} that ended.")
     if over:
-        show.incidents(over, now)
+        tables.incidents(over, now)
 
 
 def list_maintenance(over: str, config: Path, form: Form) -> None:
     """The windows of planned work, from now on."""
+    import msgspec
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from service_monitoring.cli import tables
+    from service_monitoring.views.silences import window_rows
+
     length = duration(over)
     if length <= 0:
         raise Refused(f"a range of {over} is none: write --over 4w")
@@ -138,17 +155,19 @@ def list_maintenance(over: str, config: Path, form: Form) -> None:
     if not rows:
         show.line(f"No maintenance within {over}.")
     for row in rows:
-        show.lines(
-            Text.assemble(show.word(row.name, "bold"), "  ", show.word(" ".join(row.matchers) or "everything", "")),
+        tables.lines(
+            Text.assemble(tables.word(row.name, "bold"), "  ", tables.word(" ".join(row.matchers) or "everything", "")),
             *(Padding(each, (0, 0, 0, 2)) for each in _about(row.begins, row.ends, row.comment, now)),
         )
         if row.lasts_after_failure is not None:
             lasts = show.roughly(Duration(round(row.lasts_after_failure * 1e9)))
-            show.lines(Padding(Text(f"begins at the first failure, and lasts {lasts}"), (0, 0, 0, 2)))
+            tables.lines(Padding(Text(f"begins at the first failure, and lasts {lasts}"), (0, 0, 0, 2)))
 
 
 def _wanted(said: Said) -> Wanted:
     """A silence as it was typed. `InvalidValue` and `Refused` name what cannot be read."""
+    from service_monitoring.domain.silences import Wanted
+
     return Wanted(
         matchers=_matchers(said.matchers),
         author=said.by,
@@ -160,24 +179,35 @@ def _wanted(said: Said) -> Wanted:
 
 
 def _matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
+    from service_monitoring.settings.matchers import matcher
+
     return tuple(matcher(text) for text in texts)
 
 
 def _show_silences(rows: Sequence[Mapping[str, Any]], now: Instant) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from service_monitoring.cli import tables
+
     if not rows:
         show.line("No silences.")
     for row in rows:
         said = f"{row['comment']} ({row['author']})"
         if row["expired_by"]:
             said += f", ended by {row['expired_by']}"
-        show.lines(
-            Text.assemble(show.word(row["id"], ""), "  ", show.word(row["state"], "bold"), "  ")
-            + show.word(" ".join(row["matchers"]), ""),
+        tables.lines(
+            Text.assemble(tables.word(row["id"], ""), "  ", tables.word(row["state"], "bold"), "  ")
+            + tables.word(" ".join(row["matchers"]), ""),
             *(Padding(each, (0, 0, 0, 2)) for each in _about(row["begins"], row["ends"], said, now)),
         )
 
 
 def _about(begins: str, ends: str, said: str, now: Instant) -> list[Text]:
     """When it is, and what is said of it."""
+    from rich.text import Text
+
+    from service_monitoring.cli import tables
+
     lines = [Text(f"from {show.moment(begins, now)}"), Text(f"until {show.moment(ends, now)}")]
-    return [*lines, show.word(said, "")] if said else lines
+    return [*lines, tables.word(said, "")] if said else lines

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from rich.text import Text
 
 from service_monitoring import bootstrap
-from service_monitoring.cli import BAD_ANSWER, DONE, Form, show
-from service_monitoring.cli.commands import ask, identified, load
+from service_monitoring.cli import BAD_ANSWER, DONE, Form, show, tables
+from service_monitoring.cli.asking import ask, identified, load
 from service_monitoring.domain.instants import in_seconds
 from service_monitoring.ports import Accepted, Answer, Later, Rejected
 
@@ -61,12 +61,12 @@ def preview(recipient: str, incident: str, config: Path, form: Form) -> None:
         )
         return
     facts: list[tuple[str | Text, Any]] = [
-        ("subject", show.word(message.subject)),
-        ("content type", show.word(message.content_type)),
+        ("subject", tables.word(message.subject)),
+        ("content type", tables.word(message.content_type)),
     ]
     if message.degraded:
-        facts.append(("degraded", show.word(message.degraded, "bold red")))
-    show.lines(show.facts_table(facts), Text())
+        facts.append(("degraded", tables.word(message.degraded, "bold red")))
+    tables.lines(tables.facts_table(facts), Text())
     for each in message.body.splitlines():
         show.line(each)  # as it is: no line of it is folded
 

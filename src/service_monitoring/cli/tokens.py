@@ -13,11 +13,11 @@ from urllib.parse import quote
 from service_monitoring import bootstrap
 from service_monitoring.access.identity import OWNER
 from service_monitoring.access.permissions import Permission
-from service_monitoring.cli import BAD_ANSWER, DONE, Form, show, show_access
-from service_monitoring.cli.commands import EmptyError, ask, say
+from service_monitoring.cli import BAD_ANSWER, DONE, Form, show
+from service_monitoring.cli.asking import EmptyError, ask, say
 from service_monitoring.domain.instants import SECOND
 from service_monitoring.errors import NotFound, Refused
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 
 
 def create(name: str, account: str, scopes: Sequence[str], lasts: str, config: Path, form: Form) -> None:
@@ -56,6 +56,8 @@ def list_tokens(config: Path, form: Form) -> None:
     if form is Form.JSON:
         show.as_json(rows)
     else:
+        from service_monitoring.cli import show_access
+
         show_access.tokens(rows, bootstrap.the_clock().now())
 
 
@@ -91,6 +93,8 @@ def list_audit(before: int | None, limit: int, config: Path, form: Form) -> None
     if form is Form.JSON:
         show.as_json(rows)
     else:
+        from service_monitoring.cli import show_access
+
         show_access.audit(rows, bootstrap.the_clock().now())
 
 

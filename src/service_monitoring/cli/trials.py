@@ -16,7 +16,7 @@ from service_monitoring.domain.instants import in_seconds
 from service_monitoring.errors import Refused
 from service_monitoring.rehearsal.shortfalls import Shortfall, Tried, tried
 from service_monitoring.settings import InvalidSettings
-from service_monitoring.settings.quantities import duration_text
+from service_monitoring.settings.lengths import duration_text
 
 
 def play(files: Sequence[Path], form: Form, junit: Path | None) -> int:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from service_monitoring.access.accounts import same
 from service_monitoring.access.identity import OWNER
 from service_monitoring.access.permissions import Role
-from service_monitoring.cli import Form, Typed, show, show_access
-from service_monitoring.cli.commands import EmptyError, ask, say
+from service_monitoring.cli import Form, Typed, show
+from service_monitoring.cli.asking import EmptyError, ask, say
 from service_monitoring.errors import NotFound, Refused
 
 _MOST_READ = 4_096
@@ -55,6 +55,8 @@ def list_users(config: Path, form: Form) -> None:
     if form is Form.JSON:
         show.as_json(rows)
     else:
+        from service_monitoring.cli import show_access
+
         show_access.accounts(rows)
 
 

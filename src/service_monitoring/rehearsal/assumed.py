@@ -17,7 +17,7 @@ from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted, Stamp
 from service_monitoring.domain.instants import Duration, Instant
 from service_monitoring.domain.notices import Notice, Page
-from service_monitoring.settings.quantities import duration_text
+from service_monitoring.settings.lengths import duration_text
 
 PAGES: Final = frozenset({Page.FIRST, Page.RELEASED, Page.RAISED, Page.REPEATED, Page.ESCALATED})
 """What makes a person act; that something flaps, or is over, does not."""

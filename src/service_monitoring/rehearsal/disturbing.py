@@ -48,7 +48,7 @@ from service_monitoring.domain.stretches import Gap, Portion, Stretch
 from service_monitoring.domain.windows import InstantColumn
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Flaw, RecordedHistory, SampleHistory
-from service_monitoring.settings.quantities import duration
+from service_monitoring.settings.lengths import duration
 from service_monitoring.views.because import instant_text
 
 WEEK: Final = Duration(7 * DAY)

@@ -32,8 +32,8 @@ from service_monitoring.rehearsal.trials import (
     played,
 )
 from service_monitoring.settings import Place
+from service_monitoring.settings.lengths import duration_text
 from service_monitoring.settings.problems import one_line
-from service_monitoring.settings.quantities import duration_text
 from service_monitoring.views.because import instant_text
 
 PENDING: Final = "pending"

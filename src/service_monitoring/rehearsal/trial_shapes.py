@@ -12,9 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.errors import Refused
 from service_monitoring.rehearsal.trials import FINEST, Doing
+from service_monitoring.settings.lengths import duration
 from service_monitoring.settings.matchers import MatchersField
 from service_monitoring.settings.problems import InvalidValue
-from service_monitoring.settings.quantities import DurationField, duration
+from service_monitoring.settings.quantities import DurationField
 from service_monitoring.settings.shapes import Shape
 
 DEFAULT_STEP = Duration(MINUTE)

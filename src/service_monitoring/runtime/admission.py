@@ -19,7 +19,7 @@ from service_monitoring.domain.inputs import (
 )
 from service_monitoring.domain.instants import NANOSECOND, SECOND, Duration
 from service_monitoring.ports import Clock
-from service_monitoring.runtime.clock import APART, ClockWatch, Lagged, Suspended, read
+from service_monitoring.runtime.drift import APART, ClockWatch, Lagged, Suspended, read
 
 LOOK_EVERY = SECOND
 """How often something must be admitted, or `look` be called, for the clocks to be watched closely enough."""

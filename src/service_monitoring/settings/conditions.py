@@ -29,8 +29,8 @@ from service_monitoring.domain.strategies import (
     Threshold,
 )
 from service_monitoring.settings.complaints import KeyPath
+from service_monitoring.settings.lengths import duration
 from service_monitoring.settings.problems import InvalidValue, shown
-from service_monitoring.settings.quantities import duration
 from service_monitoring.settings.rule_shapes import (
     LEVELS,
     BreachAfterShape,

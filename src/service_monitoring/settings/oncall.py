@@ -15,8 +15,8 @@ from service_monitoring.domain.rotas import DAILY, SHORTEST_TURN, WEEKLY, Handov
 from service_monitoring.errors import Refused
 from service_monitoring.settings.calendars import handover_parts
 from service_monitoring.settings.complaints import KeyPath
+from service_monitoring.settings.lengths import duration_text
 from service_monitoring.settings.problems import shown
-from service_monitoring.settings.quantities import duration_text
 from service_monitoring.settings.reading import Reading
 from service_monitoring.settings.shapes import FileShape, LayerShape, OncallShape
 from service_monitoring.settings.validation import suggestion

@@ -18,8 +18,8 @@ from typing import Any, Final
 from service_monitoring.domain.instants import Duration
 from service_monitoring.settings.complaints import Complaint, InvalidSettings, KeyPath, path_text
 from service_monitoring.settings.gather import Gathered
+from service_monitoring.settings.lengths import duration, duration_text, size
 from service_monitoring.settings.problems import InvalidValue, shown
-from service_monitoring.settings.quantities import duration, duration_text, size
 from service_monitoring.settings.rule_shapes import operand
 from service_monitoring.settings.validation import suggestion
 

@@ -25,9 +25,10 @@ from pydantic import (
 
 from service_monitoring.domain.instants import Duration, in_seconds
 from service_monitoring.settings.calendars import HoursField, WeekdaysField, ZoneField
+from service_monitoring.settings.lengths import duration, size
 from service_monitoring.settings.matchers import MatchersField
 from service_monitoring.settings.problems import InvalidValue, shown
-from service_monitoring.settings.quantities import DurationField, duration, size
+from service_monitoring.settings.quantities import DurationField
 
 RESERVED: Final = frozenset({"service", "check", "metric", "rule", "severity"})
 """Labels that every incident has of its own."""
@@ -85,7 +86,7 @@ Limits = Annotated[list[Operand], Field(min_length=2, max_length=2)]
 class RuleValue(BaseModel):
     """A mapping within a rule: unknown keys are refused, types are not guessed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class ComparisonShape(RuleValue):

@@ -29,8 +29,8 @@ from service_monitoring.settings.conditions import (
 )
 from service_monitoring.settings.dependencies import Dependencies
 from service_monitoring.settings.kinds import LATER_REASONS, HeartbeatOptions, PushOptions
+from service_monitoring.settings.lengths import duration_text
 from service_monitoring.settings.problems import InvalidValue, shown
-from service_monitoring.settings.quantities import duration_text
 from service_monitoring.settings.reading import Reading, TemplateCheck
 from service_monitoring.settings.rule_shapes import RuleShape
 from service_monitoring.settings.shapes import CheckShape, EveryCheckShape, FileShape, ServiceShape

@@ -31,7 +31,7 @@ from service_monitoring.settings.quantities import DurationField
 from service_monitoring.settings.rule_shapes import LabelsField, RuleField
 from service_monitoring.settings.secrets import Secret
 
-STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True)
+STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 

@@ -15,7 +15,7 @@ Knows that object. Does not know what Alertmanager makes of it: grouping, silenc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec.structs import replace
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -29,9 +29,12 @@ from service_monitoring.settings.programs import VariableName
 from service_monitoring.sinks.addressing import Headers, secrets_in
 from service_monitoring.sinks.chat import is_link, offered
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Standing, facts_of, standing
-from service_monitoring.sinks.posting import Poster, PostingKind, canonical
+from service_monitoring.sinks.posting import PostingKind, canonical
 from service_monitoring.views.digests import apart
 from service_monitoring.views.wording import Article, article
+
+if TYPE_CHECKING:
+    from service_monitoring.sinks.poster import Poster
 
 NAME: Final = "alertname"
 

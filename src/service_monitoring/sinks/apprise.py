@@ -32,7 +32,8 @@ from service_monitoring.settings import InvalidValue, Redactor, Secret
 from service_monitoring.sinks.chat import offered
 from service_monitoring.sinks.paging import Standing, standing
 from service_monitoring.views.digests import foremost, worst
-from service_monitoring.views.wording import article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import article
 
 THREADS: Final = 4
 """Notices of one channel that may be under way at once."""

@@ -14,7 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,9 +24,13 @@ from service_monitoring.domain.instants import Instant
 from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import NO_TEMPLATE, Answer, Deadline, Links, Message, Template, no_links
-from service_monitoring.sinks.posting import NO_HEADERS, Judge, Poster, by_status
+from service_monitoring.sinks.posting import NO_HEADERS, Judge, by_status
 from service_monitoring.views.digests import counted, foremost, is_digest, is_over, shared, worst
-from service_monitoring.views.wording import Article, article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import Article, article
+
+if TYPE_CHECKING:
+    from service_monitoring.sinks.poster import Poster
 
 JSON: Final = "application/json; charset=utf-8"
 LONGEST_FACT: Final = 500

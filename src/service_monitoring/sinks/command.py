@@ -51,7 +51,8 @@ from service_monitoring.settings.programs import Arguments, VariableName
 from service_monitoring.sinks.content import content
 from service_monitoring.sinks.posting import canonical
 from service_monitoring.views.digests import foremost, worst
-from service_monitoring.views.wording import article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import article
 
 VARIABLES: Final = ("NOTICE_KEY", "NOTICE_THREAD", "NOTICE_SUBJECT", "NOTICE_PAGE", "NOTICE_SEVERITY")
 """What a program is told in its environment; all else is in the object."""

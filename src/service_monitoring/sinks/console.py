@@ -25,7 +25,8 @@ from service_monitoring.ports import (
     Surroundings,
     Template,
 )
-from service_monitoring.views.wording import article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import article
 
 LONGEST_LINE: Final = 2048
 """Bytes of a line: what a pipe that is ready takes whole without blocking is at least 4096 (PIPE_BUF)."""

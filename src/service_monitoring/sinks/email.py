@@ -56,7 +56,8 @@ from service_monitoring.settings import InvalidValue, Redactor, Secret
 from service_monitoring.sinks import mail
 from service_monitoring.sinks.addressing import checked_url
 from service_monitoring.sinks.names import BlockingNames
-from service_monitoring.views.wording import article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import article
 
 _ADDRESS: Final = re.compile(r"[!#-'*+/-9=?A-Z^_`a-z{-~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _MOST_MAILBOXES: Final = 50

@@ -22,7 +22,8 @@ from service_monitoring.domain.instants import SECOND, Instant
 from service_monitoring.domain.notices import Notice
 from service_monitoring.ports import Message
 from service_monitoring.views.digests import foremost
-from service_monitoring.views.wording import Article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import Article
 
 _LONGEST_SUBJECT: Final = 200
 _NAMES: Final = (

@@ -8,7 +8,7 @@ else. Knows the three requests and where each goes. The key is a header, put in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,9 +19,13 @@ from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Accepted, Answer, Deadline, Message, Surroundings
 from service_monitoring.sinks.chat import JSON, offered, whole
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Key, Standing, cut, facts_of, standing
-from service_monitoring.sinks.posting import Heard, Poster, PostingKind, by_status, canonical
+from service_monitoring.sinks.posting import Heard, PostingKind, by_status, canonical
 from service_monitoring.views.digests import foremost, worst
-from service_monitoring.views.wording import Article, article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import Article, article
+
+if TYPE_CHECKING:
+    from service_monitoring.sinks.poster import Poster
 
 LONGEST_MESSAGE: Final = 130
 LONGEST_DESCRIPTION: Final = 15_000

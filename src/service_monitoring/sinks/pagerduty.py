@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,9 +21,13 @@ from service_monitoring.domain.rules import Severity
 from service_monitoring.ports import Answer, Deadline, Message, Surroundings
 from service_monitoring.sinks.chat import JSON, is_link, offered
 from service_monitoring.sinks.paging import SOURCE, BaseUrl, Key, Standing, cut, facts_of, standing
-from service_monitoring.sinks.posting import Poster, PostingKind, canonical
+from service_monitoring.sinks.posting import PostingKind, canonical
 from service_monitoring.views.digests import foremost, worst
-from service_monitoring.views.wording import article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import article
+
+if TYPE_CHECKING:
+    from service_monitoring.sinks.poster import Poster
 
 LONGEST_SUMMARY: Final = 1024
 LONGEST_KEY: Final = 255

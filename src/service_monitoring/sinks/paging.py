@@ -18,7 +18,8 @@ from service_monitoring.settings import InvalidValue, Secret
 from service_monitoring.sinks.addressing import PlainUrl, checked_header_value
 from service_monitoring.sinks.chat import fitted
 from service_monitoring.views.digests import counted, foremost, is_digest, is_over, shared
-from service_monitoring.views.wording import Article, one_line
+from service_monitoring.views.texts import one_line
+from service_monitoring.views.wording import Article
 
 SOURCE: Final = "service-monitoring"
 """As whom this program reports what is of no service."""

@@ -8,7 +8,7 @@ which the thread's key is not: a notice that is sent again may be seen twice.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from yarl import URL
@@ -17,7 +17,10 @@ from service_monitoring.ports import NO_TEMPLATE, Answer, Later, Links, Rejected
 from service_monitoring.settings import InvalidValue, Secret
 from service_monitoring.sinks.addressing import PlainUrl
 from service_monitoring.sinks.chat import ChatSink, Words, fitted, units, unmentioned, whole
-from service_monitoring.sinks.posting import Heard, Poster, PostingKind, by_status, canonical, wish_of
+from service_monitoring.sinks.posting import Heard, PostingKind, by_status, canonical, wish_of
+
+if TYPE_CHECKING:
+    from service_monitoring.sinks.poster import Poster
 
 LONGEST_MESSAGE: Final = 4096
 LONGEST_TITLE: Final = 256

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from yarl import URL
@@ -23,9 +23,12 @@ from service_monitoring.ports import Answer, Deadline, Message, Surroundings
 from service_monitoring.settings import InvalidValue, Secret
 from service_monitoring.sinks.addressing import Headers, SecretUrl, secrets_in, secrets_of
 from service_monitoring.sinks.content import content
-from service_monitoring.sinks.posting import Poster, PostingKind, canonical
+from service_monitoring.sinks.posting import PostingKind, canonical
 from service_monitoring.views.digests import foremost
 from service_monitoring.views.wording import article
+
+if TYPE_CHECKING:
+    from service_monitoring.sinks.poster import Poster
 
 SIGNATURE: Final = "X-Signature-256"
 TIMESTAMP: Final = "X-Signature-Timestamp"

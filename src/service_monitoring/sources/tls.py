@@ -29,7 +29,7 @@ from service_monitoring.domain.samples import Observation, Reason
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Deadline, Surroundings
 from service_monitoring.settings import DurationField
-from service_monitoring.settings.quantities import duration_text
+from service_monitoring.settings.lengths import duration_text
 from service_monitoring.sources.connecting import (
     Address,
     Endpoint,

@@ -23,9 +23,9 @@ from service_monitoring.domain.notices import Notice
 from service_monitoring.domain.samples import Series
 from service_monitoring.errors import Conflict, MonitoringError
 from service_monitoring.ports import Commit, Ping
+from service_monitoring.storage.operations import Operation, in_savepoint
 from service_monitoring.storage.outbox import requeue, settle
 from service_monitoring.storage.rows import Insert, tuples
-from service_monitoring.storage.writer import Operation, in_savepoint
 from service_monitoring.wire import configuration as configurations
 from service_monitoring.wire.codec import encode
 from service_monitoring.wire.journal import VERSION, written

@@ -15,8 +15,8 @@ from service_monitoring.domain.inputs import Admitted, Observed, Pushed, Stamp, 
 from service_monitoring.domain.samples import Outcome, Reason
 from service_monitoring.errors import MonitoringError, Refused
 from service_monitoring.ports import NO_MARKS
+from service_monitoring.storage.operations import Operation, in_savepoint
 from service_monitoring.storage.rows import Insert, tuples
-from service_monitoring.storage.writer import Operation, in_savepoint
 from service_monitoring.wire.codec import decode, encode
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]

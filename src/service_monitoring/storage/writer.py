@@ -14,52 +14,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
 from service_monitoring.errors import MonitoringError, Unavailable, Unusable
 from service_monitoring.storage.failures import busy, fatal, full, translated
+from service_monitoring.storage.operations import Batch, Operation
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 CAPACITY: Final = 1_000
 """Operations that wait at most; a caller beyond that waits for a place."""
 
 _GROUP: Final = 500
 _ATTEMPTS: Final = 3
-
-
-class Operation(Protocol[T_co]):
-    """One thing to be written whole. Run in the writer's thread, inside a savepoint of its own."""
-
-    def run(self, connection: sqlite3.Connection) -> T_co:
-        """Write it. Any error leaves nothing of this operation behind."""
-        ...
-
-
-class Batch(Protocol):
-    """A file's own way of writing many operations at once; also told what became of them."""
-
-    def prepare(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> None:
-        """What must be set before the transaction of these begins."""
-        ...
-
-    def run(self, connection: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """Results in the order of the operations; an exception in place of a result refuses that operation alone.
-
-        What it raises itself undoes the whole transaction.
-        """
-        ...
-
-    def done(self) -> None:
-        """The transaction is durable."""
-        ...
-
-    def undone(self) -> None:
-        """The transaction was rolled back: forget what was thought to be written."""
-        ...
 
 
 class _Waiting(Generic[T]):
@@ -245,16 +214,3 @@ def _resolve(group: Sequence[_Waiting[Any]], answers: Sequence[Any]) -> None:
             waiting.future.set_exception(answer)
         else:
             waiting.future.set_result(answer)
-
-
-def in_savepoint(connection: sqlite3.Connection, operation: Operation[T]) -> T | MonitoringError:
-    """Run one operation; what it refuses is undone and given back, what the device refuses is raised."""
-    connection.execute("SAVEPOINT operation")
-    try:
-        result = operation.run(connection)
-    except MonitoringError as error:
-        connection.execute("ROLLBACK TO operation")
-        connection.execute("RELEASE operation")
-        return error
-    connection.execute("RELEASE operation")
-    return result

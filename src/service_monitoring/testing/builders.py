@@ -48,7 +48,7 @@ from service_monitoring.domain.samples import Measurement, Observation, Outcome,
 from service_monitoring.domain.schedules import ActiveHours, Cron, Expectation, Period
 from service_monitoring.domain.silences import Wanted
 from service_monitoring.domain.strategies import AnyStrategy, Comparison, Operator, Threshold
-from service_monitoring.settings.quantities import duration, duration_text
+from service_monitoring.settings.lengths import duration, duration_text
 
 START: Final = Instant.parse("2026-01-05T00:00:00Z")
 """A Monday; offsets as `+5m` count from here."""

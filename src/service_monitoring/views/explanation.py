@@ -12,7 +12,7 @@ from msgspec import Struct
 from service_monitoring.domain.groups import Group
 from service_monitoring.domain.instants import Instant
 from service_monitoring.views.because import length_text
-from service_monitoring.views.wording import one_line
+from service_monitoring.views.texts import one_line
 
 PARTS: Final = {
     "recipients": ("Who was told", "nobody"),

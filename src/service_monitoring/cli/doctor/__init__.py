@@ -12,10 +12,10 @@ import msgspec
 from rich.text import Text
 
 from service_monitoring import bootstrap
-from service_monitoring.cli import BAD_ANSWER, DONE, Form, show
+from service_monitoring.cli import BAD_ANSWER, DONE, Form, show, tables
 from service_monitoring.cli.doctor import configuration, folder, machine, program
 from service_monitoring.cli.doctor.findings import Finding, Level
-from service_monitoring.views.wording import one_line
+from service_monitoring.views.texts import one_line
 
 
 def examine(config: Path, form: Form, *, reach: bool) -> int:
@@ -42,14 +42,16 @@ def findings(config: Path, *, reach: bool) -> list[Finding]:
     if reach:
         found += configuration.reach(read.settings)
     found += folder.look(read.settings.store.path)
-    return found + program.look(read.settings.store.path, bootstrap.socket_path(read.settings), clock)
+    return found + program.look(read.settings.store.path, bootstrap.socket_in(read.settings.store.path), clock)
 
 
 def _print(found: list[Finding]) -> None:
     for finding in found:
-        show.lines(show.facts_table([(show.word(finding.level), Text(f"{finding.topic}: {one_line(finding.what)}"))]))
+        tables.lines(
+            tables.facts_table([(tables.word(finding.level), Text(f"{finding.topic}: {one_line(finding.what)}"))])
+        )
         more = [("why it matters", finding.why), ("what to do", finding.remedy)]
         if finding.level is not Level.FINE:
-            show.lines(show.facts_table([("", show.word(f"{name}: {text}", "")) for name, text in more if text]))
+            tables.lines(tables.facts_table([("", tables.word(f"{name}: {text}", "")) for name, text in more if text]))
     numbers = {level: sum(finding.level is level for finding in found) for level in Level}
     show.line(f"{numbers[Level.WRONG]} wrong, {numbers[Level.DOUBTFUL]} doubtful, {numbers[Level.FINE]} fine")

@@ -1,23 +1,26 @@
 """Opening a history by what it is called: a data folder of ours, files of Parquet or CSV, or a Prometheus server.
 
-Knows what each looks like from outside. Does not know how any of them is read.
+Knows what each looks like from outside. Does not know how any of them is read: who does, and the libraries for it, is
+imported when it is what somebody names.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from service_monitoring.errors import NotFound, Refused
 from service_monitoring.storage.folder import FACTS
-from service_monitoring.storage.history.csv import CsvHistory
 from service_monitoring.storage.history.mapping import Mapping, read_mapping
 from service_monitoring.storage.history.own import History
-from service_monitoring.storage.history.own_samples import OwnSamples
-from service_monitoring.storage.history.parquet import ParquetHistory
-from service_monitoring.storage.history.prometheus import PrometheusHistory
 
-Foreign: TypeAlias = ParquetHistory | CsvHistory | PrometheusHistory
+if TYPE_CHECKING:
+    from service_monitoring.storage.history.csv import CsvHistory
+    from service_monitoring.storage.history.own_samples import OwnSamples
+    from service_monitoring.storage.history.parquet import ParquetHistory
+    from service_monitoring.storage.history.prometheus import PrometheusHistory
+
+Foreign: TypeAlias = "ParquetHistory | CsvHistory | PrometheusHistory"
 """Histories of samples alone."""
 
 PARQUET: Final = (".parquet",)
@@ -58,6 +61,8 @@ def open_samples(
     if not isinstance(opened, History):
         return opened
     opened.close()
+    from service_monitoring.storage.history.own_samples import OwnSamples  # noqa: PLC0415 - as said above
+
     return OwnSamples(Path(source), aside=aside)
 
 
@@ -68,6 +73,8 @@ def _server(url: str, read: Mapping) -> PrometheusHistory:
         raise Refused(
             f"{url} has many series: say which in a mapping file with entries `- series: SELECTOR`: --mapping FILE"
         )
+    from service_monitoring.storage.history.prometheus import PrometheusHistory  # noqa: PLC0415 - as said above
+
     return PrometheusHistory(url, read.series)
 
 
@@ -85,7 +92,11 @@ def _files(path: Path, files: list[Path], read: Mapping, jobs: int, aside: Path 
     if parquet and csv:
         raise Refused(f"{path} holds both {parquet[0].name} and {csv[0].name}: give a folder of one kind")
     if parquet:
+        from service_monitoring.storage.history.parquet import ParquetHistory  # noqa: PLC0415 - as said above
+
         return ParquetHistory(parquet, fields=read.fields, jobs=jobs, aside=aside)
     if csv:
+        from service_monitoring.storage.history.csv import CsvHistory  # noqa: PLC0415 - as said above
+
         return CsvHistory(csv, fields=read.fields, aside=aside)
     raise Refused(f"{path} is no history: a history is {_KNOWN}")

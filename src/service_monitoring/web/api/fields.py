@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from service_monitoring.domain.instants import SECOND, Duration, Instant, seconds
 from service_monitoring.domain.matchers import Matcher
 from service_monitoring.errors import Refused
+from service_monitoring.settings.lengths import LONGEST, duration
 from service_monitoring.settings.matchers import matcher
 from service_monitoring.settings.problems import InvalidValue
-from service_monitoring.settings.quantities import LONGEST, duration
 from service_monitoring.web.permitting import identity_of
 
 _LONGEST_MATCHER: Final = 1_000
