@@ -29,6 +29,10 @@ class Unavailable(MonitoringError):
     """It cannot be done now, but later it may: disk full, database locked, program stopping."""
 
 
+class InUse(Unavailable):
+    """Another program has the data folder open."""
+
+
 class TooMuch(Unavailable):
     """More came than is taken from one sender: come again after `seconds`."""
 

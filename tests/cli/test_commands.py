@@ -6,20 +6,25 @@ import re
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service_monitoring import bootstrap
+from service_monitoring.bootstrap.desk import StoreDesk
 from service_monitoring.cli import asking, show, show_figures, tables
 from service_monitoring.cli.app import StateName
 from service_monitoring.domain.incidents import State
 from service_monitoring.domain.inputs import Act, Acted
-from service_monitoring.domain.instants import DAY, HOUR, Instant
-from service_monitoring.errors import Refused
+from service_monitoring.domain.instants import DAY, HOUR, Duration, Instant
+from service_monitoring.errors import InUse, Refused
+from service_monitoring.settings import Settings
+from service_monitoring.storage.folder import Lock
 from tests.cli.conftest import FILE, Command, happen, inhabit, running
+from tests.data_folders import with_tables
 
 pytestmark = pytest.mark.real_time("uvicorn looks around ten times a second")
 
@@ -456,12 +461,37 @@ def test_check_names_the_checks_there_are(configured: Path, command: Command) ->
 # The socket -----------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_in_use_whose_program_does_not_answer_is_unavailable(configured: Path, command: Command) -> None:
+def test_a_folder_in_use_whose_program_does_not_answer_is_unavailable(
+    configured: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PATIENCE", Duration(0))
     with running(configured):
         (configured / "data" / "control.sock").rename(configured / "data" / "moved")
         said = command("incidents", "list")
         (configured / "data" / "moved").rename(configured / "data" / "control.sock")
     assert said.code == 4 and "in use" in said.err
+
+
+def test_a_store_that_another_command_has_open_is_waited_for(
+    configured: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, opened = Lock(with_tables(configured / "data")), bootstrap.open_desk
+    lock.take()
+    refused: list[str] = []
+
+    @asynccontextmanager
+    async def held(settings: Settings) -> AsyncIterator[StoreDesk]:
+        try:
+            async with opened(settings) as desk:
+                yield desk
+        except InUse as error:
+            refused.append(str(error))
+            lock.release()
+            raise
+
+    monkeypatch.setattr(bootstrap, "open_desk", held)
+    assert command("incidents", "list").code == 0
+    assert len(refused) == 1
 
 
 def test_something_else_on_the_socket_is_no_answer(configured: Path, command: Command) -> None:

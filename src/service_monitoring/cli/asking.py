@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service_monitoring import bootstrap
 from service_monitoring.cli import Form, More, client, show
-from service_monitoring.errors import NotFound, Refused
+from service_monitoring.domain.instants import MILLISECOND, SECOND, Duration
+from service_monitoring.errors import InUse, NotFound, Refused
 from service_monitoring.settings import data_folder
 
 if TYPE_CHECKING:
     from service_monitoring.settings import Settings
 
+PATIENCE: Final = Duration(10 * SECOND)
+"""How long a command waits for a store that somebody has open who does not listen."""
+_PAUSE: Final = Duration(50 * MILLISECOND)
 _WHOLE: Final = 16
 """Characters of an incident's id."""
 
@@ -46,10 +50,14 @@ def ask(  # noqa: PLR0913 - what is asked, and by name what few questions need b
     `directly` is handed the desk, or that of access where it is `access` that is asked for; what it needs of the domain
     it imports then. Of a list that comes in pages, the first `most` rows.
     """
-    with suppress(client.NotRunning):
+
+    def running() -> Any:
         if most is not None:
             return client.walk(socket(config), route, query or {}, most)
         return client.ask(socket(config), method, route, query=query, body=body)
+
+    with suppress(client.NotRunning):
+        return running()
     settings = load(config)
     # Only now, as a command that a running program answers is to be quick.
     import asyncio
@@ -58,7 +66,8 @@ def ask(  # noqa: PLR0913 - what is asked, and by name what few questions need b
 
     if not made and not (settings.store.path / FACTS).exists():
         raise EmptyError
-    return asyncio.run(_answered(bootstrap.open_access if access else bootstrap.open_desk, settings, directly))
+    opened = bootstrap.open_access if access else bootstrap.open_desk
+    return asyncio.run(_answered(opened, settings, directly, running))
 
 
 def socket(config: Path) -> Path:
@@ -71,11 +80,23 @@ async def _answered(
     opened: Callable[[Settings], AbstractAsyncContextManager[Any]],
     settings: Settings,
     directly: Callable[[Any], Awaitable[Any]],
+    running: Callable[[], Any],
 ) -> Any:
+    """From the store, or from who has it open: a program that starts listens soon, a command gives it back soon."""
     import msgspec
 
-    async with opened(settings) as desk:
-        return msgspec.to_builtins(await directly(desk))
+    clock = bootstrap.the_clock()
+    last = clock.tick().plus(PATIENCE)
+    while True:
+        try:
+            async with opened(settings) as desk:
+                return msgspec.to_builtins(await directly(desk))
+        except InUse:
+            if last <= clock.tick():
+                raise
+        await clock.wait_until(clock.tick().plus(_PAUSE))
+        with suppress(client.NotRunning):
+            return running()
 
 
 def incident_rows(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from service_monitoring.errors import Refused, Unavailable, Unusable
+from service_monitoring.errors import InUse, Refused, Unavailable, Unusable
 
 FACTS: Final = "facts.db"
 SAMPLES: Final = "samples.db"
@@ -83,14 +83,14 @@ class Lock:
         self._descriptor: int | None = None
 
     def take(self) -> None:
-        """Take it; `Unavailable`, naming the process, when another program uses the folder."""
+        """Take it; `InUse`, naming the process, when another program uses the folder."""
         descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
-            raise Unavailable(
+            raise InUse(
                 f"the data folder {self._path.parent} is in use by the process {holder}: "
                 "stop that one, or name another folder at store.path"
             ) from None
