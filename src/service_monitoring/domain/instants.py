@@ -80,7 +80,7 @@ class Instant:
     def __str__(self) -> str:
         """RFC 3339 in UTC with nine fractional digits, the form of the ledger."""
         whole, fraction = divmod(self.ns, SECOND)
-        return f"{_EPOCH + timedelta(seconds=whole):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+        return f"{(_EPOCH + timedelta(seconds=whole)).isoformat()[:-6]}.{fraction:09d}Z"
 
     def __repr__(self) -> str:
         return f"Instant({self.ns})"
