@@ -412,13 +412,9 @@ class Course:
         events = policy.play(series, at)
         while (entry := self._agenda.peek()) is not None:
             due, order, key = entry
-            if (
-                due != at.ns
-                or order != Order.OBSERVATION
-                or len(key) != 4
-                or key[0] != service
-                or key[2].check != check
-            ):
+            if due != at.ns or order != Order.OBSERVATION or len(key) != 4:
+                break
+            if (key[0], key[2].check) != self._observing:
                 break
             self._agenda.pop()
             events += policy.play(key[2], at)
