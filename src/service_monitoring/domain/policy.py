@@ -738,8 +738,7 @@ class MonitoringPolicy:
         score = line.score
         assert score is not None
         events: list[Event] = []
-        index = score.index(at.ns)
-        line.hear_to(index - 1)
+        index = score.approach(at.ns)
         for track in line.tracks:
             track.count(score)
         new = not (line.heard and line.met)

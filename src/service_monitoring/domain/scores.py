@@ -97,6 +97,12 @@ class Score:
         """Where the sample of that instant (ns) is."""
         return int(self.instants.searchsorted(at))
 
+    def approach(self, at: int) -> int:
+        """Pass over all before the sample of that instant (ns); gives its index."""
+        index = self.index(at)
+        self.position = index - 1
+        return index
+
     def code(self, rule: str) -> int:
         """What a rule says of the newest sample."""
         return int(self._codes[rule][self.position - self._first])
