@@ -49,6 +49,14 @@ class AgendaAgainstAList(RuleBasedStateMachine):
         if expected is not None:
             del self.model[expected[2]]
 
+    @rule(due=DUES, order=ORDERS)
+    def pop_before(self, due: int, order: int) -> None:
+        first = self.in_order()[0] if self.model else None
+        expected = first if first is not None and first[:2] < (due, order) else None
+        assert self.agenda.pop_before(due, order) == expected
+        if expected is not None:
+            del self.model[expected[2]]
+
     @rule(until=DUES)
     def pop_due(self, until: int) -> None:
         expected = [entry for entry in self.in_order() if entry[0] <= until]

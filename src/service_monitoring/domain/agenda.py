@@ -106,6 +106,15 @@ class Agenda(Generic[Key]):
             del self._placed[first[2]]
         return first
 
+    def pop_before(self, due: int, order: int) -> tuple[int, int, Key] | None:
+        """Take the earliest out if it comes before (due, order), whatever its key."""
+        first = self.peek()
+        if first is None or first[0] > due or (first[0] == due and first[1] >= order):
+            return None
+        self._next += 1
+        del self._placed[first[2]]
+        return first
+
     def pop_due(self, until: int) -> Iterator[tuple[int, int, Key]]:
         """Take out one after the other what is due at `until` or before.
 

@@ -7,7 +7,7 @@ input came, or where its decisions go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
 from msgspec import Struct
@@ -57,14 +57,14 @@ from service_monitoring.domain.instants import MINUTE, Duration, Instant
 from service_monitoring.domain.jobs import StoredJob
 from service_monitoring.domain.notices import Facts, Held, Notice, Withheld
 from service_monitoring.domain.parents import Wait
-from service_monitoring.domain.policy import PLAYED, MonitoringPolicy, noted
+from service_monitoring.domain.policy import MonitoringPolicy, noted
 from service_monitoring.domain.recollections import Recollection
 from service_monitoring.domain.rules import Lifecycle, Rule
 from service_monitoring.domain.samples import Outcome, Series
 from service_monitoring.domain.silences import Silence, Silences, StoredSilence
 from service_monitoring.domain.strategies import Composite
 from service_monitoring.domain.stretches import Stretch
-from service_monitoring.domain.tracks import HoldKey, Key
+from service_monitoring.domain.tracks import PLAYED, HoldKey, Key
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import Reach
 from service_monitoring.errors import Refused
@@ -135,6 +135,9 @@ def order_of(what: Input) -> Order:
 
 _ENDS_A_COLUMN: Final = frozenset({Order.CONFIGURATION, Order.OBSERVATION, Order.GAP_START, Order.GAP_END})
 """Inputs before which nothing may be known ahead."""
+
+_UNTOLD: Final = frozenset({State.PENDING, State.DROPPED})
+"""What nobody hears of."""
 
 _QUIET: Final = Ruling(())
 """What nearly every observation decides."""
@@ -376,43 +379,55 @@ class Course:
     def _fire(self, stamp: Stamp, order: Order) -> list[tuple[Stamp, Decision]]:
         decisions: list[tuple[Stamp, Decision]] = []
         now = stamp.at.ns
-        while (entry := self._agenda.peek()) is not None and (entry[0] < now or (entry[0] == now and entry[1] < order)):
+        while (entry := self._agenda.pop_before(now, order)) is not None:
             due, what, key = entry
-            at = Stamp(stamp.epoch, Instant(due))
+            at = Instant(due)
+            found: Sequence[Decision]
             if len(key) == 2:
-                decisions += [(at, notice) for notice in self._dispatch.fire(key, due, in_gap=self._in_gap)]
-                continue
-            if len(key) == 4 and key[3] == _RECHECK:
-                decisions += [(at, decision) for decision in self._stop_waiting(key, at.at)]
-                continue
-            policy = self._policies[key[0]]
-            if len(key) == 4 and key[3] == PLAYED:
-                self._observing = (key[0], key[2].check)
-                found = self._played(*self._observing, due)
+                found = self._dispatch.fire(key, due, in_gap=self._in_gap)
+            elif len(key) == 4 and key[3] == _RECHECK:
+                found = self._stop_waiting(key, at)
             else:
-                events = policy.fire(key, what, due)
-                if policy.changed:
-                    self._touched[key[0]] = None
-                found = self._conclude(events, at.at) if events or policy.turned else []
-            decisions += [(at, decision) for decision in found]
-            if self._playing and (found or self._attended):
-                self._attend(at.at)
-            self._observing = None
+                found = self._played(key[0], key[2], at) if key[-1] == PLAYED else self._timed(key, what, at)
+            if found:
+                stamped = Stamp(stamp.epoch, at)
+                decisions += [(stamped, decision) for decision in found]
         return decisions
 
-    def _played(self, service: str, check: str, due: int) -> list[Decision]:
+    def _timed(self, key: Key, what: int, at: Instant) -> list[Decision]:
+        """A timer of a policy."""
+        policy = self._policies[key[0]]
+        events = policy.fire(key, what, at)
+        if policy.changed:
+            self._touched[key[0]] = None
+        decisions = self._conclude(events, at) if events or policy.turned else []
+        if decisions or self._attended:
+            self._attend(at)
+        return decisions
+
+    def _played(self, service: str, series: Series, at: Instant) -> list[Decision]:
         """A run of a check, as columns have it: all of its series that say anything new at that instant."""
-        policy = self._policies[service]
-        events: list[Event] = []
+        policy, check = self._policies[service], series.check
+        self._observing = (service, check)
+        events = policy.play(series, at)
         while (entry := self._agenda.peek()) is not None:
-            at, order, key = entry
-            if (at, order, key[0]) != (due, Order.OBSERVATION, service) or len(key) != 4 or key[2].check != check:
+            due, order, key = entry
+            if due != at.ns or order != Order.OBSERVATION or len(key) != 4:
                 break
-            events += policy.fire(key, order, due)
-        return self._heard(service, check, events, Instant(due))
+            if (key[0], key[2].check) != self._observing:
+                break
+            self._agenda.pop()
+            events += policy.play(key[2], at)
+        decisions = self._heard(service, check, events, at)
+        if decisions or self._attended:
+            self._attend(at)
+        self._observing = None
+        return decisions
 
     def _attend(self, at: Instant) -> None:
         """Which checks incidents wait for: their parents', and their own once a parent is over."""
+        if not self._playing or not (self._attended or self._dispatch.holds_back()):
+            return
         wanted: set[tuple[str, str]] = set()
         for member in self._dispatch.blocked():
             incident = self._incident(member.incident)
@@ -503,7 +518,8 @@ class Course:
             self._touched[service] = None
         if not events and not self._dispatch.holds_back() and not policy.turned:
             return []
-        events.sort(key=_subject)
+        if len(events) > 1:
+            events.sort(key=_subject)
         decisions = self._conclude(events, at)
         if self._dispatch.holds_back():
             if known:
@@ -602,7 +618,7 @@ class Course:
         return decisions
 
     def _tell(self, incident: Incident, at: Instant) -> list[Notice]:
-        if incident.draft or incident.state in {State.PENDING, State.DROPPED}:
+        if incident.draft or incident.state in _UNTOLD:
             return []
         known = self._dispatch.member(incident.id)
         facts = self._facts(incident)

@@ -5,6 +5,7 @@ Knows verdicts as breached or not, one after the other. Does not know instants, 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -31,6 +32,7 @@ class Flips(Struct, frozen=True):
     flapping: bool = False
 
 
+@lru_cache(maxsize=4_096)  # what spikes leave behind is the same few patterns, asked for at every verdict
 def percent(changes: int) -> float:
     """The weighted share of changes among the last 20 verdicts, 0 to 100 (Icinga's formula).
 

@@ -7,9 +7,8 @@ again. Time inside a gap is counted by nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -132,7 +131,12 @@ class Step(Struct, frozen=True):
     turns: tuple[tuple[Turn, Cause], ...] = ()
 
 
-_QUIETED: Final = (Code.RECOVERED, Code.BETWEEN)
+# What every step asks for: to look a member up in its enumeration costs as much as a field of ten holds.
+_PENDING, _OPEN, _QUIET = Phase.PENDING, Phase.OPEN, Phase.QUIET
+_RECOVERED, _BETWEEN, _BREACHED, _UNKNOWN = Code.RECOVERED, Code.BETWEEN, Code.BREACHED, Code.UNKNOWN
+_CERTAIN, _SILENT = Doubt.NONE, Doubt.SILENT
+
+_QUIETED: Final = (_RECOVERED, _BETWEEN)
 
 
 def due(hold: Hold, terms: Terms, heard: int) -> tuple[int, Order] | None:
@@ -142,39 +146,47 @@ def due(hold: Hold, terms: Terms, heard: int) -> tuple[int, Order] | None:
     """
     if hold.blind:
         return None
-    if hold.phase is Phase.QUIET and hold.doubt is Doubt.NONE and terms.absent_for is None:
+    if hold.phase is _QUIET and hold.doubt is _CERTAIN and terms.absent_for is None:
         # All is well, as nearly always: nothing but silence is waited for.
         stale_after = terms.stale_after
         return None if stale_after is None else (max(heard + hold.credit + stale_after, hold.at), Order.STALE)
-    wanted = [*_of_episode(hold, terms), *_of_silence(hold, terms, heard)]
+    wanted = _of_episode(hold, terms) + _of_silence(hold, terms, heard)
+    if not wanted:
+        return None
+    first = min(wanted)
     # What a `stale_after` that was made shorter would have asked for in the past is asked for now.
-    return min(((max(instant, hold.at), what) for instant, what in wanted), default=None)
+    return first if first[0] >= hold.at else min((max(instant, hold.at), what) for instant, what in wanted)
 
 
-def _of_episode(hold: Hold, terms: Terms) -> Iterator[tuple[int, Order]]:
-    if hold.phase is Phase.OPEN and hold.code is Code.RECOVERED:
-        yield hold.at + terms.recovers_for - hold.accrued, Order.RECOVERY
-    if hold.phase is Phase.QUIET or hold.code is not Code.BREACHED or hold.off:
-        return
-    if hold.phase is Phase.PENDING:
-        yield hold.at + terms.holds_for - hold.accrued, Order.HOLD
-    for level in range(hold.raised, hold.level):
-        yield hold.at + terms.worse[level] - hold.worse[level], Order.WORSE
+def _of_episode(hold: Hold, terms: Terms) -> list[tuple[int, Order]]:
+    if hold.phase is _OPEN and hold.code is _RECOVERED:
+        return [(hold.at + terms.recovers_for - hold.accrued, Order.RECOVERY)]
+    if hold.phase is _QUIET or hold.code is not _BREACHED or hold.off:
+        return []
+    rising = range(hold.raised, hold.level)
+    wanted = [(hold.at + terms.worse[level] - hold.worse[level], Order.WORSE) for level in rising]
+    if hold.phase is _PENDING:
+        wanted.append((hold.at + terms.holds_for - hold.accrued, Order.HOLD))
+    return wanted
 
 
-def _of_silence(hold: Hold, terms: Terms, heard: int) -> Iterator[tuple[int, Order]]:
+def _of_silence(hold: Hold, terms: Terms, heard: int) -> list[tuple[int, Order]]:
+    wanted = []
     if terms.absent_for is not None:
-        if hold.code is not Code.BREACHED:
-            yield max(heard, hold.anchor) + terms.absent_for, Order.ABSENCE
+        if hold.code is not _BREACHED:
+            wanted.append((max(heard, hold.anchor) + terms.absent_for, Order.ABSENCE))
     elif terms.stale_after is not None:
-        if hold.doubt is Doubt.NONE:
-            yield heard + hold.credit + terms.stale_after, Order.STALE
+        if hold.doubt is _CERTAIN:
+            wanted.append((heard + hold.credit + terms.stale_after, Order.STALE))
         elif hold.doubt is Doubt.AFTER_GAP:
-            yield hold.anchor + terms.stale_after, Order.STALE
-    if hold.doubt is Doubt.SILENT and terms.no_data.mode is NoDataMode.BREACH_AFTER and not hold.off:
-        yield hold.at + terms.no_data.after - hold.silent, Order.NO_DATA
-    if hold.doubt is not Doubt.NONE and heard and terms.forget_after is not None:
-        yield heard + hold.credit + terms.forget_after, Order.FORGET
+            wanted.append((hold.anchor + terms.stale_after, Order.STALE))
+    if hold.doubt is _CERTAIN:
+        return wanted
+    if hold.doubt is _SILENT and terms.no_data.mode is NoDataMode.BREACH_AFTER and not hold.off:
+        wanted.append((hold.at + terms.no_data.after - hold.silent, Order.NO_DATA))
+    if heard and terms.forget_after is not None:
+        wanted.append((heard + hold.credit + terms.forget_after, Order.FORGET))
+    return wanted
 
 
 def counted_to(hold: Hold, at: int) -> Hold:
@@ -182,18 +194,18 @@ def counted_to(hold: Hold, at: int) -> Hold:
     passed = at - hold.at
     if hold.blind or passed == 0:
         return replace(hold, at=at)
-    if hold.phase is Phase.OPEN and hold.code is Code.RECOVERED:
+    if hold.phase is _OPEN and hold.code is _RECOVERED:
         return replace(hold, at=at, accrued=hold.accrued + passed)
     if hold.off:
         return replace(hold, at=at)
-    if hold.doubt is Doubt.SILENT:
+    if hold.doubt is _SILENT:
         return replace(hold, at=at, silent=hold.silent + passed)
-    if hold.phase is Phase.QUIET or hold.code is not Code.BREACHED:
+    if hold.phase is _QUIET or hold.code is not _BREACHED:
         return replace(hold, at=at)
     worse = hold.worse
     if hold.level:
         worse = tuple(time + passed if level < hold.level else time for level, time in enumerate(worse))
-    accrued = hold.accrued + passed if hold.phase is Phase.PENDING else hold.accrued
+    accrued = hold.accrued + passed if hold.phase is _PENDING else hold.accrued
     return replace(hold, at=at, accrued=accrued, worse=worse)
 
 
@@ -203,12 +215,14 @@ def judged(hold: Hold, terms: Terms, at: int, code: Code) -> Step:
     Unknown means that its window holds too little. When our own gap emptied it, that is no missing data either: silence
     counts from here.
     """
-    counted = replace(counted_to(hold, at), credit=0)
-    if code is not Code.UNKNOWN:
-        return _turned(counted, terms, code, Doubt.NONE, Cause.SAMPLE)
+    counted = counted_to(hold, at)
+    if counted.credit:
+        counted = replace(counted, credit=0)
+    if code is not _UNKNOWN:
+        return _turned(counted, terms, code, _CERTAIN, Cause.SAMPLE)
     if hold.doubt is Doubt.AFTER_GAP or hold.credit:
         return _turned(replace(counted, anchor=at), terms, code, Doubt.AFTER_GAP, Cause.SAMPLE)
-    doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
+    doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else _SILENT
     return _turned(counted, terms, code, doubt, Cause.SAMPLE)
 
 
@@ -219,11 +233,11 @@ def unknown(hold: Hold, terms: Terms, at: int) -> Step:
     """
     counted = counted_to(hold, at)
     if terms.absent_for is not None:
-        return Step(replace(counted, code=Code.UNKNOWN, doubt=Doubt.AFTER_GAP, anchor=at))
+        return Step(replace(counted, code=_UNKNOWN, doubt=Doubt.AFTER_GAP, anchor=at))
     if hold.doubt is Doubt.PRESUMED:
         return Step(counted)
-    doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else Doubt.SILENT
-    return _turned(counted, terms, Code.UNKNOWN, doubt, Cause.SAMPLE)
+    doubt = Doubt.FRESH if hold.doubt is Doubt.FRESH else _SILENT
+    return _turned(counted, terms, _UNKNOWN, doubt, Cause.SAMPLE)
 
 
 def fired(hold: Hold, terms: Terms, at: int, what: Order) -> Step:
@@ -231,18 +245,18 @@ def fired(hold: Hold, terms: Terms, at: int, what: Order) -> Step:
     counted = counted_to(hold, at)
     match what:
         case Order.HOLD:
-            opened = replace(counted, phase=Phase.OPEN, accrued=0)
+            opened = replace(counted, phase=_OPEN, accrued=0)
             return Step(opened, ((Turn.OPENED, _cause(hold)),))
         case Order.WORSE:
             return _raised(counted, terms, _cause(hold))
         case Order.RECOVERY:
             return Step(_over(counted), ((Turn.RESOLVED, Cause.TIMER),))
         case Order.STALE:
-            return _turned(counted, terms, Code.UNKNOWN, Doubt.SILENT, Cause.TIMER)
+            return _turned(counted, terms, _UNKNOWN, _SILENT, Cause.TIMER)
         case Order.ABSENCE:
-            return _turned(counted, terms, Code.BREACHED, Doubt.NONE, Cause.TIMER)
+            return _turned(counted, terms, _BREACHED, _CERTAIN, Cause.TIMER)
         case Order.NO_DATA:
-            return _turned(counted, terms, Code.BREACHED, Doubt.PRESUMED, Cause.NO_DATA)
+            return _turned(counted, terms, _BREACHED, Doubt.PRESUMED, Cause.NO_DATA)
         case Order.FORGET:
             return Step(counted, ((Turn.VANISHED, Cause.VANISHED),))
         case _:
@@ -263,26 +277,26 @@ def sighted(hold: Hold, terms: Terms, at: int, heard: int) -> Hold:
     if not hold.blind:
         return hold
     back = replace(hold, at=at, anchor=at, credit=hold.credit + at - hold.at, blind=False)
-    if hold.code is Code.UNKNOWN:
+    if hold.code is _UNKNOWN:
         return back
     if terms.absent_for is not None:
         returns = hold.code in _QUIETED
     else:
-        returns = hold.doubt is Doubt.NONE and (terms.stale_after is None or at - heard < terms.stale_after)
-    return back if returns else replace(back, code=Code.UNKNOWN, doubt=Doubt.AFTER_GAP)
+        returns = hold.doubt is _CERTAIN and (terms.stale_after is None or at - heard < terms.stale_after)
+    return back if returns else replace(back, code=_UNKNOWN, doubt=Doubt.AFTER_GAP)
 
 
 def awake(hold: Hold, terms: Terms, at: int, *, off: bool) -> Step:
     """The rule's active hours begin or end at `at`: a breach that goes on when they begin is a new one from there."""
     now = replace(counted_to(hold, at), off=off)
-    if off or hold.blind or now.code is not Code.BREACHED:
+    if off or hold.blind or now.code is not _BREACHED:
         return Step(now)
     return _breached(now, terms, Cause.TIMER)
 
 
 def again(hold: Hold, *, off: bool, levels: int) -> Hold:
     """The hold under a changed rule: an episode goes on, but what counted in it starts again."""
-    worse = () if hold.phase is Phase.QUIET else (0,) * levels
+    worse = () if hold.phase is _QUIET else (0,) * levels
     return replace(hold, accrued=0, silent=0, level=0, worse=worse, raised=min(hold.raised, levels), off=off)
 
 
@@ -308,39 +322,33 @@ def _cause(hold: Hold) -> Cause:
 
 def _over(hold: Hold) -> Hold:
     """The episode is over, and so is all that counted in it."""
-    return replace(hold, phase=Phase.QUIET, accrued=0, worse=(), raised=0)
+    return replace(hold, phase=_QUIET, accrued=0, worse=(), raised=0)
 
 
 def _turned(hold: Hold, terms: Terms, code: Code, doubt: Doubt, cause: Cause) -> Step:
     """The verdict in force becomes `code`: what the episode does about it."""
-    silent = hold.silent if doubt is Doubt.SILENT and hold.doubt is Doubt.SILENT else 0
-    match code:
-        case Code.RECOVERED | Code.BETWEEN:
-            now = replace(hold, code=code, doubt=doubt, silent=silent, level=0, barred=False)
-            return _healthy(now, terms, cause)
-        case Code.UNKNOWN:
-            now = replace(hold, code=code, doubt=doubt, silent=silent, level=0)
-            return _silenced(now, terms, was=hold.doubt)
-        case Code.BREACHED | Code.WORSE | Code.WORST:
-            level = max(0, code - Code.UNKNOWN)
-            now = replace(hold, code=Code.BREACHED, doubt=doubt, silent=silent, level=level)
-            return _breached(now, terms, cause)
-        case _:
-            assert_never(code)
+    silent = hold.silent if doubt is _SILENT and hold.doubt is _SILENT else 0
+    if code in _QUIETED:
+        return _healthy(replace(hold, code=code, doubt=doubt, silent=silent, level=0, barred=False), terms, cause)
+    if code is _UNKNOWN:
+        return _silenced(replace(hold, code=code, doubt=doubt, silent=silent, level=0), terms, was=hold.doubt)
+    level = max(0, code - _UNKNOWN)
+    return _breached(replace(hold, code=_BREACHED, doubt=doubt, silent=silent, level=level), terms, cause)
 
 
 def _breached(now: Hold, terms: Terms, cause: Cause) -> Step:
-    if now.phase is Phase.QUIET:
+    if now.phase is _QUIET:
         if now.barred or now.off:
             return Step(now)
-        begun = replace(now, accrued=0, worse=(0,) * len(terms.worse), raised=0)
+        turns: tuple[tuple[Turn, Cause], ...] = ((Turn.BEGAN, cause),)
+        phase = _PENDING
         if terms.holds_for == 0:
-            turns = ((Turn.BEGAN, cause), (Turn.OPENED, cause))
-            return _raised_at_once(Step(replace(begun, phase=Phase.OPEN), turns), terms, cause)
-        return _raised_at_once(Step(replace(begun, phase=Phase.PENDING), ((Turn.BEGAN, cause),)), terms, cause)
+            turns, phase = (*turns, (Turn.OPENED, cause)), _OPEN
+        begun = replace(now, phase=phase, accrued=0, worse=(0,) * len(terms.worse), raised=0)
+        return _raised_at_once(Step(begun, turns), terms, cause)
     # What is not that bad any more starts again when it is.
     worse = tuple(time if level < now.level else 0 for level, time in enumerate(now.worse))
-    accrued = 0 if now.phase is Phase.OPEN else now.accrued
+    accrued = 0 if now.phase is _OPEN else now.accrued
     return _raised_at_once(Step(replace(now, accrued=accrued, worse=worse)), terms, cause)
 
 
@@ -362,12 +370,12 @@ def _raised(hold: Hold, terms: Terms, cause: Cause) -> Step:
 
 
 def _healthy(now: Hold, terms: Terms, cause: Cause) -> Step:
-    if now.phase is Phase.QUIET:
+    if now.phase is _QUIET:
         return Step(now)
-    if now.phase is Phase.PENDING:
+    if now.phase is _PENDING:
         return Step(_over(now), ((Turn.DROPPED, cause),))
     worse = (0,) * len(now.worse)
-    if now.code is Code.BETWEEN:
+    if now.code is _BETWEEN:
         return Step(replace(now, accrued=0, worse=worse))
     if terms.recovers_for == 0:
         return Step(_over(now), ((Turn.RESOLVED, cause),))
@@ -375,8 +383,8 @@ def _healthy(now: Hold, terms: Terms, cause: Cause) -> Step:
 
 
 def _silenced(now: Hold, terms: Terms, *, was: Doubt) -> Step:
-    begins = now.doubt is Doubt.SILENT and was is not Doubt.SILENT
-    if not begins or terms.no_data.mode is not NoDataMode.RESOLVE or now.phase is Phase.QUIET:
+    begins = now.doubt is _SILENT and was is not _SILENT
+    if not begins or terms.no_data.mode is not NoDataMode.RESOLVE or now.phase is _QUIET:
         return Step(now)
-    turn = Turn.DROPPED if now.phase is Phase.PENDING else Turn.RESOLVED
+    turn = Turn.DROPPED if now.phase is _PENDING else Turn.RESOLVED
     return Step(_over(now), ((turn, Cause.NO_DATA),))

@@ -29,8 +29,8 @@ from service_monitoring.domain.samples import Observation, Outcome, Reason, Seri
 from service_monitoring.domain.standing import Standing
 from service_monitoring.domain.strategies import Absence, Composite, Heartbeat
 from service_monitoring.domain.stretches import Stretch
-from service_monitoring.domain.tracks import HoldKey, Key, Line, Place, Track, terms_of
-from service_monitoring.domain.verdicts import Code, Evidence
+from service_monitoring.domain.tracks import SAMPLE, HoldKey, Key, Line, Place, Track, terms_of
+from service_monitoring.domain.verdicts import CODES, Code, Evidence
 from service_monitoring.domain.windows import Reach, Window
 from service_monitoring.errors import Refused
 
@@ -47,8 +47,8 @@ _MOVE_OF: Final = {
     Turn.RESOLVED: Move.RESOLVE,
 }
 
-EXPIRY, SAMPLE, PLAYED = "expiry", "sample", "played"
-"""What is waited for beside holds: the fourth part of a key in the agenda."""
+EXPIRY: Final = "expiry"
+"""What is waited for beside holds and samples: the fourth part of a key in the agenda."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -298,7 +298,7 @@ class MonitoringPolicy:
         for line in list(self._lines.values()):
             if line.score is not None:
                 line.rest(until - line.lag - 1 if line.lag else until)
-                self._agenda.cancel((self.service, "", line.series, PLAYED))
+                self._agenda.cancel(line.plays)
                 self._wait_for_sample(line)
 
     def attend(self, checks: frozenset[str], at: Instant, observing: tuple[str, str] | None) -> None:
@@ -385,28 +385,32 @@ class MonitoringPolicy:
             if instants and instants[-1] > line.heard:
                 line.heard, line.value = instants[-1], values[bisect_left(instants, instants[-1])]
 
-    def fire(self, key: Key, order: int, due: int) -> list[Event]:
-        """A timer that was booked for this policy has come, at its due instant (ns); one that moved is booked again."""
+    def fire(self, key: Key, order: int, due: Instant) -> list[Event]:
+        """A timer was taken out of the agenda at its due instant; one that moved is booked again."""
         if len(key) == 4:
             return self._fire_other(key, due)
         assert len(key) == 3
         track = self._tracks[key[1], key[2]]
         lag = track.line.lag
-        if lag and self._postpone(key):
+        if lag and self._blind_since is not None:
             return []
-        at = due - lag
-        track.line.hear_until(at)
+        at = due if not lag else due.plus(Duration(-lag))
+        track.line.hear_until(at.ns)
         wanted = holds.due(track.hold, track.terms, track.line.spoken)
         if wanted is None:
-            self._agenda.cancel(key)
             return []
-        if wanted != (at, order):
+        if wanted != (at.ns, order):
             self._agenda.book(key, wanted[0] + lag, wanted[1])
             return []
-        self._decided = Instant(due)
-        events = self._apply(track, holds.fired(track.hold, track.terms, at, wanted[1]), Instant(at))
+        self._decided = due
+        events = self._apply(track, holds.fired(track.hold, track.terms, at.ns, wanted[1]), at)
         self._look_ahead(track.line)
         return events
+
+    def play(self, series: Series, at: Instant) -> list[Event]:
+        """The next sample that says anything new, or that somebody waits for, is heard at its instant."""
+        self._decided = at
+        return self._play(self._lines[series.check, series.metric, series.labels], at)
 
     def act(self, incident: Incident, what: Acted, at: Instant) -> list[Event]:
         """What a person does to an incident that is not over; nothing, where it is so already."""
@@ -622,20 +626,20 @@ class MonitoringPolicy:
         for track in line.tracks:  # as `_judge` does, but this is what every sample of ours costs
             code = track.judge(line)
             if code != track.usual:
-                self._say(track, Code(code), at, events)
+                self._say(track, code, at, events)
             elif new:
                 self._book(track)
 
-    def _judge(self, line: Line, codes: Iterable[int], at: Instant, events: list[Event], *, new: bool) -> None:
-        """What each rule says of the newest sample; silence is booked, whatever that is, where the line is `new`."""
-        for track, code in zip(line.tracks, codes, strict=True):
-            if code != track.usual:
-                self._say(track, Code(code), at, events)
-            elif new:
-                self._book(track)
+    def _judge(self, track: Track, code: int, at: Instant, events: list[Event], *, new: bool) -> None:
+        """What a rule says of the newest sample; silence is booked, whatever that is, where its series is `new`."""
+        if code != track.usual:
+            self._say(track, code, at, events)
+        elif new:
+            self._book(track)
 
-    def _say(self, track: Track, code: Code, at: Instant, events: list[Event]) -> None:
+    def _say(self, track: Track, said: int, at: Instant, events: list[Event]) -> None:
         """A verdict that is not as before, or that is counted."""
+        code = CODES[said]
         events += self._apply(track, holds.judged(track.hold, track.terms, at.ns, code), at)
         self._see(track, code, at, events)
 
@@ -644,7 +648,7 @@ class MonitoringPolicy:
         terms = track.rule.flapping
         if terms is None or code is Code.UNKNOWN:
             return
-        breached = code not in (Code.RECOVERED, Code.BETWEEN)
+        breached = code >= Code.BREACHED
         if breached is track.flips.breached and not track.flips.changes:
             return
         before = track.flips
@@ -689,35 +693,25 @@ class MonitoringPolicy:
             else:
                 return events
 
-    def _fire_other(self, key: tuple[str, str, Series, str], due: int) -> list[Event]:
-        self._decided = Instant(due)
-        self._agenda.cancel(key)
+    def _fire_other(self, key: tuple[str, str, Series, str], due: Instant) -> list[Event]:
+        self._decided = due
         _, name, series, purpose = key
         if purpose == HOURS:
-            return self._turn_hours(name, Instant(due))
-        if purpose == PLAYED:
-            return self._play(self._lines[series.check, series.metric, series.labels], due)
+            return self._turn_hours(name, due)
+        if purpose == SCHEDULE:
+            self._jobs.fire(series.check, due.ns)
+            return self._judge_job(series.check, due)
+        if self._blind_since is not None:
+            return []  # the end of the gap decides what was due of a pushed series, and what expired
         if purpose == SAMPLE:
             line = self._lines[series.check, series.metric, series.labels]
-            if self._postpone(key):
-                return []
-            return self._take_waiting(line) if line.score is None else self._play(line, due - line.lag)
-        if purpose == SCHEDULE:
-            self._jobs.fire(series.check, due)
-            return self._judge_job(series.check, Instant(due))
+            if line.score is None:
+                return self._take_waiting(line)
+            return self._play(line, due.plus(Duration(-line.lag)))
         assert purpose == EXPIRY
-        if self._postpone(key):
-            return []
         track = self._tracks[name, series]
         track.expires = 0
-        return [self._change(track, Move.EXPIRE, Instant(due), Cause.EXPIRED)]
-
-    def _postpone(self, key: Key) -> bool:
-        """Whether a timer falls in a gap, and its end decides what was due: of a pushed series, or an expiry."""
-        if self._blind_since is None:
-            return False
-        self._agenda.cancel(key)
-        return True
+        return [self._change(track, Move.EXPIRE, due, Cause.EXPIRED)]
 
     def _take_waiting(self, line: Line, then: Instant | None = None) -> list[Event]:
         """Judge the earliest sample that waits, at its own instant, or at `then`."""
@@ -729,24 +723,26 @@ class MonitoringPolicy:
             self._meet(line.series, judged_at, events)
             line.begin(at)
         line.hear(at, value)
-        self._judge(line, (track.judge(line) for track in line.tracks), judged_at, events, new=new)
+        for track in line.tracks:
+            self._judge(track, track.judge(line), judged_at, events, new=new)
         self._wait_for_sample(line)
         return events
 
-    def _play(self, line: Line, at: int) -> list[Event]:
-        """The sample at `at` (ns) is heard, and judged as if it came alone."""
+    def _play(self, line: Line, at: Instant) -> list[Event]:
+        """The sample at that instant is heard, and judged as if it came alone."""
         score = line.score
         assert score is not None
         events: list[Event] = []
-        line.hear_until(at - 1)
+        index = score.approach(at.ns)
         for track in line.tracks:
             track.count(score)
         new = not (line.heard and line.met)
         if new:
-            self._meet(line.series, Instant(at), events)
+            self._meet(line.series, at, events)
             line.judge_ahead()
-        line.hear_until(at)
-        self._judge(line, (score.code(track.rule.name) for track in line.tracks), Instant(at), events, new=new)
+        line.hear_to(index)
+        for track in line.tracks:
+            self._judge(track, score.code(track.rule.name), at, events, new=new)
         score.counted = score.position
         self._look_ahead(line)
         return events
@@ -758,11 +754,11 @@ class MonitoringPolicy:
             return
         attended = line.series.check in self._attended and score.position + 1 < len(score.instants)
         at = int(score.instants[score.position + 1]) if attended else line.next
-        key = (self.service, "", line.series, SAMPLE if line.lag else PLAYED)
+        key, order = (line.waits, Order.SAMPLE) if line.lag else (line.plays, Order.OBSERVATION)
         if at is None:
             self._agenda.cancel(key)
         else:
-            self._agenda.book(key, at + line.lag, Order.SAMPLE if line.lag else Order.OBSERVATION)
+            self._agenda.book(key, at + line.lag, order)
 
     def _meet(self, series: Series, at: Instant, events: list[Event]) -> Line:
         """A series speaks for the first time, or after it was forgotten: rules that match it judge it from now on.
@@ -858,12 +854,10 @@ class MonitoringPolicy:
             self._agenda.book(track.key, wanted[0] + track.line.lag, wanted[1])
 
     def _wait_for_sample(self, line: Line) -> None:
-        if line.lag:
-            key = (self.service, "", line.series, SAMPLE)
-            if line.waiting:
-                self._agenda.book(key, line.waiting[0][0] + line.lag, Order.SAMPLE)
-            else:
-                self._agenda.cancel(key)
+        if line.lag and line.waiting:
+            self._agenda.book(line.waits, line.waiting[0][0] + line.lag, Order.SAMPLE)
+        elif line.lag:
+            self._agenda.cancel(line.waits)
 
     def _wait_for_expiry(self, track: Track) -> None:
         key = (*track.key, EXPIRY)

@@ -25,8 +25,10 @@ class Series(Struct, frozen=True, order=True, cache_hash=True):
 
     def __str__(self) -> str:
         """`service/check/metric{label="value"}`: the key that people and the ledger see."""
+        if not self.labels:
+            return f"{self.service}/{self.check}/{self.metric}"
         inner = ",".join(f'{name}="{_quoted(value)}"' for name, value in self.labels)
-        return f"{self.service}/{self.check}/{self.metric}" + (f"{{{inner}}}" if inner else "")
+        return f"{self.service}/{self.check}/{self.metric}{{{inner}}}"
 
 
 def _quoted(value: str) -> str:

@@ -22,7 +22,7 @@ from service_monitoring.domain.stretches import Stretch
 from service_monitoring.domain.verdicts import Code
 from service_monitoring.domain.windows import CodeColumn, FloatColumn, InstantColumn
 
-_UNKNOWN: Final = Code.UNKNOWN
+_UNKNOWN: Final = int(Code.UNKNOWN)
 
 
 class Judged(Protocol):
@@ -87,7 +87,7 @@ class Score:
     def passed(self, rule: str) -> int:
         """How many verdicts of a rule were passed over since it judged last: all alike, none where they are Unknown."""
         begin = self.counted + 1
-        if begin > self.position or self._codes[rule][begin - self._first] == _UNKNOWN:
+        if begin > self.position or int(self._codes[rule][begin - self._first]) == _UNKNOWN:
             return 0
         return self.position - self.counted
 
@@ -95,6 +95,16 @@ class Score:
         """What was not heard yet."""
         begin = self.position + 1
         return list(zip(self.instants[begin:].tolist(), self.values[begin:].tolist(), strict=True))
+
+    def index(self, at: int) -> int:
+        """Where the sample of that instant (ns) is."""
+        return int(self.instants.searchsorted(at))
+
+    def approach(self, at: int) -> int:
+        """Pass over all before the sample of that instant (ns); gives its index."""
+        index = self.index(at)
+        self.position = index - 1
+        return index
 
     def code(self, rule: str) -> int:
         """What a rule says of the newest sample."""
@@ -108,7 +118,7 @@ class Score:
         index = bisect_right(self._borders, self.position)
         limit = self._borders[index] if index < len(self._borders) else len(self.instants)
         for track in tracks:
-            if track.steady != self._codes[track.rule.name][start - self._first]:
+            if track.steady != int(self._codes[track.rule.name][start - self._first]):
                 return start
             terms = track.rule.flapping if track.flips.changes else None
             if terms is not None and track.steady != _UNKNOWN:
@@ -121,11 +131,3 @@ class Score:
         index = bisect_right(self._silences, self.position)
         end = self._silences[index] if index < len(self._silences) else len(self.instants)
         return int(self.instants[end - 1]) if end - 1 > self.position else heard
-
-    def hear_until(self, at: int) -> bool:
-        """Hear all up to and at an instant (ns). Whether anything is new."""
-        position = int(self.instants.searchsorted(at, side="right")) - 1
-        if position <= self.position:
-            return False
-        self.position = position
-        return True

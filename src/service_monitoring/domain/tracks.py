@@ -35,6 +35,9 @@ Key = HoldKey | tuple[str, str, Series, str] | tuple[str, str]
 it waits for.
 """
 
+SAMPLE, PLAYED = "sample", "played"
+"""What is waited for of a series itself: one that was pushed, or one that is known ahead of time."""
+
 Place = tuple[str, str, tuple[tuple[str, str], ...]]
 """Check, metric and labels: a series within its service."""
 
@@ -47,12 +50,17 @@ class Line:
     judges the series has its track: not so before its first sample, nor after a rule forgot it. `score` are samples
     that are known ahead of time. `since` is the instant (ns) of the first sample that its window ever held, 0 where it
     was filled from history: a forgotten series that speaks again remembers nothing, after a restart neither.
+    `waits` and `plays` are its keys in the agenda.
     """
 
-    __slots__ = ("heard", "lag", "met", "score", "series", "since", "tracks", "value", "waiting", "window")
+    __slots__ = (
+        "heard", "lag", "met", "plays", "score", "series", "since", "tracks", "value", "waiting", "waits", "window",
+    )  # fmt: skip
 
     def __init__(self, series: Series, lag: Duration = Duration(0)) -> None:
         self.series = series
+        self.waits = (series.service, "", series, SAMPLE)
+        self.plays = (series.service, "", series, PLAYED)
         self.lag = lag
         self.tracks: tuple[Track, ...] = ()
         self.heard = 0
@@ -134,9 +142,15 @@ class Line:
 
     def hear_until(self, at: int) -> None:
         """Hear what is known up to and at an instant (ns)."""
-        if self.score is not None and self.score.hear_until(at):
-            self.heard = int(self.score.instants[self.score.position])
-            self.value = float(self.score.values[self.score.position])
+        if self.score is not None:
+            self.hear_to(self.score.index(at + 1) - 1)
+
+    def hear_to(self, index: int) -> None:
+        """Hear what is known up to that sample."""
+        score = self.score
+        if score is not None and index > score.position:
+            score.position = index
+            self.heard, self.value = int(score.instants[index]), float(score.values[index])
 
     def rest(self, until: int) -> None:
         """What is known ahead and was judged up to and at an instant (ns) becomes the window, what was not waits."""
@@ -238,7 +252,7 @@ class Track:
     def see(self, flips: Flips) -> None:
         """What is remembered of its changes from now on: while there are any, every sample counts."""
         self.flips = flips
-        self.take(self.hold)
+        self.usual = -1 if flips.changes else self.steady
 
     def count(self, score: Score) -> None:
         """Remember the verdicts that were passed over because they were like the one before."""

@@ -6,6 +6,7 @@ Knows neither how a verdict is reached (`strategies`) nor what follows from it (
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -25,6 +26,10 @@ class Code(IntEnum):
     UNKNOWN = 3
     WORSE = 4
     WORST = 5
+
+
+CODES: Final = tuple(Code)
+"""By number: the index of each is what it is."""
 
 
 class Evidence(Struct, frozen=True):

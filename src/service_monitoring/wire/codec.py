@@ -11,23 +11,16 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from service_monitoring.domain.instants import SECOND, Instant
+from service_monitoring.domain.instants import Instant
 from service_monitoring.errors import MonitoringError, Refused, Unusable
 
 T = TypeVar("T")
 
 
-# One event names an instant several times, and a second is named by thousands: writing the date is what costs.
-@lru_cache(maxsize=1_024)
-def _second(seconds: int) -> str:
-    return str(Instant(seconds * SECOND))[:-10]
-
-
+# One event names an instant several times.
 @lru_cache(maxsize=4_096)
 def _text(nanoseconds: int) -> str:
-    """The same as `str(Instant)`, sooner; a test compares the two."""
-    seconds, fraction = divmod(nanoseconds, SECOND)
-    return f"{_second(seconds)}{fraction:09d}Z"
+    return str(Instant(nanoseconds))
 
 
 @lru_cache(maxsize=4_096)
