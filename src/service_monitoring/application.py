@@ -23,6 +23,7 @@ from service_monitoring.domain.inputs import (
     Observed,
     Pinged,
     Pushed,
+    PushedSample,
     Requeued,
     Stamp,
     Stepped,
@@ -262,15 +263,26 @@ async def _looked_back(store: Store, course: Course, looking: Iterable[_Look]) -
 
 async def _pushed(store: Store, course: Course, look: _Look) -> list[Admitted]:
     """What was pushed to a check, as far back as its rules look at any of its series."""
-    check, asked, least = look.check, look.asked, look.asked.least
+    check, least = look.check, look.asked.least
+
+    async def ask(since: Instant) -> list[Admitted]:
+        return await store.pushed(check.service, check.name, until=course.progress.judged, since=since, least=least)
+
     while True:
-        known = await store.pushed(
-            check.service, check.name, until=course.progress.judged, since=asked.since, least=least
-        )
+        known = await ask(look.asked.since)
         full = Recalled(tuple(recollect(known)), len(known) < least)
         if look.enough(full, least):
-            return known
+            break
         least *= 2
+    # What came before all these may have younger samples than they have, by an allowance.
+    oldest = min((sample.at for each in known for sample in _samples(each)), default=look.asked.since)
+    since = oldest.plus(Duration(-check.allowance - look.forward))
+    return await ask(since) if since < look.asked.since else known
+
+
+def _samples(admitted: Admitted) -> tuple[PushedSample, ...]:
+    assert isinstance(admitted.input, Pushed)
+    return admitted.input.samples
 
 
 class _Look:
@@ -281,13 +293,13 @@ class _Look:
     older is stored.
     """
 
-    __slots__ = ("asked", "check", "reach", "seen")
+    __slots__ = ("asked", "check", "forward", "reach", "seen")
 
     def __init__(self, course: Course, service: Service, check: Check, reach: Reach) -> None:
         # Samples of an earlier epoch lie further back by as much as the wall clock was set forward since.
-        forward = sum(max(0, delta) for _, delta in course.progress.shifts)
+        self.forward = sum(max(0, delta) for _, delta in course.progress.shifts)
         # A pushed sample is decided an allowance after its instant, and came an allowance before it at the earliest.
-        since = course.progress.judged.at.plus(Duration(-reach.over - forward - 2 * check.allowance))
+        since = course.progress.judged.at.plus(Duration(-reach.over - self.forward - 2 * check.allowance))
         metrics = frozenset(rule.metric for rule in service.rules if rule.check == check.name) - {""}
         if not check.allowance:
             metrics -= {"up"}  # every run has it

@@ -1019,6 +1019,8 @@ class MonitoringPolicy:
         again = holds.again(hold, off=self._hours.off(track.rule.name), levels=len(track.terms.worse))
         if isinstance(track.rule.strategy, Absence | Composite) or not line.heard:
             return Step(again)
+        if hold.doubt is Doubt.AFTER_GAP and stale_after is not None and hold.anchor - line.heard >= stale_after:
+            return Step(again)  # its sample was too old when the gap ended: no rule knows more before the next one
         if isinstance(track.rule.strategy, Heartbeat):
             code = self._code_of_job(track.rule.strategy, track.rule.check)
         elif hold.blind or (stale_after is not None and at - line.heard >= hold.credit + stale_after):

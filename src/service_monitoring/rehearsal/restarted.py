@@ -178,6 +178,11 @@ class _Shelf:
                 needed = index
             for each in series:
                 counts[each] += 1
+        if allowance:
+            # What was pushed before all these may have younger samples than they have, by an allowance.
+            oldest = min((_oldest(course.progress, each) for each in known[needed:]), default=0) - allowance
+            while needed and _now(course.progress, known[needed - 1]) > oldest:
+                needed -= 1
         return known[needed:]
 
 
@@ -199,6 +204,13 @@ def _now(progress: Progress, admitted: Admitted) -> int:
     """When it was, by the clock as it was set since."""
     shift = sum(delta for epoch, delta in progress.shifts if epoch > admitted.stamp.epoch)
     return admitted.stamp.at.ns + shift
+
+
+def _oldest(progress: Progress, admitted: Admitted) -> int:
+    """The instant (ns) of the oldest sample of a push, by the clock as it was set since."""
+    assert isinstance(admitted.input, Pushed)
+    now = _now(progress, admitted)
+    return min((each.at.since(admitted.stamp.at) + now for each in admitted.input.samples), default=now)
 
 
 def _series(admitted: Admitted) -> list[Series]:
