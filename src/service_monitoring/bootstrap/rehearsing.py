@@ -104,7 +104,7 @@ def rehearse(
 ) -> list[Any]:
     """What each variant's `make` gives, in their order. Blocks.
 
-    One variant runs in this process, where `jobs` threads read ahead of it; more run in at most `jobs` others. 0 jobs
+    One variant runs in this process, where `jobs` threads read each portion; more run in at most `jobs` others. 0 jobs
     are as many as there are cores. Interrupted or refused, it leaves none of them behind. `Unavailable` where one died.
     """
     jobs = jobs or len(os.sched_getaffinity(0))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeAlias
@@ -146,7 +147,9 @@ class ParquetHistory:
             return
         threads = ThreadPoolExecutor(self._jobs, thread_name_prefix="reading-history")
         try:
-            yield from self._portions(self._ahead(work, threads))
+            # All at once, and nothing ahead: who judges meanwhile would wait for the lock of the interpreter.
+            read = ((each, threads.map(partial(self._read, span=each.span), each.tasks)) for each in work)
+            yield from self._portions(read)
         finally:
             threads.shutdown(cancel_futures=True)
 
@@ -181,17 +184,6 @@ class ParquetHistory:
             listings: dict[int, list[list[Run] | None]] = {}
             for step in steps or [Step(within.until, ())]:
                 yield _Work(number, files, within, wanted, step, self._tasks(files, step.groups, listings))
-
-    def _ahead(self, work: Iterable[_Work], threads: ThreadPoolExecutor) -> Iterator[tuple[_Work, Iterable[_Found]]]:
-        """While the caller has one portion the next one is read, and none beyond that: two are held at a time."""
-        before: _Work | None = None
-        reading: list[Future[_Found]] = []
-        for each in itertools.chain(work, [None]):
-            found = [future.result() for future in reading]
-            reading = [] if each is None else [threads.submit(self._read, task, each.span) for task in each.tasks]
-            if before is not None:
-                yield before, found
-            before = each
 
     def _portions(self, work: Iterable[tuple[_Work, Iterable[_Found]]]) -> Iterator[Portion]:
         left: list[Piece] = []
