@@ -179,9 +179,7 @@ def test_each_row_group_of_ours_is_read_once_and_its_names_never(
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_while_a_portion_is_judged_no_other_is_read(
-    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_a_portion_is_judged_no_other_is_read(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing.export(days(3, series=2, samples=2_000), tmp_path / "out")
     files = sorted((tmp_path / "out").rglob("*.parquet"))
     asked: Queue[bool] = Queue()

@@ -307,7 +307,7 @@ class ParquetHistory:
         if not task.runs:
             place = Place(str(file.path), (file.number, first.first + 1), first.first + 1)
             return rows_of(table, file.fields, file.names, task.texts, self._known, place)
-        place = Place(str(file.path), (file.number, first.number), _lines(task.groups))
+        place = Place(str(file.path), (file.number, first.first + 1), _lines(task.groups))
         at, timed = instants(table.column(0), file.fields, place)
         counts, names = zip(*task.runs, strict=True)
         numbers = {name: code for code, name in reversed(list(enumerate(names)))}
