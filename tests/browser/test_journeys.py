@@ -142,6 +142,7 @@ def test_a_page_says_that_the_connection_is_lost_and_goes_on_by_itself(
     recover(console)
 
 
+@pytest.mark.usefixtures("ada")
 def test_a_stranger_reads_the_status_page_and_is_given_no_cookie(
     console: Console, browser: Browser, failing: dict[str, Any]
 ) -> None:
