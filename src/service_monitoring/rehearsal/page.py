@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from msgspec.structs import replace
 
 from service_monitoring.domain.calendar import local_text
@@ -74,7 +74,9 @@ def _disturbed_notes(report: Report) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("service_monitoring.rehearsal"),
+        loader=ChoiceLoader(
+            [PackageLoader("service_monitoring.rehearsal"), PackageLoader("service_monitoring.views", "html")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from service_monitoring.access.permissions import Permission
 from service_monitoring.web.permitting import identity_of
@@ -64,7 +64,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 def environment() -> Environment:
     """The engine with the templates of the console."""
     made = Environment(
-        loader=PackageLoader(_PACKAGE),
+        loader=ChoiceLoader([PackageLoader(_PACKAGE), PackageLoader("service_monitoring.views", "html")]),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
