@@ -45,7 +45,7 @@ from service_monitoring.domain.notices import Notice, Page
 from service_monitoring.domain.rotas import DAILY, Handover, Layer, Rota
 from service_monitoring.domain.schedules import ActiveHours, Cron, Failing, Span, Weekly
 from service_monitoring.domain.strategies import Heartbeat, Threshold
-from service_monitoring.domain.stretches import Portion, Stretch
+from service_monitoring.domain.stretches import Portion, Steps, Stretch
 from service_monitoring.errors import Refused
 from service_monitoring.ports import Flaw
 from service_monitoring.rehearsal.assumed import Assumed, Assumption
@@ -132,7 +132,8 @@ def _cut(stretches: Iterable[Stretch], since: Instant, until: Instant) -> Iterat
     for stretch in stretches:
         kept = (stretch.instants >= since.ns) & (stretch.instants < until.ns)
         if kept.any():
-            yield Stretch(stretch.series, stretch.instants[kept], stretch.values[kept])
+            instants = stretch.instants[kept]
+            yield Stretch(stretch.series, instants, stretch.values[kept], Steps.of(instants))
 
 
 def the_inputs(time: Time, configuration: Configuration) -> Recording:
@@ -395,6 +396,13 @@ def test_which_samples_are_late_depends_on_no_portion_and_is_the_same_in_columns
     assert late == lines(played(time._replace(ends=list(range(1, 700, 7))), A_THIRD))
     recording = DisturbedRecording(the_inputs(time.as_it_was(), the_configuration()), A_THIRD)
     assert late == lines(as_recorded(recording, ALWAYS, at(END)).decisions)
+
+
+def test_what_is_left_of_a_series_is_known_by_its_own_steps() -> None:
+    time = Undisturbed([(1, 2.0, 300)], [(1, 2.0, 300)], [(1, 0.0, 300)], [], [])
+    disturbed = DisturbedSamples(Columns(time.as_it_was()), disturbances(["late=50%"], "UTC"))
+    stretches = [stretch for portion in disturbed.portions(at(0), at(END)) for stretch in portion.stretches]
+    assert stretches and all(each.steps == Steps.of(each.instants) for each in stretches)
 
 
 def test_as_many_samples_are_late_as_was_asked_for_and_of_a_run_all_or_none() -> None:

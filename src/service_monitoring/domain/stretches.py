@@ -33,7 +33,7 @@ class Steps(NamedTuple):
 class Stretch(Struct, frozen=True, eq=False):
     """Samples of one series: int64 instants (ns), strictly increasing, and the finite float64 values at them.
 
-    `known` are the steps of the instants, where somebody has looked: many series may share one column of them.
+    `known` are the steps of these very instants, where somebody has looked: many series may share one column of them.
     """
 
     series: Series

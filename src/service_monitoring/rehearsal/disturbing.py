@@ -241,6 +241,7 @@ class DisturbedSamples:
             if portion.until.ns > seen.ns + 1:
                 yield replace(portion, stretches=_between(stretches, seen, portion.until))
                 seen = portion.until.plus(Duration(-1))
+            del portion, stretches  # nobody holds on to it while the next one is read
 
     def _in_time(self, stretch: Stretch) -> Stretch:
         late = self._asked.late
@@ -248,17 +249,18 @@ class DisturbedSamples:
             return stretch
         series = stretch.series
         kept = ~_are_late(late, (series.service, series.check, series.labels), stretch.instants)
-        return replace(stretch, instants=stretch.instants[kept], values=stretch.values[kept])
+        return Stretch(series, stretch.instants[kept], stretch.values[kept])
 
 
 def _between(stretches: Iterable[Stretch], after: Instant, before: Instant) -> tuple[Stretch, ...]:
     """What they have after one instant and before the other."""
     found = []
     for stretch in stretches:
-        first, last = np.searchsorted(stretch.instants, [after.ns + 1, before.ns])
-        if first < last:
-            part = slice(int(first), int(last))
-            found.append(replace(stretch, instants=stretch.instants[part], values=stretch.values[part]))
+        first, last = stretch.instants.searchsorted([after.ns + 1, before.ns]).tolist()
+        if last - first == len(stretch.instants):
+            found.append(stretch)
+        elif first < last:
+            found.append(Stretch(stretch.series, stretch.instants[first:last], stretch.values[first:last]))
     return tuple(found)
 
 

@@ -106,6 +106,9 @@ def play(
         samples += sum(len(stretch.instants) for stretch in portion.stretches)
         if progress is not None:
             progress(portion.until, samples)
+        # A portion is large: nobody holds on to it while the next one is read.
+        driver.course.hear(())
+        del portion
     yield from driver.advance(until)
     yield from driver.step(until, _ALIVE).decisions
 

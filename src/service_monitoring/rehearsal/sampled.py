@@ -115,18 +115,20 @@ class _Wanted:
         return self._history.extent()
 
     def portions(self, since: Instant, until: Instant) -> Iterator[Portion]:
-        for portion in self._history.portions(since, until):
-            kept = []
-            for stretch in portion.stretches:
-                check = (stretch.series.service, stretch.series.check)
-                if check in self._checks:
-                    self._heard.add(check)
-                    self.samples += len(stretch.instants)
-                    kept.append(stretch)
-                else:
-                    self._strangers.add(check)
-            self._paces.take(kept)
-            yield replace(portion, stretches=tuple(kept))
+        return map(self._kept, self._history.portions(since, until))
+
+    def _kept(self, portion: Portion) -> Portion:
+        kept = []
+        for stretch in portion.stretches:
+            check = (stretch.series.service, stretch.series.check)
+            if check in self._checks:
+                self._heard.add(check)
+                self.samples += len(stretch.instants)
+                kept.append(stretch)
+            else:
+                self._strangers.add(check)
+        self._paces.take(kept)
+        return replace(portion, stretches=tuple(kept))
 
     def flaws(self) -> Sequence[Flaw]:
         return self._history.flaws()

@@ -193,11 +193,14 @@ class ParquetHistory:
                 self._flaws.merge(aside.flaws.all())
                 yield from aside.portions(each.span, self._flaws)
                 continue
-            for found, flaws in read:
-                left += found
-                self._flaws.merge(flaws)
-            before, left = columns.split(left, each.step.until)
+            before, left = columns.split([*left, *self._pieces(read)], each.step.until)
             yield columns.portion(before, each.step.until, self._flaws)
+            del before  # nobody holds on to it while the next portion is read
+
+    def _pieces(self, read: Iterable[_Found]) -> Iterator[Piece]:
+        for found, flaws in read:
+            self._flaws.merge(flaws)
+            yield from found
 
     # Files and groups -------------------------------------------------------------------------------------------------
 
