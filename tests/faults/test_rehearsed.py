@@ -70,7 +70,6 @@ class Life:
         self.dice = random.Random(seed)
         self.wish = world.folder / "faketime"
         self.wish.write_text("+0")
-        self.acts = 0
         self.config = world.configure(CONFIGURATION)
         self.process = self.start()
 
@@ -101,7 +100,6 @@ class Life:
         for row in self.world.ask("/api/v1/incidents?state=open")[:1]:
             with suppress(Refused):
                 self.tell(f"/api/v1/incidents/{row['id']}/acknowledge", {"by": "ada", "expires_after": "1s"})
-                self.acts += 1
 
     def tell(self, route: str, body: object) -> None:
         client.ask(self.world.data / "control.sock", "POST", route, body=body)
