@@ -40,33 +40,36 @@ def program(
     )
 
 
-def helped(folder: Path, commands: list[tuple[str, ...]]) -> set[str]:
-    """The modules that are loaded after the help of these commands, shown in one process."""
+def after(folder: Path, commands: list[tuple[str, ...]], names: dict[str, str]) -> tuple[str, str, set[str]]:
+    """What these commands print and complain of, which end well in one process, and the modules loaded by then."""
     script = f"""
 import json, sys
 from service_monitoring.cli import main
 for words in {commands!r}:
-    sys.argv = ["service-monitoring", *words, "--help"]
+    sys.argv = ["service-monitoring", *words]
     out = sys.stdout
     try:
         main()
     except SystemExit as end:
         assert end.code == 0, (words, end.code)
     sys.stdout = out
-sys.stderr.write(json.dumps(sorted(sys.modules)))
+sys.stderr.write("\\n" + json.dumps(sorted(sys.modules)))
 """
     ended = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=folder,
-        env={"COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=True,
+        [sys.executable, "-c", script], cwd=folder, env=names, capture_output=True, text=True, timeout=50, check=False
     )
-    assert ended.stdout.count("Usage:") == len(commands)
-    assert max(map(len, ended.stdout.splitlines())) <= 80
-    return set(json.loads(ended.stderr))
+    assert ended.returncode == 0, ended.stderr
+    complaints, _, loaded = ended.stderr.rpartition("\n")
+    return ended.stdout, complaints, set(json.loads(loaded))
+
+
+def helped(folder: Path, commands: list[tuple[str, ...]]) -> set[str]:
+    """The modules that are loaded after the help of these commands."""
+    printed, complaints, loaded = after(folder, [(*words, "--help") for words in commands], {"COLUMNS": "80"})
+    assert not complaints
+    assert printed.count("Usage:") == len(commands)
+    assert max(map(len, printed.splitlines())) <= 80
+    return loaded
 
 
 def ours(loaded: set[str]) -> set[str]:
@@ -87,26 +90,9 @@ def test_the_help_of_a_command_loads_none_of_what_the_command_needs(folder: Path
 
 
 def loaded_by(folder: Path, *commands: tuple[str, ...]) -> set[str]:
-    """The modules that are loaded when these commands have ended well, one after the other in one process."""
-    script = f"""
-import json, sys
-from service_monitoring.cli import main
-for words in {commands!r}:
-    sys.argv = ["service-monitoring", *words]
-    out = sys.stdout
-    try:
-        main()
-    except SystemExit as end:
-        assert end.code == 0, (words, end.code)
-    sys.stdout = out
-sys.stderr.write("\\n" + json.dumps(sorted(sys.modules)))
-"""
+    """The modules that are loaded after these commands."""
     names = {"PATH": os.environ["PATH"], "USER": "ada", "HOME": str(folder)}
-    ended = subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, env=names, capture_output=True, text=True, timeout=50, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    return set(json.loads(ended.stderr.splitlines()[-1]))
+    return after(folder, list(commands), names)[2]
 
 
 @pytest.mark.real_time("uvicorn looks around ten times a second")

@@ -245,7 +245,7 @@ class Course:
             self._shift(stamp, what.delta)
         order = order_of(what)
         if self._playing and order in _ENDS_A_COLUMN:
-            self._rest()
+            self.rest()
         place = (stamp.epoch, stamp.at.ns, order)
         assert place >= self._place, f"{what} at {stamp} comes after {self._judged} was decided"
         decisions = self._fire(stamp, order)
@@ -267,7 +267,7 @@ class Course:
         check at one instant are one run. Of what is handed over everything up to the next call must be stepped through.
         """
         if self._playing:
-            self._rest()
+            self.rest()
         self._playing = True
         found: dict[str, list[Stretch]] = {}
         for stretch in stretches:
@@ -276,8 +276,8 @@ class Course:
             if name in self._policies:
                 self._policies[name].hear(mine)
 
-    def _rest(self) -> None:
-        """Nothing more is known ahead."""
+    def rest(self) -> None:
+        """Nothing more is known ahead: of what was handed over only what rules look back at is held on to."""
         self._playing = False
         _, at, order = self._place
         for policy in self._policies.values():

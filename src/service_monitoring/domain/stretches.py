@@ -46,6 +46,13 @@ class Stretch(Struct, frozen=True, eq=False):
         """The steps of its instants."""
         return self.known or Steps.of(self.instants)
 
+    def within(self, begin: int, end: int) -> Stretch:
+        """Its samples in [begin, end) (ns)."""
+        if not len(self.instants) or (self.instants[0] >= begin and self.instants[-1] < end):
+            return self
+        first, last = self.instants.searchsorted([begin, end]).tolist()
+        return Stretch(self.series, self.instants[first:last], self.values[first:last])
+
 
 class Gap(Struct, frozen=True):
     """Nobody watched up to and at `until`."""

@@ -254,14 +254,8 @@ class DisturbedSamples:
 
 def _between(stretches: Iterable[Stretch], after: Instant, before: Instant) -> tuple[Stretch, ...]:
     """What they have after one instant and before the other."""
-    found = []
-    for stretch in stretches:
-        first, last = stretch.instants.searchsorted([after.ns + 1, before.ns]).tolist()
-        if last - first == len(stretch.instants):
-            found.append(stretch)
-        elif first < last:
-            found.append(Stretch(stretch.series, stretch.instants[first:last], stretch.values[first:last]))
-    return tuple(found)
+    found = (stretch.within(after.ns + 1, before.ns) for stretch in stretches)
+    return tuple(stretch for stretch in found if len(stretch.instants))
 
 
 _Who = tuple[str, str, tuple[tuple[str, str], ...]]

@@ -107,7 +107,7 @@ def play(
         if progress is not None:
             progress(portion.until, samples)
         # A portion is large: nobody holds on to it while the next one is read.
-        driver.course.hear(())
+        driver.course.rest()
         del portion
     yield from driver.advance(until)
     yield from driver.step(until, _ALIVE).decisions

@@ -83,30 +83,24 @@ class Paces:
 
     def take(self, stretches: Iterable[Stretch]) -> None:
         """What one portion says."""
-        columns: dict[tuple[str, str], list[tuple[InstantColumn, Steps]]] = {}
+        inside: dict[tuple[str, str], list[Stretch]] = {}
         for stretch in stretches:
-            columns.setdefault((stretch.series.service, stretch.series.check), []).append(self._inside(stretch))
-        for check, found in columns.items():
+            shown = stretch.within(self._since.ns, self._until.ns)
+            inside.setdefault((stretch.series.service, stretch.series.check), []).append(shown)
+        for check, found in inside.items():
             self._of.setdefault(check, Pace()).take(*_together(found))
 
     def of(self, check: Check) -> Pace:
         """How it was with a check; one that said nothing has no pace."""
         return self._of.get((check.service, check.name), Pace())
 
-    def _inside(self, stretch: Stretch) -> tuple[InstantColumn, Steps]:
-        instants = stretch.instants
-        if len(instants) == 0 or (instants[0] >= self._since.ns and instants[-1] < self._until.ns):
-            return instants, stretch.steps
-        begin, end = instants.searchsorted([self._since.ns, self._until.ns])
-        return instants[begin:end], Steps.of(instants[begin:end])
 
-
-def _together(columns: list[tuple[InstantColumn, Steps]]) -> tuple[InstantColumn, Steps]:
+def _together(stretches: list[Stretch]) -> tuple[InstantColumn, Steps]:
     """The instants of all series of a check, each once: several that came of one run have the same."""
-    first, steps = columns[0]
-    if all(instants is first for instants, _ in columns):
-        return first, steps
-    instants = np.unique(np.concatenate([instants for instants, _ in columns]))
+    first = stretches[0]
+    if all(stretch.instants is first.instants for stretch in stretches):
+        return first.instants, first.steps
+    instants = np.unique(np.concatenate([stretch.instants for stretch in stretches]))
     return instants, Steps.of(instants)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from msgspec.structs import replace
 
 from service_monitoring.domain.calendar import local_text
@@ -22,6 +22,7 @@ from service_monitoring.rehearsal.figures import Paged, hours_text
 from service_monitoring.rehearsal.report import Report
 from service_monitoring.views.because import PAGES, length_text
 from service_monitoring.views.drawing import Plot
+from service_monitoring.views.engine import engine
 from service_monitoring.views.on_record import names
 
 MOST_ROWS: Final = 100
@@ -73,15 +74,7 @@ def _disturbed_notes(report: Report) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("service_monitoring.rehearsal"), PackageLoader("service_monitoring.views", "html")]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = engine("service_monitoring.rehearsal")
     environment.filters |= {
         "lasting": _lasting,
         "whom": lambda recipient: names((recipient,)),

@@ -91,6 +91,8 @@ class _Work(NamedTuple):
 
 
 _Found: TypeAlias = tuple[list[Piece], tuple[Flaw, ...]]
+_Mapped: TypeAlias = Callable[[Callable[[_Task], _Found], Iterable[_Task]], Iterable[_Found]]
+"""`map`, or that of a pool of threads."""
 
 
 class ParquetHistory:
@@ -143,13 +145,12 @@ class ParquetHistory:
             return
         work = self._work(bundles, span)
         if self._jobs == 1:
-            yield from self._portions((each, (self._read(task, each.span) for task in each.tasks)) for each in work)
+            yield from self._portions(work, map)
             return
         threads = ThreadPoolExecutor(self._jobs, thread_name_prefix="reading-history")
         try:
             # All at once, and nothing ahead: who judges meanwhile would wait for the lock of the interpreter.
-            read = ((each, threads.map(partial(self._read, span=each.span), each.tasks)) for each in work)
-            yield from self._portions(read)
+            yield from self._portions(work, threads.map)
         finally:
             threads.shutdown(cancel_futures=True)
 
@@ -185,14 +186,15 @@ class ParquetHistory:
             for step in steps or [Step(within.until, ())]:
                 yield _Work(number, files, within, wanted, step, self._tasks(files, step.groups, listings))
 
-    def _portions(self, work: Iterable[tuple[_Work, Iterable[_Found]]]) -> Iterator[Portion]:
+    def _portions(self, work: Iterable[_Work], mapped: _Mapped) -> Iterator[Portion]:
         left: list[Piece] = []
-        for each, read in work:
+        for each in work:
             if each.step is None:
                 aside = self._put_aside(each.number, each.files, each.groups, each.span)
                 self._flaws.merge(aside.flaws.all())
                 yield from aside.portions(each.span, self._flaws)
                 continue
+            read = mapped(partial(self._read, span=each.span), each.tasks)
             before, left = columns.split([*left, *self._pieces(read)], each.step.until)
             yield columns.portion(before, each.step.until, self._flaws)
             del before  # nobody holds on to it while the next portion is read

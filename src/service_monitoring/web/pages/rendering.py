@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from service_monitoring.access.permissions import Permission
+from service_monitoring.views.engine import engine
 from service_monitoring.web.permitting import identity_of
 
 AREAS: Final = (
@@ -63,14 +64,8 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 @cache
 def environment() -> Environment:
     """The engine with the templates of the console."""
-    made = Environment(
-        loader=ChoiceLoader([PackageLoader(_PACKAGE), PackageLoader("service_monitoring.views", "html")]),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
-    )
+    made = engine(_PACKAGE)
+    made.add_extension("jinja2.ext.do")
     made.globals["static"] = static_url
     made.filters["plain"] = plain
     return made
